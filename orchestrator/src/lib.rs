@@ -1,0 +1,1 @@
+//! Plans, records and runs neural-collapse studies.

@@ -1,0 +1,2 @@
+//! lcctl
+fn main() {}

@@ -1,0 +1,38 @@
+//! The vocabulary that `lcctl`, the orchestrator daemon and the workers share.
+//!
+//! Only data types with their text forms live here: no input or output, no clock, no randomness.
+//!
+//! * [`identifier`], [`ids`]: how runs, stages and attempts are named;
+//! * [`study`], [`axis`], [`run`]: what a researcher asks for, and one model of it;
+//! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
+//! * [`attempt`]: the messages between a worker and the daemon;
+//! * [`view`]: what the daemon's API answers to `lcctl` and the dashboard;
+//! * [`problem`]: errors on the wire.
+
+pub mod attempt;
+pub mod axis;
+pub mod identifier;
+pub mod ids;
+pub mod output;
+pub mod problem;
+pub mod real;
+pub mod run;
+pub mod spec;
+pub mod stage;
+pub mod study;
+pub mod view;
+
+/// Exit codes that every program of this project keeps to.
+pub mod exit {
+    /// Done.
+    pub const SUCCESS: i32 = 0;
+    /// The work failed.
+    pub const FAILURE: i32 = 1;
+    /// Wrong use: an unknown flag, a value that is not accepted, input that can't be read.
+    pub const USAGE: i32 = 2;
+    /// Interrupted, a checkpoint was written, `--resume` goes on (`EX_TEMPFAIL` of sysexits).
+    pub const RESUMABLE: i32 = 75;
+}
+
+/// Version of the worker API; a daemon refuses workers that speak another one.
+pub const API_VERSION: u32 = 1;

@@ -1,0 +1,193 @@
+//! Stage kinds and the states of stages and attempts.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
+        }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word used on the wire, in the database and on screen.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| UnknownWord {
+                    what: stringify!($name),
+                    given: text.to_owned(),
+                    accepted: Self::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", "),
+                })
+            }
+        }
+    };
+}
+
+/// A word that is not one of a vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is not a {what}; accepted: {accepted}")]
+pub struct UnknownWord {
+    what: &'static str,
+    given: String,
+    accepted: String,
+}
+
+words!(
+    /// A unit of work of a run. `Prepare` is shared by all runs on the same data; all but
+    /// `Prepare` and `Train` are done once per checkpoint.
+    StageKind {
+        /// Tokenize and chunk the texts.
+        Prepare = "prepare",
+        /// Train the model, one checkpoint per epoch.
+        Train = "train",
+        /// Loss, accuracy and perplexity on the validation split.
+        Evaluate = "evaluate",
+        /// Class means over the train split.
+        Means = "means",
+        /// Squared distances to the class means over the train split.
+        Vars = "vars",
+        /// Agreement of the linear and the nearest-mean decision over the validation split.
+        Decs = "decs",
+        /// The neural-collapse measures.
+        Analyze = "analyze",
+    }
+);
+
+impl StageKind {
+    /// The stages of the same run (and checkpoint, where they have one) that must be done first.
+    #[must_use]
+    pub const fn parents(self) -> &'static [Self] {
+        match self {
+            Self::Prepare => &[],
+            Self::Train => &[Self::Prepare],
+            Self::Evaluate | Self::Means => &[Self::Train],
+            Self::Vars | Self::Decs => &[Self::Means],
+            Self::Analyze => &[Self::Evaluate, Self::Means, Self::Vars, Self::Decs],
+        }
+    }
+
+    /// Whether the stage is done once per checkpoint.
+    #[must_use]
+    pub const fn per_checkpoint(self) -> bool {
+        !matches!(self, Self::Prepare | Self::Train)
+    }
+}
+
+words!(
+    /// Where a stage stands.
+    StageState {
+        /// A parent is not done yet.
+        Waiting = "waiting",
+        /// All parents are done; may start as soon as there is room.
+        Ready = "ready",
+        /// An attempt was handed to the executor.
+        Queued = "queued",
+        /// A worker has claimed it.
+        Running = "running",
+        /// Succeeded.
+        Done = "done",
+        /// Its attempts are used up.
+        Failed = "failed",
+        /// A person stopped it.
+        Cancelled = "cancelled",
+        /// An ancestor failed or was cancelled.
+        Skipped = "skipped",
+    }
+);
+
+impl StageState {
+    /// Whether nothing further happens without a person.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+words!(
+    /// Where an attempt stands.
+    AttemptState {
+        /// Recorded, not handed over yet.
+        Intended = "intended",
+        /// Handed to the executor.
+        Submitted = "submitted",
+        /// The executor says that it waits.
+        Pending = "pending",
+        /// A worker has claimed it.
+        Running = "running",
+        /// The work was done.
+        Succeeded = "succeeded",
+        /// The work failed.
+        Failed = "failed",
+        /// Interrupted with a checkpoint; to be continued.
+        Preempted = "preempted",
+        /// Ran into its time limit.
+        TimedOut = "timed_out",
+        /// Ran out of memory.
+        OutOfMemory = "out_of_memory",
+        /// The node went away.
+        NodeFailed = "node_failed",
+        /// A person stopped it.
+        Cancelled = "cancelled",
+        /// It ended without a word.
+        Lost = "lost",
+        /// The executor's answer is unknown.
+        Ambiguous = "ambiguous",
+    }
+);
+
+impl AttemptState {
+    /// Whether the attempt is over.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::Intended | Self::Submitted | Self::Pending | Self::Running | Self::Ambiguous
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AttemptState, StageKind, StageState};
+
+    #[test]
+    fn words_round_trip() {
+        for kind in StageKind::ALL {
+            assert_eq!(kind.as_str().parse::<StageKind>().as_ref(), Ok(kind));
+            assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{kind}\""));
+        }
+        for state in AttemptState::ALL {
+            assert_eq!(state.as_str().parse::<AttemptState>().as_ref(), Ok(state));
+        }
+        let refused = "finished".parse::<StageState>().unwrap_err().to_string();
+        assert!(refused.contains("waiting, ready, queued"), "{refused}");
+    }
+
+    #[test]
+    fn the_order_of_kinds_is_topological() {
+        for kind in StageKind::ALL {
+            for parent in kind.parents() {
+                assert!(parent < kind, "{parent} before {kind}");
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! What the daemon's API answers to `lcctl` and to the dashboard.
+
+use crate::{
+    attempt::{MetricPoint, Progress},
+    ids::{AttemptId, ChangeId, RunId, StageId},
+    output::{MeasureRow, StageOutput},
+    run::RunConfig,
+    stage::{AttemptState, StageKind, StageState},
+    study::StudySpec,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+macro_rules! views {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $type:ty),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+            pub struct $name { $($(#[$fdoc])* pub $field: $type),+ }
+        )+
+    };
+}
+
+/// Where a study stands, derived from its stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StudyState {
+    /// Some stage is not final.
+    Active,
+    /// Every stage is done.
+    Done,
+    /// Every stage is final, at least one failed.
+    Failed,
+    /// Every stage is final, none failed, at least one was cancelled.
+    Cancelled,
+}
+
+impl StudyState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+views! {
+    /// How many stages are in each state.
+    StageCounts {
+        /// A parent is not done.
+        waiting: u64,
+        /// May start.
+        ready: u64,
+        /// Handed to the executor.
+        queued: u64,
+        /// Claimed by a worker.
+        running: u64,
+        /// Succeeded.
+        done: u64,
+        /// Failed.
+        failed: u64,
+        /// Stopped by a person.
+        cancelled: u64,
+        /// An ancestor failed or was cancelled.
+        skipped: u64,
+    }
+
+    /// `GET /api/v1/health`
+    Health {
+        /// Version of the daemon.
+        version: String,
+        /// `LC_ROOT`.
+        root: String,
+        /// `local` or `slurm`.
+        executor: String,
+        /// Workers that may run at once.
+        slots: u32,
+        /// Workers that run now.
+        busy: u32,
+        /// When the daemon started.
+        started: DateTime<Utc>,
+    }
+
+    /// One line of `GET /api/v1/studies`.
+    StudySummary {
+        /// Name.
+        name: String,
+        /// Where it stands.
+        state: StudyState,
+        /// When it was created.
+        created: DateTime<Utc>,
+        /// When its last stage ended, once it is over.
+        finished: Option<DateTime<Utc>>,
+        /// Number of runs.
+        runs: u64,
+        /// Stages by state; a `prepare` that runs share counts once.
+        stages: StageCounts,
+        /// The results file, once it has a row.
+        results: Option<String>,
+    }
+
+    /// `GET /api/v1/studies/{name}`
+    StudyDetail {
+        /// Summary.
+        summary: StudySummary,
+        /// As asked for.
+        spec: StudySpec,
+        /// Its runs by identifier.
+        runs: Vec<RunSummary>,
+    }
+
+    /// `POST /api/v1/studies?dry_run=false` answers what was, or would be, created. A study of the
+    /// same name may be posted again with a larger grid: runs that exist stay as they are.
+    StudyPlan {
+        /// Name.
+        name: String,
+        /// Whether anything was recorded.
+        created: bool,
+        /// Runs of the study after this call.
+        runs: Vec<PlannedRun>,
+        /// Stages that this call adds.
+        new_stages: u64,
+        /// Stages that exist already, done or on their way.
+        existing_stages: u64,
+    }
+
+    /// One run of a plan.
+    PlannedRun {
+        /// Identifier.
+        identifier: String,
+        /// Folder name under `models`.
+        name: String,
+        /// Hash of the canonical configuration.
+        hash: String,
+        /// Whether this call adds it.
+        new: bool,
+    }
+
+    /// One run, as listed.
+    RunSummary {
+        /// Id.
+        id: RunId,
+        /// Identifier, without checkpoint.
+        identifier: String,
+        /// Folder name under `models`.
+        name: String,
+        /// Hash of the canonical configuration.
+        hash: String,
+        /// Layers.
+        layers: u32,
+        /// Width.
+        width: u32,
+        /// Seed.
+        seed: u32,
+        /// Epochs.
+        epochs: u32,
+        /// Weight decay.
+        weight_decay: f64,
+        /// Its stages (with the shared `prepare`), in order of checkpoint and kind.
+        stages: Vec<StageView>,
+    }
+
+    /// One stage.
+    StageView {
+        /// Id.
+        id: StageId,
+        /// The run; none for a shared `prepare`.
+        run: Option<RunId>,
+        /// Kind.
+        kind: StageKind,
+        /// Checkpoint index, where the kind has one.
+        checkpoint: Option<u32>,
+        /// State.
+        state: StageState,
+        /// Progress of the running attempt.
+        progress: Option<Progress>,
+        /// Attempts so far.
+        attempts: u32,
+        /// When its first attempt started.
+        started: Option<DateTime<Utc>>,
+        /// When it became final.
+        finished: Option<DateTime<Utc>>,
+        /// Why it failed or was skipped, or why it waits; one line.
+        reason: Option<String>,
+    }
+
+    /// `GET /api/v1/runs/{id}`
+    RunDetail {
+        /// Summary.
+        summary: RunSummary,
+        /// Names of the studies that hold it.
+        studies: Vec<String>,
+        /// Canonical configuration.
+        config: RunConfig,
+        /// Outputs of the stages that are done.
+        outputs: Vec<StageResult>,
+        /// Measures per analysed checkpoint.
+        measures: Vec<MeasureRow>,
+        /// Every attempt at every stage, oldest first.
+        attempts: Vec<AttemptView>,
+    }
+
+    /// The output of a stage that is done.
+    StageResult {
+        /// The stage.
+        stage: StageId,
+        /// Checkpoint index.
+        checkpoint: Option<u32>,
+        /// What it returned.
+        output: StageOutput,
+    }
+
+    /// One attempt.
+    AttemptView {
+        /// Id.
+        id: AttemptId,
+        /// The stage.
+        stage: StageId,
+        /// Kind of the stage.
+        kind: StageKind,
+        /// Checkpoint index.
+        checkpoint: Option<u32>,
+        /// Counts from 1 within the stage.
+        number: u32,
+        /// State.
+        state: AttemptState,
+        /// Host and process or job, once claimed.
+        place: Option<String>,
+        /// When it was recorded.
+        created: DateTime<Utc>,
+        /// When a worker claimed it.
+        started: Option<DateTime<Utc>>,
+        /// When it ended.
+        finished: Option<DateTime<Utc>>,
+        /// How it ended; one line.
+        message: Option<String>,
+        /// Exit code, where known.
+        exit_code: Option<i32>,
+        /// Signal that ended it, where known.
+        signal: Option<i32>,
+        /// Folder with its log.
+        folder: String,
+    }
+
+    /// `GET /api/v1/runs/{id}/metrics?points=N`: at most N points, thinned evenly, first and last kept.
+    Metrics {
+        /// Steps planned in all.
+        total_steps: Option<u64>,
+        /// The curve.
+        points: Vec<MetricPoint>,
+    }
+
+    /// `GET /api/v1/stages/{id}/log?bytes=N`: the end of the newest attempt's log.
+    LogTail {
+        /// The attempt; none if there was none yet.
+        attempt: Option<AttemptId>,
+        /// Whole lines, lossily decoded.
+        text: String,
+        /// Bytes in the whole log.
+        total_bytes: u64,
+    }
+
+    /// `GET /api/v1/studies/{name}/results`
+    Results {
+        /// Columns in order, without the row name.
+        columns: Vec<String>,
+        /// Rows by identifier.
+        rows: Vec<MeasureRow>,
+    }
+
+    /// Answer of `POST .../cancel` and `POST .../retry`: what changed, or would with `dry_run=true`.
+    Changed {
+        /// Stages that changed.
+        stages: Vec<StageView>,
+    }
+
+    /// One page of a list.
+    StudyPage {
+        /// The rows, newest first.
+        items: Vec<StudySummary>,
+        /// Pass as `cursor` for the next page.
+        next: Option<String>,
+    }
+
+    /// `POST /api/v1/login-links`
+    LoginLink {
+        /// Opens the dashboard once, within five minutes.
+        url: String,
+    }
+
+    /// The data of a server-sent event of `GET /api/v1/changes`; its id is the event's id.
+    Change {
+        /// Position in the stream.
+        id: ChangeId,
+        /// Names of the studies concerned.
+        studies: Vec<String>,
+        /// What changed.
+        body: ChangeBody,
+    }
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChangeBody {
+    /// A study was created or extended.
+    Study,
+    /// A stage has a new state or new progress.
+    Stage {
+        /// The stage as it is now.
+        stage: StageView,
+    },
+    /// New points of a training curve.
+    Metrics {
+        /// The run.
+        run: RunId,
+        /// The points.
+        points: Vec<MetricPoint>,
+    },
+    /// A row of results.
+    Results {
+        /// The run.
+        run: RunId,
+    },
+}

@@ -1,0 +1,25 @@
+//! One stage on one device: prepare data, train, evaluate, collect, analyse.
+//!
+//! * [`data`]: texts to sequences of tokens;
+//! * [`model`]: GPT-Neo, and Hugging Face checkpoints in and out;
+//! * [`train`], [`evaluate`], [`collect`]: what is done with a model;
+//! * [`measure`]: the neural-collapse measures, plain `f64` linear algebra;
+//! * [`analyze`]: statistics files in, table of measures out;
+//! * [`report`]: progress and results to the terminal and the daemon, on a thread of its own;
+//! * [`cli`]: the `lc-worker` command.
+//!
+//! A worker never touches the daemon's database.
+
+pub mod analyze;
+pub mod cli;
+pub mod collect;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod files;
+pub mod measure;
+pub mod model;
+pub mod report;
+pub mod train;
+
+pub use error::{Error, Result};

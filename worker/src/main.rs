@@ -1,0 +1,2 @@
+//! The `lc-worker` program.
+fn main() {}
