@@ -15,6 +15,7 @@ pub mod analyze;
 pub mod cli;
 pub mod collect;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod files;

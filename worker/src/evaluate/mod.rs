@@ -1,1 +1,73 @@
-//! evaluate
+//! Loss, accuracy and perplexity of a checkpoint on a split.
+
+use crate::{
+    Error, Result,
+    data::Sequences,
+    device, files,
+    model::{
+        attention::Masks,
+        checkpoint::{self, EVAL_RESULTS, Located},
+        head,
+    },
+    on_device,
+    report::Report,
+    train::gradients::{Batch, with_targets},
+};
+use burn::tensor::backend::Backend;
+use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
+
+/// Evaluates a checkpoint. Results on the validation split are written to the checkpoint's
+/// `eval_results.json`.
+///
+/// The loss is the mean over all targets, summed in `f64`: the result depends neither on the batch size
+/// nor on an interruption.
+///
+/// # Errors
+/// On bad input, when the results can't be written, and [`Error::Interrupted`] after a stop was asked
+/// for (nothing is kept then).
+pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
+    let device = device::resolve(&spec.device)?;
+    let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
+    let output = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
+    if spec.split == "validation" {
+        files::write_json(&located.folder.join(EVAL_RESULTS), &output)?;
+    }
+    Ok(output)
+}
+
+fn run<B: Backend>(
+    spec: &EvaluateSpec,
+    located: &Located,
+    report: &Report,
+    device: &B::Device,
+) -> Result<EvaluateOutput> {
+    let sequences = Sequences::open(&spec.data, &spec.split)?;
+    let model = checkpoint::load::<B>(&located.folder, device)?;
+    model.config.check_fits(&spec.data, &sequences)?;
+    let length = sequences.block_size();
+    let masks = Masks::new(&model.config, length, device);
+    let total = sequences.len();
+    let (mut loss, mut hits) = (0.0, 0);
+    for start in (0..total).step_by(spec.batch_size as usize) {
+        if report.stop_requested() {
+            return Err(Error::Interrupted("stopped; evaluation starts anew next time".into()));
+        }
+        report.progress(start as u64, total as u64, "sequences");
+        let end = (start + spec.batch_size as usize).min(total);
+        let batch = Batch::new((start..end).map(|row| sequences.get(row)), length);
+        let hidden = with_targets(model.forward(batch.tensor(device), &masks, None), length);
+        let (batch_loss, batch_hits) =
+            head::loss_and_hits(hidden, model.token_embedding(), &batch.targets())?;
+        loss += batch_loss;
+        hits += batch_hits;
+    }
+    report.progress(total as u64, total as u64, "sequences");
+    let targets = (total * (length - 1)) as f64;
+    let eval_loss = loss / targets;
+    Ok(EvaluateOutput {
+        eval_loss: Real(eval_loss),
+        eval_accuracy: Real(hits as f64 / targets),
+        perplexity: Real(eval_loss.exp()),
+        eval_samples: total as u64,
+    })
+}

@@ -1,1 +1,28 @@
-//! model
+//! GPT-Neo, and its checkpoints in Hugging Face's layout.
+//!
+//! * [`config`]: the fields of `config.json`, checked;
+//! * [`gpt_neo`]: the parameters and the forward pass, with [`block`] and [`attention`];
+//! * [`head`]: logits, and the loss with its gradient in chunks of tokens;
+//! * [`dropout`]: masks from the run's seed;
+//! * [`init`]: random weights from a seed;
+//! * [`checkpoint`]: folders in and out;
+//! * [`backend`]: which burn backend a device means;
+//! * [`logits`]: the `logits` command.
+//!
+//! Matrices keep the orientation of the checkpoint, `[out, in]`; hidden states are two-dimensional,
+//! `[batch * sequence, width]`. All tensors of parameters have two dimensions, a vector being one row.
+
+pub mod attention;
+pub mod backend;
+pub mod block;
+pub mod checkpoint;
+pub mod config;
+pub mod dropout;
+pub mod gpt_neo;
+pub mod head;
+pub mod init;
+pub mod logits;
+pub mod weights;
+
+pub use config::GptNeoConfig;
+pub use gpt_neo::GptNeo;

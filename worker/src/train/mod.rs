@@ -1,1 +1,18 @@
-//! train
+//! Training: AdamW with linear decay and clipping, one checkpoint per epoch, and going on after an
+//! interruption with the result of an uninterrupted run.
+//!
+//! * [`gradients`]: loss and gradients of one batch;
+//! * [`adamw`]: the optimizer;
+//! * [`order`]: which sequences form which batch;
+//! * [`log`]: `train_log.jsonl`;
+//! * [`state`]: what a checkpoint holds besides the weights;
+//! * [`run`]: the loop.
+
+pub mod adamw;
+pub mod gradients;
+pub mod log;
+pub mod order;
+pub mod run;
+pub mod state;
+
+pub use run::train;

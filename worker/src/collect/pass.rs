@@ -1,0 +1,167 @@
+//! The forward pass over a split, from where unfinished statistics end.
+
+use super::partial;
+use crate::{
+    Error, Result,
+    data::{Manifest, Sequences},
+    files,
+    model::{
+        GptNeo,
+        attention::Masks,
+        checkpoint::{self, Located},
+    },
+    report::Report,
+    stats::{Means, Meta},
+    train::gradients::{Batch, with_targets},
+};
+use burn::tensor::{Tensor, backend::Backend};
+use protocol::spec::CollectSpec;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+/// One collection stage.
+pub(super) struct Job<'a> {
+    pub(super) spec: &'a CollectSpec,
+    pub(super) report: &'a Report,
+    /// The checkpoint.
+    pub(super) located: Located,
+    /// The statistics file to write.
+    pub(super) file: PathBuf,
+    /// The file with the class means.
+    pub(super) means: PathBuf,
+}
+
+/// A model and a split, ready to run.
+pub(super) struct Pass<B: Backend> {
+    pub(super) model: GptNeo<B>,
+    sequences: Sequences,
+    masks: Masks<B>,
+    device: B::Device,
+    made_from: BTreeMap<String, String>,
+}
+
+/// Statistics that grow batch by batch.
+pub(super) trait Accumulator<B: Backend> {
+    /// Takes the embeddings `[targets, width]` and the next token of each.
+    fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()>;
+    /// Writes everything so far to a file.
+    fn write(&self, file: &Path, meta: Meta) -> Result<()>;
+}
+
+impl Job<'_> {
+    /// Loads the model and opens the split.
+    pub(super) fn open<B: Backend>(&self, split: &str, device: &B::Device) -> Result<Pass<B>> {
+        let sequences = Sequences::open(&self.spec.data, split)?;
+        let model = checkpoint::load::<B>(&self.located.folder, device)?;
+        model.config.check_fits(&self.spec.data, &sequences)?;
+        let data = Manifest::read(&self.spec.data)?.splits[split].sha256.clone();
+        let made_from = BTreeMap::from([
+            ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
+            ("checkpoint_sha256".to_owned(), checkpoint_hash(&self.located.folder)?),
+            ("data_sha256".to_owned(), data),
+            ("split".to_owned(), split.to_owned()),
+        ]);
+        let masks = Masks::new(&model.config, sequences.block_size(), device);
+        Ok(Pass { model, sequences, masks, device: device.clone(), made_from })
+    }
+
+    /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
+    /// are known beforehand.
+    pub(super) fn belongs<B: Backend>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
+        meta.made_from == pass.made_from && hash.is_none_or(|hash| meta.hash == hash)
+    }
+
+    /// The class means that variances and decisions refer to.
+    pub(super) fn read_means<B: Backend>(&self, pass: &Pass<B>) -> Result<Means> {
+        if !self.means.exists() {
+            return Err(Error::input(format!(
+                "{}: no such file; collect the means of this checkpoint first (--stage means)",
+                self.means.display()
+            )));
+        }
+        let means = Means::read(&self.means)?;
+        let made_by = means.meta.made_from.get("checkpoint_sha256");
+        if made_by.is_some_and(|hash| Some(hash) != pass.made_from.get("checkpoint_sha256")) {
+            return Err(Error::input(format!(
+                "{}: outdated, made from other weights than {}; collect the means again",
+                self.means.display(),
+                self.located.folder.display()
+            )));
+        }
+        if means.counts.len() != pass.model.config.vocab_size || means.dim != pass.model.config.hidden_size {
+            return Err(Error::input(format!(
+                "{}: {} classes of width {}, but the model has {} of width {}",
+                self.means.display(),
+                means.counts.len(),
+                means.dim,
+                pass.model.config.vocab_size,
+                pass.model.config.hidden_size
+            )));
+        }
+        Ok(means)
+    }
+
+    /// Where unfinished statistics are kept.
+    pub(super) fn partial(&self) -> PathBuf {
+        partial::path(&self.file)
+    }
+}
+
+impl<B: Backend> Pass<B> {
+    /// Sequences of the split.
+    pub(super) fn total(&self) -> u64 {
+        self.sequences.len() as u64
+    }
+
+    /// Runs the model over the sequences from `done` on, and writes the statistics: every
+    /// `save_every` batches and on a stop the unfinished ones, at the end the file itself.
+    pub(super) fn run(
+        &self,
+        job: &Job<'_>,
+        hash: &str,
+        mut done: u64,
+        accumulator: &mut impl Accumulator<B>,
+    ) -> Result<()> {
+        let (length, total) = (self.sequences.block_size(), self.total());
+        let meta = |n_seqs| Meta { hash: hash.to_owned(), n_seqs, made_from: self.made_from.clone() };
+        if done > 0 {
+            job.report.info(format!("going on from sequence {done}"));
+        }
+        let mut batches: u32 = 0;
+        while done < total {
+            job.report.progress(done, total, "sequences");
+            let end = (done + u64::from(job.spec.batch_size)).min(total);
+            let rows = (done..end).map(|row| self.sequences.get(row as usize));
+            let batch = Batch::new(rows, length);
+            let hidden = self.model.forward(batch.tensor(&self.device), &self.masks, None);
+            accumulator.add(with_targets(hidden, length), &batch.targets())?;
+            done = end;
+            batches += 1;
+            let stop = job.report.stop_requested();
+            if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {
+                accumulator.write(&job.partial(), meta(done))?;
+            }
+            if stop && done < total {
+                return Err(Error::Interrupted(format!(
+                    "stopped after sequence {done} of {total}; the unfinished statistics were saved, \
+                     running it again goes on from them"
+                )));
+            }
+        }
+        job.report.progress(total, total, "sequences");
+        accumulator.write(&job.file, meta(total))?;
+        partial::remove(&job.file)
+    }
+}
+
+/// SHA-256 of the checkpoint's weights file, or of the table of contents of several.
+fn checkpoint_hash(folder: &Path) -> Result<String> {
+    let path = [checkpoint::INDEX, checkpoint::WEIGHTS]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .find(|path| path.exists())
+        .ok_or_else(|| Error::input(format!("{}: no weights in it", folder.display())))?;
+    files::sha256(&path)
+}

@@ -1,0 +1,192 @@
+//! Which device a stage computes on: `auto`, `cpu`, `cuda` or `cuda:N`.
+//!
+//! The CUDA backend panics where there is no driver, so a GPU is looked for here, without it.
+
+use crate::{Error, Result};
+
+/// A device that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU, counted from 0 among those that `CUDA_VISIBLE_DEVICES` leaves visible.
+    Cuda(usize),
+}
+
+/// A device as a person names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The first GPU if this program can use one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU by index; `cuda` is the first.
+    Cuda(usize),
+}
+
+impl Choice {
+    /// Reads `auto`, `cpu`, `cuda` or `cuda:N`.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn parse(text: &str) -> Result<Self> {
+        let index =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                text.strip_prefix("cuda:").and_then(index).map(Self::Cuda).ok_or_else(|| {
+                    Error::input(format!("device {text:?}: expected auto, cpu, cuda or cuda:N"))
+                })
+            }
+        }
+    }
+}
+
+/// Finds the device that `text` names.
+///
+/// # Errors
+/// When it is not a device's name, or names a GPU that this program can't use.
+pub fn resolve(text: &str) -> Result<Device> {
+    choose(Choice::parse(text)?, gpus())
+}
+
+/// GPUs that can be used, or why there are none.
+type Gpus = std::result::Result<usize, &'static str>;
+
+fn choose(choice: Choice, gpus: Gpus) -> Result<Device> {
+    match (choice, gpus) {
+        (Choice::Cpu, _) | (Choice::Auto, Err(_) | Ok(0)) => Ok(Device::Cpu),
+        (Choice::Auto, Ok(_)) => Ok(Device::Cuda(0)),
+        (Choice::Cuda(_), Err(why)) => Err(Error::input(why)),
+        (Choice::Cuda(_), Ok(0)) => Err(Error::input(
+            "no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
+        )),
+        (Choice::Cuda(index), Ok(count)) if index >= count => Err(Error::input(format!(
+            "device cuda:{index}: visible are cuda:0 to cuda:{}; use one of them, or --device cpu",
+            count - 1
+        ))),
+        (Choice::Cuda(index), Ok(_)) => Ok(Device::Cuda(index)),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn gpus() -> Gpus {
+    Err("this lc-worker was built without CUDA; build with --features cuda or use --device cpu")
+}
+
+#[cfg(feature = "cuda")]
+use probe::gpus;
+
+/// Looks for the driver's library and the devices where Linux puts them.
+#[cfg(feature = "cuda")]
+mod probe {
+    use super::{Gpus, visible};
+    use std::{fs, path::Path};
+
+    /// Where the driver's library lies on the usual distributions, in containers and on clusters.
+    const LIBRARY_FOLDERS: [&str; 9] = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+        "/lib64",
+        "/usr/local/cuda/compat",
+        "/usr/local/nvidia/lib64",
+        "/usr/lib/wsl/lib",
+        "/run/opengl-driver/lib",
+    ];
+
+    pub(super) fn gpus() -> Gpus {
+        if !has_driver_library() {
+            return Err(
+                "the NVIDIA driver's libcuda.so.1 was not found; install the driver, add its folder to \
+                 LD_LIBRARY_PATH, or use --device cpu",
+            );
+        }
+        let devices = devices();
+        Ok(std::env::var("CUDA_VISIBLE_DEVICES").map_or(devices, |list| visible(&list, devices)))
+    }
+
+    fn has_driver_library() -> bool {
+        let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .chain(LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).to_owned()))
+            .any(|folder| folder.join("libcuda.so.1").exists())
+            // The loader's cache names every library that it finds elsewhere.
+            || fs::read("/etc/ld.so.cache")
+                .is_ok_and(|cache| cache.windows(13).any(|name| name == b"libcuda.so.1\0"))
+    }
+
+    fn devices() -> usize {
+        let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
+        let numbered = entries("/dev")
+            .filter(|entry| {
+                let name = entry.file_name();
+                name.to_str()
+                    .and_then(|name| name.strip_prefix("nvidia"))
+                    .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+            })
+            .count();
+        if numbered > 0 { numbered } else { entries("/proc/driver/nvidia/gpus").count() }
+    }
+}
+
+/// How many of `devices` a value of `CUDA_VISIBLE_DEVICES` leaves: those before the first invalid entry.
+#[cfg(any(test, feature = "cuda"))]
+fn visible(list: &str, devices: usize) -> usize {
+    list.split(',')
+        .map(str::trim)
+        .take_while(|entry| match entry.parse::<i64>() {
+            Ok(index) => usize::try_from(index).is_ok_and(|index| index < devices),
+            Err(_) => entry.starts_with("GPU-") || entry.starts_with("MIG-"),
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices_are_read() {
+        assert_eq!(Choice::parse("auto").unwrap(), Choice::Auto);
+        assert_eq!(Choice::parse("cpu").unwrap(), Choice::Cpu);
+        assert_eq!(Choice::parse("cuda").unwrap(), Choice::Cuda(0));
+        assert_eq!(Choice::parse("cuda:3").unwrap(), Choice::Cuda(3));
+        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cpu:0"] {
+            let line = Choice::parse(text).unwrap_err().to_string();
+            assert!(line.contains("auto, cpu, cuda or cuda:N"), "{line}");
+        }
+    }
+
+    #[test]
+    fn auto_takes_a_gpu_only_where_there_is_one() {
+        assert_eq!(choose(Choice::Auto, Ok(2)).unwrap(), Device::Cuda(0));
+        assert_eq!(choose(Choice::Auto, Ok(0)).unwrap(), Device::Cpu);
+        assert_eq!(choose(Choice::Auto, Err("no driver")).unwrap(), Device::Cpu);
+        assert_eq!(choose(Choice::Cpu, Ok(2)).unwrap(), Device::Cpu);
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_refused_with_what_to_do() {
+        assert_eq!(choose(Choice::Cuda(1), Ok(2)).unwrap(), Device::Cuda(1));
+        for gpus in [Ok(0), Ok(1), Err("no driver; use --device cpu")] {
+            let error = choose(Choice::Cuda(1), gpus).unwrap_err();
+            assert_eq!(error.exit_code(), protocol::exit::USAGE);
+            assert!(error.to_string().contains("--device cpu"), "{error}");
+        }
+    }
+
+    #[test]
+    fn hidden_gpus_do_not_count() {
+        assert_eq!(visible("0,1", 4), 2);
+        assert_eq!(visible("", 4), 0);
+        assert_eq!(visible("-1", 4), 0);
+        assert_eq!(visible("2,7,1", 4), 1);
+        assert_eq!(visible("GPU-8f3, MIG-22a", 4), 2);
+    }
+}

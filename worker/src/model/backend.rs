@@ -1,0 +1,34 @@
+//! Which burn backend a device means.
+
+/// The CPU backend.
+pub type Cpu = burn::backend::Flex;
+
+/// The NVIDIA backend.
+#[cfg(feature = "cuda")]
+pub type Gpu = burn_cuda::Cuda<f32, i32>;
+
+/// Runs an expression with `$backend` naming the device's backend type and `$place` its device value.
+///
+/// The code behind it is compiled once per backend; which one runs is decided by the device.
+#[macro_export]
+macro_rules! on_device {
+    ($device:expr, |$backend:ident, $place:ident| $body:expr) => {
+        match $device {
+            $crate::device::Device::Cpu => {
+                type $backend = $crate::model::backend::Cpu;
+                let $place = burn_flex::FlexDevice;
+                $body
+            }
+            #[cfg(feature = "cuda")]
+            $crate::device::Device::Cuda(index) => {
+                type $backend = $crate::model::backend::Gpu;
+                let $place = burn_cuda::CudaDevice::new(index);
+                $body
+            }
+            #[cfg(not(feature = "cuda"))]
+            $crate::device::Device::Cuda(_) => Err($crate::Error::input(
+                "this lc-worker was built without CUDA; build it with --features cuda or use --device cpu",
+            )),
+        }
+    };
+}

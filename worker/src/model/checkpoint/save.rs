@@ -1,0 +1,125 @@
+//! Weights out.
+
+use super::{CONFIG, OPTIMIZER, TRAINER_STATE, WEIGHTS};
+use crate::{
+    Error, Result, files,
+    model::{
+        GptNeo,
+        gpt_neo::{ParameterShape, shapes},
+    },
+};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use safetensors::{Dtype, View};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fs::{self, File},
+    path::Path,
+};
+
+/// What a checkpoint to go on from has besides the weights.
+pub struct Extra<'a, B: Backend> {
+    /// Names and values of the optimizer's tensors, each list in the order of the parameters.
+    pub optimizer: Vec<(&'static str, &'a [Tensor<B, 2>])>,
+    /// Content of `trainer_state.json`.
+    pub trainer_state: serde_json::Value,
+}
+
+/// Prefix of a folder that is being written.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Writes a checkpoint folder under a temporary name, syncs it and renames it to `folder`. An existing
+/// folder of that name is replaced.
+///
+/// # Errors
+/// When anything can't be written; then there is no new folder, and an old one is as it was.
+pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'_, B>>) -> Result<()> {
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    let temporary =
+        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
+    let inside = temporary.path();
+    let parameters = shapes(&model.config);
+    files::write_json(&inside.join(CONFIG), &model.config.to_fields())?;
+    write_tensors(&inside.join(WEIGHTS), folder, &parameters, &[("", model.parameters())])?;
+    if let Some(extra) = extra {
+        write_tensors(&inside.join(OPTIMIZER), folder, &parameters, &extra.optimizer)?;
+        files::write_json(&inside.join(TRAINER_STATE), &extra.trainer_state)?;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(inside, fs::Permissions::from_mode(0o755)).map_err(Error::io(inside))?;
+    }
+    File::open(inside).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))?;
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    fs::rename(temporary.keep(), folder).map_err(Error::io(folder))?;
+    File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
+}
+
+/// Removes what a killed process left half written in a model folder.
+///
+/// # Errors
+/// When a leftover can't be removed.
+pub fn remove_unfinished(model: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(model) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.map_err(Error::io(model))?;
+        if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            continue;
+        }
+        let path = entry.path();
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }
+            .map_err(Error::io(&path))?;
+    }
+    Ok(())
+}
+
+/// A tensor on its way to a file.
+struct Stored {
+    shape: Vec<usize>,
+    data: TensorData,
+}
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.data.as_bytes())
+    }
+    fn data_len(&self) -> usize {
+        self.data.as_bytes().len()
+    }
+}
+
+fn write_tensors<B: Backend>(
+    file: &Path,
+    shown: &Path,
+    parameters: &[ParameterShape],
+    lists: &[(&str, &[Tensor<B, 2>])],
+) -> Result<()> {
+    let mut tensors = Vec::new();
+    for (prefix, list) in lists {
+        for (parameter, tensor) in parameters.iter().zip(*list) {
+            let data = tensor
+                .clone()
+                .try_into_data()
+                .map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?
+                .convert::<f32>();
+            tensors.push((format!("{prefix}{}", parameter.name), Stored { shape: parameter.stored(), data }));
+        }
+    }
+    // What the library writes, and insists on when reading.
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize_to_file(tensors, Some(format), file).map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(source) => Error::Io { path: shown.to_owned(), source },
+        other => Error::failed(format!("{}: {other}", shown.display())),
+    })?;
+    File::open(file).and_then(|file| file.sync_all()).map_err(Error::io(shown))
+}

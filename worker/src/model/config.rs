@@ -1,0 +1,345 @@
+//! The fields of a GPT-Neo `config.json`, with the defaults of Hugging Face's library.
+//!
+//! Every field that changes a result either works or is refused by name.
+
+use crate::{
+    Error, Result,
+    data::{Manifest, Sequences},
+    files,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// What a block attends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttentionKind {
+    /// All earlier positions.
+    Global,
+    /// The position itself and the `window_size - 1` before it.
+    Local,
+}
+
+/// A checked GPT-Neo configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GptNeoConfig {
+    /// Entries of the embedding and of the head.
+    pub vocab_size: usize,
+    /// Most positions of a sequence.
+    pub max_position_embeddings: usize,
+    /// Width.
+    pub hidden_size: usize,
+    /// Attention heads.
+    pub num_heads: usize,
+    /// Kind of attention of each block.
+    pub attention_layers: Vec<AttentionKind>,
+    /// Width of the MLP.
+    pub intermediate_size: usize,
+    /// Window of local attention.
+    pub window_size: usize,
+    /// Dropout after the embeddings.
+    pub embed_dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
+    /// Dropout of the residual branches.
+    pub resid_dropout: f64,
+    /// Epsilon of the layer norms.
+    pub layer_norm_epsilon: f64,
+    /// Standard deviation of initial weights.
+    pub initializer_range: f64,
+    /// The file's own content, for writing it again.
+    raw: Map<String, Value>,
+}
+
+/// The fields as written; `None` stands for a missing or null field.
+#[derive(Deserialize)]
+struct Fields {
+    model_type: Option<String>,
+    vocab_size: Option<usize>,
+    max_position_embeddings: Option<usize>,
+    hidden_size: Option<usize>,
+    num_layers: Option<usize>,
+    num_heads: Option<usize>,
+    attention_types: Option<Vec<(Vec<AttentionKind>, usize)>>,
+    attention_layers: Option<Vec<AttentionKind>>,
+    intermediate_size: Option<usize>,
+    window_size: Option<usize>,
+    activation_function: Option<String>,
+    embed_dropout: Option<f64>,
+    attention_dropout: Option<f64>,
+    resid_dropout: Option<f64>,
+    layer_norm_epsilon: Option<f64>,
+    initializer_range: Option<f64>,
+    tie_word_embeddings: Option<bool>,
+}
+
+/// What a configuration that is not given takes from the data.
+#[derive(Clone, Copy, Debug)]
+pub struct FromData {
+    /// Entries of the tokenizer.
+    pub vocab_size: usize,
+    /// Tokens per sequence.
+    pub block_size: usize,
+    /// Id of `<|endoftext|>`, where the tokenizer has one.
+    pub end_of_text: Option<u32>,
+}
+
+impl GptNeoConfig {
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    /// When the file can't be read or a field has a value that is not accepted.
+    pub fn read(path: &Path) -> Result<Self> {
+        let raw: Map<String, Value> = files::read_json(path)?;
+        Self::from_fields(raw).map_err(|error| Error::input(format!("{}: {error}", path.display())))
+    }
+
+    /// Checks the fields of a configuration for a new model, taking what is missing from the data.
+    ///
+    /// # Errors
+    /// When a field has a value that is not accepted, or is too small for the data.
+    pub fn for_data(mut raw: Map<String, Value>, data: FromData) -> Result<Self> {
+        let mut default = |field: &str, value: Value| {
+            if raw.get(field).is_none_or(Value::is_null) {
+                raw.insert(field.to_owned(), value);
+            }
+        };
+        default("vocab_size", json!(data.vocab_size));
+        default("max_position_embeddings", json!(data.block_size));
+        if let Some(id) = data.end_of_text {
+            default("bos_token_id", json!(id));
+            default("eos_token_id", json!(id));
+        }
+        let config = Self::from_fields(raw)?;
+        if config.vocab_size < data.vocab_size {
+            return Err(Error::input(format!(
+                "vocab_size is {}, but the data's tokenizer has {} entries; use at least that many",
+                config.vocab_size, data.vocab_size
+            )));
+        }
+        if config.max_position_embeddings < data.block_size {
+            return Err(Error::input(format!(
+                "max_position_embeddings is {}, but the data's sequences have {} tokens; use at least that many",
+                config.max_position_embeddings, data.block_size
+            )));
+        }
+        Ok(config)
+    }
+
+    /// Checks the fields of a configuration.
+    ///
+    /// # Errors
+    /// When a field has a value that is not accepted.
+    pub fn from_fields(raw: Map<String, Value>) -> Result<Self> {
+        let fields: Fields = serde_json::from_value(Value::Object(raw.clone()))
+            .map_err(|error| Error::input(format!("model configuration: {error}")))?;
+        accept("model_type", fields.model_type.as_deref(), "gpt_neo")?;
+        accept("activation_function", fields.activation_function.as_deref(), "gelu_new")?;
+        if fields.tie_word_embeddings == Some(false) {
+            return Err(Error::input("tie_word_embeddings is false; only a tied head (true) is supported"));
+        }
+        let hidden_size = fields.hidden_size.unwrap_or(2048);
+        let num_heads = fields.num_heads.unwrap_or(16);
+        if hidden_size == 0 || num_heads == 0 || !hidden_size.is_multiple_of(num_heads) {
+            return Err(Error::input(format!(
+                "hidden_size {hidden_size} is not divisible by num_heads {num_heads}; use a multiple"
+            )));
+        }
+        let config = Self {
+            vocab_size: fields.vocab_size.unwrap_or(50257),
+            max_position_embeddings: fields.max_position_embeddings.unwrap_or(2048),
+            hidden_size,
+            num_heads,
+            attention_layers: attention_layers(&fields)?,
+            intermediate_size: fields.intermediate_size.unwrap_or(4 * hidden_size),
+            window_size: fields.window_size.unwrap_or(256),
+            embed_dropout: probability("embed_dropout", fields.embed_dropout)?,
+            attention_dropout: probability("attention_dropout", fields.attention_dropout)?,
+            resid_dropout: probability("resid_dropout", fields.resid_dropout)?,
+            layer_norm_epsilon: fields.layer_norm_epsilon.unwrap_or(1e-5),
+            initializer_range: fields.initializer_range.unwrap_or(0.02),
+            raw,
+        };
+        for (field, value) in [
+            ("vocab_size", config.vocab_size),
+            ("max_position_embeddings", config.max_position_embeddings),
+            ("intermediate_size", config.intermediate_size),
+            ("window_size", config.window_size),
+        ] {
+            if value == 0 {
+                return Err(Error::input(format!("{field} is 0; use at least 1")));
+            }
+        }
+        Ok(config)
+    }
+
+    /// Checks that sequences fit the model.
+    ///
+    /// # Errors
+    /// When they are longer than its positions, or their tokenizer has more entries than its vocabulary.
+    pub fn check_fits(&self, data: &Path, sequences: &Sequences) -> Result<()> {
+        let (length, vocabulary) = (sequences.block_size(), Manifest::read(data)?.vocab_size as usize);
+        if length > self.max_position_embeddings {
+            return Err(Error::input(format!(
+                "{}: sequences of {length} tokens, but the model has max_position_embeddings {}",
+                data.display(),
+                self.max_position_embeddings
+            )));
+        }
+        if vocabulary > self.vocab_size {
+            return Err(Error::input(format!(
+                "{}: a tokenizer of {vocabulary} entries, but the model has vocab_size {}",
+                data.display(),
+                self.vocab_size
+            )));
+        }
+        Ok(())
+    }
+
+    /// Number of blocks.
+    #[must_use]
+    pub fn num_layers(&self) -> usize {
+        self.attention_layers.len()
+    }
+
+    /// The whole `config.json`: what was read, completed by every default, so that any reader sees
+    /// the same model.
+    #[must_use]
+    pub fn to_fields(&self) -> Map<String, Value> {
+        let mut all = json!({
+            "architectures": ["GPTNeoForCausalLM"],
+            "model_type": "gpt_neo",
+            "activation_function": "gelu_new",
+            "vocab_size": self.vocab_size,
+            "max_position_embeddings": self.max_position_embeddings,
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers(),
+            "num_heads": self.num_heads,
+            "attention_layers": self.attention_layers,
+            "attention_types": attention_types(&self.attention_layers),
+            "intermediate_size": self.intermediate_size,
+            "window_size": self.window_size,
+            "embed_dropout": self.embed_dropout,
+            "attention_dropout": self.attention_dropout,
+            "resid_dropout": self.resid_dropout,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "initializer_range": self.initializer_range,
+            "tie_word_embeddings": true,
+            "use_cache": true,
+            "dtype": "float32",
+        });
+        for (field, value) in &self.raw {
+            if !value.is_null() {
+                all[field] = value.clone();
+            }
+        }
+        match all {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn accept(field: &str, given: Option<&str>, accepted: &str) -> Result<()> {
+    match given {
+        Some(value) if value != accepted => {
+            Err(Error::input(format!("{field} {value:?} is not supported; accepted: {accepted:?}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn probability(field: &str, given: Option<f64>) -> Result<f64> {
+    let value = given.unwrap_or(0.0);
+    if (0.0..1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Error::input(format!("{field} is {value}; use at least 0 and less than 1")))
+    }
+}
+
+/// The kind of each block: `attention_layers`, or `attention_types` repeated, or the library's default.
+fn attention_layers(fields: &Fields) -> Result<Vec<AttentionKind>> {
+    let expanded = fields
+        .attention_types
+        .as_ref()
+        .map(|types| types.iter().flat_map(|(kinds, times)| kinds.repeat(*times)).collect::<Vec<_>>());
+    let layers = match (&fields.attention_layers, expanded) {
+        (Some(listed), Some(expanded)) if *listed != expanded => {
+            return Err(Error::input("attention_layers and attention_types disagree; leave one of them out"));
+        }
+        (Some(listed), _) => listed.clone(),
+        (None, Some(expanded)) => expanded,
+        (None, None) => {
+            let layers = fields.num_layers.unwrap_or(24);
+            [AttentionKind::Global, AttentionKind::Local].into_iter().cycle().take(layers).collect()
+        }
+    };
+    let expected = fields.num_layers.unwrap_or(layers.len());
+    if layers.is_empty() || layers.len() != expected {
+        return Err(Error::input(format!(
+            "attention_types describes {} layers, but num_layers is {expected}; make them equal and above 0",
+            layers.len()
+        )));
+    }
+    Ok(layers)
+}
+
+/// `attention_types` in the library's form: one entry per block is always valid.
+fn attention_types(layers: &[AttentionKind]) -> Value {
+    layers.iter().map(|kind| json!([[kind], 1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: Value) -> Result<GptNeoConfig> {
+        GptNeoConfig::from_fields(value.as_object().cloned().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_written_configuration_reads_back_as_the_same_model() {
+        let given = json!({
+            "hidden_size": 48, "num_layers": 3, "num_heads": 4, "vocab_size": 7,
+            "attention_types": [[["global", "local"], 1], [["global"], 1]], "custom": "kept",
+        });
+        let config = parse(given).unwrap();
+        let again = GptNeoConfig::from_fields(config.to_fields()).unwrap();
+        assert_eq!(again.attention_layers, config.attention_layers);
+        assert_eq!(again.to_fields(), config.to_fields());
+        assert_eq!(again.to_fields()["custom"], "kept");
+    }
+
+    #[test]
+    fn unsupported_values_are_refused_by_name() {
+        for (value, field) in [
+            (json!({"hidden_size": 30, "num_heads": 4}), "num_heads"),
+            (json!({"activation_function": "relu"}), "activation_function"),
+            (json!({"tie_word_embeddings": false}), "tie_word_embeddings"),
+            (json!({"model_type": "gpt2"}), "model_type"),
+            (json!({"num_layers": 3, "attention_types": [[["global"], 2]]}), "attention_types"),
+            (json!({"num_layers": 0, "attention_types": []}), "attention_types"),
+            (json!({"attention_types": [[["sparse"], 2]]}), "sparse"),
+            (json!({"resid_dropout": 1.0}), "resid_dropout"),
+            (json!({"vocab_size": -1}), "-1"),
+            (json!({"window_size": 0}), "window_size"),
+        ] {
+            let refused = parse(value).unwrap_err().to_string();
+            assert!(refused.contains(field), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_tokenizer_must_fit_the_vocabulary() {
+        let data = FromData { vocab_size: 512, block_size: 64, end_of_text: Some(0) };
+        let small = json!({"vocab_size": 500, "hidden_size": 16, "num_heads": 4});
+        let refused = GptNeoConfig::for_data(small.as_object().unwrap().clone(), data).unwrap_err();
+        assert!(refused.to_string().contains("vocab_size is 500"), "{refused}");
+        let open = json!({"hidden_size": 16, "num_heads": 4, "num_layers": 1});
+        let config = GptNeoConfig::for_data(open.as_object().unwrap().clone(), data).unwrap();
+        assert_eq!((config.vocab_size, config.max_position_embeddings), (512, 64));
+        assert_eq!(config.to_fields()["eos_token_id"], 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! The parameters and the forward pass.
+
+use super::{GptNeoConfig, attention::Masks, block, dropout::Dropout};
+use burn::tensor::{Int, Tensor, backend::Backend};
+use std::sync::Arc;
+
+/// The parameters of a block, in the order of the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each name is that of a tensor in NAMES")]
+pub enum Part {
+    Ln1Weight,
+    Ln1Bias,
+    Key,
+    Value,
+    Query,
+    Out,
+    OutBias,
+    Ln2Weight,
+    Ln2Bias,
+    Fc,
+    FcBias,
+    Proj,
+    ProjBias,
+}
+
+/// Names of a block's tensors below `transformer.h.<i>.`, in the order of [`Part`].
+const NAMES: [&str; 13] = [
+    "ln_1.weight",
+    "ln_1.bias",
+    "attn.attention.k_proj.weight",
+    "attn.attention.v_proj.weight",
+    "attn.attention.q_proj.weight",
+    "attn.attention.out_proj.weight",
+    "attn.attention.out_proj.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "mlp.c_fc.weight",
+    "mlp.c_fc.bias",
+    "mlp.c_proj.weight",
+    "mlp.c_proj.bias",
+];
+
+/// Name and shape of one parameter; a vector is a single row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterShape {
+    /// Name in a checkpoint.
+    pub name: String,
+    /// `[out, in]`, `[entries, width]` or `[1, width]`.
+    pub shape: [usize; 2],
+}
+
+impl ParameterShape {
+    /// The shape in a checkpoint, where vectors have one dimension.
+    #[must_use]
+    pub fn stored(&self) -> Vec<usize> {
+        if is_vector(&self.name) { vec![self.shape[1]] } else { self.shape.to_vec() }
+    }
+}
+
+/// Whether a parameter belongs to a layer norm.
+#[must_use]
+pub fn is_layer_norm(name: &str) -> bool {
+    name.contains(".ln_")
+}
+
+/// Whether a parameter is a vector: biases and layer norms, the ones without weight decay.
+#[must_use]
+pub fn is_vector(name: &str) -> bool {
+    name.ends_with(".bias") || is_layer_norm(name)
+}
+
+/// Names and shapes of all parameters, in the order of the library; the head is the embedding.
+#[must_use]
+pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
+    let (d, f) = (config.hidden_size, config.intermediate_size);
+    let mut all = vec![
+        ("transformer.wte.weight".to_owned(), [config.vocab_size, d]),
+        ("transformer.wpe.weight".to_owned(), [config.max_position_embeddings, d]),
+    ];
+    for layer in 0..config.num_layers() {
+        let shapes = [
+            [1, d],
+            [1, d],
+            [d, d],
+            [d, d],
+            [d, d],
+            [d, d],
+            [1, d],
+            [1, d],
+            [1, d],
+            [f, d],
+            [1, f],
+            [d, f],
+            [1, d],
+        ];
+        let names = NAMES.iter().map(|name| format!("transformer.h.{layer}.{name}"));
+        all.extend(names.zip(shapes));
+    }
+    all.push(("transformer.ln_f.weight".to_owned(), [1, d]));
+    all.push(("transformer.ln_f.bias".to_owned(), [1, d]));
+    all.into_iter().map(|(name, shape)| ParameterShape { name, shape }).collect()
+}
+
+/// A GPT-Neo language model with a tied head.
+#[derive(Clone, Debug)]
+pub struct GptNeo<B: Backend> {
+    /// The configuration.
+    pub config: Arc<GptNeoConfig>,
+    parameters: Vec<Tensor<B, 2>>,
+}
+
+impl<B: Backend> GptNeo<B> {
+    /// Makes a model by asking for each parameter in turn.
+    ///
+    /// # Errors
+    /// The first failure of `make`.
+    pub fn try_build<E>(
+        config: &GptNeoConfig,
+        mut make: impl FnMut(&ParameterShape) -> Result<Tensor<B, 2>, E>,
+    ) -> Result<Self, E> {
+        let parameters = shapes(config).iter().map(&mut make).collect::<Result<_, E>>()?;
+        Ok(Self { config: Arc::new(config.clone()), parameters })
+    }
+
+    /// As [`Self::try_build`], for what can't fail.
+    pub fn build(config: &GptNeoConfig, mut make: impl FnMut(&str, [usize; 2]) -> Tensor<B, 2>) -> Self {
+        let parameters = shapes(config).iter().map(|p| make(&p.name, p.shape)).collect();
+        Self { config: Arc::new(config.clone()), parameters }
+    }
+
+    /// A model on the same or another backend, made parameter by parameter.
+    pub fn map<C: Backend>(self, change: impl FnMut(Tensor<B, 2>) -> Tensor<C, 2>) -> GptNeo<C> {
+        GptNeo { config: self.config, parameters: self.parameters.into_iter().map(change).collect() }
+    }
+
+    /// All parameters, in the order of [`shapes`].
+    #[must_use]
+    pub fn parameters(&self) -> &[Tensor<B, 2>] {
+        &self.parameters
+    }
+
+    /// All parameters, to be changed in place.
+    pub fn parameters_mut(&mut self) -> &mut [Tensor<B, 2>] {
+        &mut self.parameters
+    }
+
+    /// Number of parameters, the tied head counted once.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(|p| p.shape().num_elements()).sum()
+    }
+
+    /// The token embedding, which is the head as well: `[vocabulary, width]`.
+    #[must_use]
+    pub fn token_embedding(&self) -> &Tensor<B, 2> {
+        &self.parameters[0]
+    }
+
+    /// A parameter of block `layer`.
+    pub(super) fn part(&self, layer: usize, part: Part) -> Tensor<B, 2> {
+        self.parameters[2 + layer * NAMES.len() + part as usize].clone()
+    }
+
+    /// The last embeddings: what the head reads, after the final layer norm.
+    ///
+    /// `ids` is `[batch, sequence]` with at most `max_position_embeddings` positions; the result is
+    /// `[batch * sequence, width]`. `masks` must be made for this sequence length.
+    #[must_use]
+    pub fn forward(
+        &self,
+        ids: Tensor<B, 2, Int>,
+        masks: &Masks<B>,
+        dropout: Option<&mut Dropout>,
+    ) -> Tensor<B, 2> {
+        self.run(ids, masks, dropout, |_, _| ())
+    }
+
+    /// As [`Self::forward`]; `inspect` sees the input of each block by index.
+    pub fn run(
+        &self,
+        ids: Tensor<B, 2, Int>,
+        masks: &Masks<B>,
+        mut dropout: Option<&mut Dropout>,
+        mut inspect: impl FnMut(usize, &Tensor<B, 2>),
+    ) -> Tensor<B, 2> {
+        let [batch, length] = ids.dims();
+        let width = self.config.hidden_size;
+        let tokens = self.parameters[0].clone().select(0, ids.reshape([batch * length]));
+        let positions = self.parameters[1].clone().narrow(0, 0, length);
+        let x = tokens.reshape([batch, length, width]) + positions.unsqueeze_dim(0);
+        let mut x = x.reshape([batch * length, width]);
+        if let Some(dropout) = dropout.as_deref_mut() {
+            x = dropout.apply(x, self.config.embed_dropout);
+        }
+        for layer in 0..self.config.num_layers() {
+            inspect(layer, &x);
+            x = block::forward(self, layer, x, batch, masks, dropout.as_deref_mut());
+        }
+        let last = self.parameters.len() - 2;
+        block::layer_norm(
+            x,
+            self.parameters[last].clone(),
+            self.parameters[last + 1].clone(),
+            self.config.layer_norm_epsilon,
+        )
+    }
+}

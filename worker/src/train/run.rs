@@ -1,0 +1,236 @@
+//! The training loop.
+
+use super::{
+    adamw::{AdamW, clip, global_norm},
+    gradients::{Batch, loss_and_gradients},
+    log::{Line, Log},
+    order::Order,
+    state::{self, Settings, TrainerState},
+};
+use crate::{
+    Error, Result,
+    data::{self, Manifest, Sequences},
+    device, files,
+    model::{
+        GptNeo, GptNeoConfig,
+        attention::Masks,
+        checkpoint::{self, CONFIG, checkpoints},
+        config::FromData,
+        dropout::Dropout,
+        init,
+    },
+    on_device,
+    report::Report,
+};
+use burn::{backend::Autodiff, tensor::backend::Backend};
+use chrono::Utc;
+use protocol::{output::TrainOutput, real::Real, spec::TrainSpec};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+/// Time between two checkpoints that only serve to resume after a crash.
+const RESUME_EVERY: Duration = Duration::from_secs(600);
+
+/// Trains a model: one `checkpoint-<step>` per epoch in `spec.out`.
+///
+/// # Errors
+/// On bad input, when a file can't be written, when the loss is no longer a number, and
+/// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written.
+pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
+    if spec.dtype != "f32" {
+        return Err(Error::input(format!("dtype {:?} is not supported; accepted: f32", spec.dtype)));
+    }
+    let device = device::resolve(&spec.device)?;
+    on_device!(device, |B, place| run::<B>(spec, report, &place))
+}
+
+/// A model on its way.
+pub struct Trainer<B: Backend> {
+    /// The model.
+    pub model: GptNeo<B>,
+    /// Its optimizer.
+    pub optimizer: AdamW<B>,
+    masks: Masks<Autodiff<B>>,
+    seed: u32,
+    max_grad_norm: f64,
+}
+
+/// What one step found.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Mean loss over the batch's targets before the update.
+    pub loss: f64,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f64,
+}
+
+impl<B: Backend> Trainer<B> {
+    /// A trainer for sequences of `length` tokens.
+    #[must_use]
+    pub fn new(model: GptNeo<B>, optimizer: AdamW<B>, length: usize, seed: u32, max_grad_norm: f64) -> Self {
+        let masks = Masks::new(&model.config, length, &model.token_embedding().device());
+        Self { model, optimizer, masks, seed, max_grad_norm }
+    }
+
+    /// One step, counted from 1.
+    ///
+    /// # Errors
+    /// When the device fails, or loss or gradients are no longer numbers; then the weights are as
+    /// they were.
+    pub fn step(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<Step> {
+        let mut dropout = Dropout::at_step(self.seed, step);
+        let (loss, gradients) = loss_and_gradients(&self.model, batch, &self.masks, Some(&mut dropout))?;
+        let grad_norm = global_norm(&gradients)?;
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            return Err(Error::failed(format!(
+                "step {step}: loss {loss}, gradient norm {grad_norm}; try a smaller learning rate"
+            )));
+        }
+        let gradients = clip(gradients, grad_norm, self.max_grad_norm);
+        self.optimizer.update(&mut self.model, gradients, learning_rate, step);
+        Ok(Step { loss, grad_norm })
+    }
+}
+
+/// The learning rate of a step, counted from 1: linear decay to zero without warm-up.
+#[must_use]
+pub fn learning_rate(peak: f64, step: u64, total: u64) -> f64 {
+    peak * (1.0 - (step - 1) as f64 / total as f64)
+}
+
+fn run<B: Backend>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
+    let manifest = Manifest::read(&spec.data)?;
+    let sequences = Sequences::open(&spec.data, "train")?;
+    let mut order =
+        Order::parse(&spec.order, spec.seed, sequences.len(), spec.batch_size as usize, spec.epochs)?;
+    let per_epoch = order.steps_per_epoch();
+    let total = (per_epoch * u64::from(spec.epochs)).min(spec.max_steps.unwrap_or(u64::MAX));
+    let settings = Settings::of(spec, total, &manifest.splits["train"].sha256);
+
+    let config = configuration(spec, &manifest, sequences.block_size())?;
+    let resumed = if spec.resume {
+        checkpoint::remove_unfinished(&spec.out)?;
+        state::newest::<B>(&spec.out, &settings, device)?
+    } else {
+        if spec.out.is_dir() && !checkpoints(&spec.out)?.is_empty() {
+            return Err(Error::input(format!(
+                "{}: has checkpoints already; use --resume to go on or another --out",
+                spec.out.display()
+            )));
+        }
+        None
+    };
+    let (model, optimizer, mut done) = match resumed {
+        Some(resumed) => {
+            let found = resumed.model.config.to_fields();
+            if found != config.to_fields() {
+                return Err(Error::input(format!(
+                    "{}: its checkpoints have another configuration; use another --out",
+                    spec.out.display()
+                )));
+            }
+            report.info(format!("going on from step {}", resumed.state.global_step));
+            (resumed.model, resumed.optimizer, resumed.state.global_step)
+        }
+        None => {
+            let model = match &spec.init {
+                Some(folder) => checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?,
+                None => init::random::<B>(&config, spec.seed, device),
+            };
+            let optimizer = AdamW::new(&model, spec.weight_decay);
+            (model, optimizer, 0)
+        }
+    };
+    describe(spec, &config)?;
+
+    let (mut log, last) = Log::open(&spec.out, done)?;
+    let mut tokens = last.as_ref().map_or(0, |line| line.tokens);
+    let tokens_before = tokens;
+    let mut final_loss = last.map_or(Real(f64::NAN), |line| line.loss);
+    let mut trainer = Trainer::new(model, optimizer, sequences.block_size(), spec.seed, spec.max_grad_norm);
+    let state = |step: u64| TrainerState {
+        global_step: step,
+        max_steps: total,
+        epoch: step as f64 / per_epoch as f64,
+        settings: settings.clone(),
+    };
+    let started = Instant::now();
+    let mut saved = Instant::now();
+    report.progress(done, total, "steps");
+    while done < total {
+        let begun = Instant::now();
+        let step = done + 1;
+        let rows = order.batch(done);
+        let batch = Batch::new(rows.iter().map(|&row| sequences.get(row)), sequences.block_size());
+        let rate = learning_rate(spec.learning_rate, step, total);
+        let found = trainer.step(&batch, rate, step)?;
+        done = step;
+        tokens += batch.ids.len() as u64;
+        final_loss = Real(found.loss);
+        let line = Line {
+            step,
+            epoch: step as f64 / per_epoch as f64,
+            loss: Real(found.loss),
+            learning_rate: rate,
+            grad_norm: Real(found.grad_norm),
+            tokens,
+            tokens_per_s: batch.ids.len() as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            time: Utc::now(),
+        };
+        log.append(&line)?;
+        report.metric(line.point());
+        report.progress(done, total, "steps");
+
+        let epoch_over = done.is_multiple_of(per_epoch) || done == total;
+        let stop = report.stop_requested();
+        if epoch_over || stop || saved.elapsed() > RESUME_EVERY {
+            log.sync()?;
+            state::save(&spec.out, &trainer.model, &trainer.optimizer, &state(done), epoch_over)?;
+            saved = Instant::now();
+            let index = epoch_over.then(|| done.div_ceil(per_epoch) as u32 - 1);
+            report.checkpoint(index, done);
+        }
+        if stop && done < total {
+            return Err(Error::Interrupted(format!(
+                "stopped after step {done} of {total}; a checkpoint was written, --resume goes on from it"
+            )));
+        }
+    }
+    state::remove_resumes(&spec.out)?;
+    Ok(TrainOutput {
+        steps: done,
+        final_loss,
+        tokens: tokens - tokens_before,
+        seconds: started.elapsed().as_secs_f64(),
+        n_params: trainer.model.parameter_count() as u64,
+        checkpoints: checkpoints(&spec.out)?.into_iter().map(|(_, folder)| folder).collect(),
+    })
+}
+
+/// The configuration of the model to train: that of `--init`, or the one asked for.
+fn configuration(spec: &TrainSpec, manifest: &Manifest, block_size: usize) -> Result<GptNeoConfig> {
+    let fields = match &spec.init {
+        Some(folder) => {
+            let folder = checkpoint::locate(folder, None)?.folder;
+            GptNeoConfig::read(&folder.join(CONFIG))?.to_fields()
+        }
+        None => spec.config.clone(),
+    };
+    let data =
+        FromData { vocab_size: manifest.vocab_size as usize, block_size, end_of_text: manifest.eos_token_id };
+    GptNeoConfig::for_data(fields, data)
+}
+
+/// Writes `config.json` and `tokenizer.json` into the model folder.
+fn describe(spec: &TrainSpec, config: &GptNeoConfig) -> Result<()> {
+    files::write_json(&spec.out.join(CONFIG), &config.to_fields())?;
+    if let Some(tokenizer) = data::tokenizer_file(&spec.data) {
+        let bytes = fs::read(&tokenizer).map_err(Error::io(&tokenizer))?;
+        files::write_atomically(&spec.out.join("tokenizer.json"), |out| {
+            std::io::Write::write_all(out, &bytes)
+        })?;
+    }
+    Ok(())
+}

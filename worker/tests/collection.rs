@@ -1,0 +1,141 @@
+//! Collected statistics against the published tool: golden values, section 4.
+
+mod golden;
+
+use golden::{Tensors, json, path};
+use protocol::{
+    spec::{CollectSpec, PrepareSpec},
+    stage::StageKind,
+};
+use std::{fs, path::Path};
+use worker::{
+    collect::collect,
+    data::prepare,
+    report::Report,
+    stats::{self, Decs, Means, Vars},
+};
+
+/// The data and the model of the golden values, laid out as a study would have them.
+fn lay_out(root: &Path) -> CollectSpec {
+    let data = Tensors::read("collection/data.safetensors");
+    for split in ["train", "validation"] {
+        let (ids, shape) = data.integers(split);
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::I32, shape, &bytes).unwrap();
+        let file = safetensors::serialize([("input_ids", view)], None).unwrap();
+        fs::write(root.join(format!("{split}.safetensors")), file).unwrap();
+    }
+    let spec = PrepareSpec {
+        dataset: root.join("train.safetensors").to_str().unwrap().to_owned(),
+        tokenizer: "builtin".into(),
+        validation: Some(root.join("validation.safetensors")),
+        block_size: 64,
+        shards: 2,
+        out: root.join("data"),
+    };
+    let prepared = prepare(&spec, &Report::silent()).unwrap();
+    assert_eq!(prepared.splits["train"].sequences, 150);
+    assert_eq!(prepared.splits["validation"].sequences, 20);
+    let checkpoint = root.join("models/TinyStories-02x0032_01n/checkpoint-60");
+    fs::create_dir_all(&checkpoint).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(path("collection/model").join(file), checkpoint.join(file)).unwrap();
+    }
+    CollectSpec {
+        model: root.join("models/TinyStories-02x0032_01n"),
+        checkpoint: Some(0),
+        data: root.join("data"),
+        stats: root.join("stats"),
+        batch_size: 1,
+        save_every: 7,
+        device: "cpu".into(),
+    }
+}
+
+fn run(stage: StageKind, spec: &CollectSpec) -> protocol::output::CollectOutput {
+    collect(stage, spec, &Report::silent()).unwrap()
+}
+
+#[test]
+fn statistics_equal_the_published_tool() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let expected = Tensors::read("collection/stats_bs1.safetensors");
+
+    let output = run(StageKind::Means, &spec);
+    assert_eq!((output.sequences, output.tokens, output.classes), (150, 9450, 159));
+    let means = Means::read(&output.file).unwrap();
+    assert_eq!(output.file, stats::path(&spec.stats, StageKind::Means, 0, "02x0032_01n"));
+    assert_eq!(means.counts, expected.integers("means.Ns_toks").0);
+    let totals = expected.doubles("means.totals");
+    assert_eq!(means.totals.len(), totals.len());
+    for (at, (value, wanted)) in means.totals.iter().zip(&totals).enumerate() {
+        let tolerance = 1e-5 * f64::from(means.counts[at / means.dim]);
+        assert!((value - wanted).abs() <= tolerance, "entry {at} is {value} instead of {wanted}");
+    }
+
+    let output = run(StageKind::Vars, &spec);
+    let vars = Vars::read(&output.file).unwrap();
+    assert_eq!(vars.meta.hash, means.meta.hash);
+    assert_eq!(vars.counts, means.counts);
+    for (class, (value, wanted)) in vars.totals.iter().zip(expected.doubles("vars.totals")).enumerate() {
+        // A class with one sample has no variance but the rounding of its mean.
+        let close = (value - wanted).abs() <= 1e-4 * wanted.abs() + 1e-9;
+        assert!(close, "class {class}: {value} instead of {wanted}");
+    }
+
+    let output = run(StageKind::Decs, &spec);
+    let decs = Decs::read(&output.file).unwrap();
+    assert_eq!(decs.meta.hash, means.meta.hash);
+    assert_eq!((output.sequences, output.tokens), (20, 1260));
+    assert_eq!(decs.counts, expected.integers("decs.Ns_toks").0);
+    let near_ties = ["decs.ncc_relative_gap_f64", "decs.lin_gap_f64"]
+        .iter()
+        .flat_map(|name| expected.doubles(name))
+        .filter(|gap| *gap < 1e-5)
+        .count();
+    assert_eq!(near_ties, 0, "the data has no position to set aside");
+    assert_eq!(decs.totals, expected.integers("decs.totals").0);
+    let hits = json("collection/expected.json")["by_batch_size"]["1"]["decs"]["hits"].as_u64();
+    assert_eq!(output.hits, hits);
+}
+
+#[test]
+fn batch_size_and_repetition_do_not_change_a_byte() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let other =
+        CollectSpec { batch_size: 4, save_every: 1, stats: root.path().join("other"), ..spec.clone() };
+    for stage in [StageKind::Means, StageKind::Vars, StageKind::Decs] {
+        let (one, four) = (run(stage, &spec), run(stage, &other));
+        let bytes = fs::read(&one.file).unwrap();
+        assert_eq!(bytes, fs::read(&four.file).unwrap(), "{stage}");
+        assert!(!one.file.with_extension("partial").exists());
+        let modified = fs::metadata(&one.file).unwrap().modified().unwrap();
+        assert_eq!(run(stage, &spec), one);
+        assert_eq!(fs::metadata(&one.file).unwrap().modified().unwrap(), modified, "{stage} was done again");
+    }
+}
+
+#[test]
+fn variances_refuse_means_of_other_weights() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let missing = collect(StageKind::Vars, &spec, &Report::silent()).unwrap_err();
+    assert!(missing.to_string().contains("collect the means"), "{missing}");
+    run(StageKind::Means, &spec);
+    let weights = spec.model.join("checkpoint-60/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&weights, &bytes).unwrap();
+    for stage in [StageKind::Vars, StageKind::Decs] {
+        let refused = collect(stage, &spec, &Report::silent()).unwrap_err();
+        assert!(refused.to_string().contains("outdated"), "{refused}");
+        assert_eq!(refused.exit_code(), 2);
+    }
+    bytes.truncate(last);
+    fs::write(&weights, &bytes).unwrap();
+    let damaged = collect(StageKind::Means, &spec, &Report::silent()).unwrap_err();
+    assert!(damaged.to_string().contains("model.safetensors: not a whole safetensors file"), "{damaged}");
+}

@@ -1,0 +1,63 @@
+//! Reading the golden values: expected numbers made with the published code and with Hugging Face's
+//! `transformers`. README.md beside this file defines every one of them.
+
+#![expect(dead_code, reason = "each test program uses some of these")]
+
+use safetensors::SafeTensors;
+use std::path::PathBuf;
+
+/// A file of the golden values.
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// A JSON file of the golden values.
+pub fn json(name: &str) -> serde_json::Value {
+    let file = path(name);
+    let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// A safetensors file of the golden values.
+pub struct Tensors(Vec<u8>);
+
+impl Tensors {
+    pub fn read(name: &str) -> Self {
+        let file = path(name);
+        Self(std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+    }
+
+    fn parsed(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.0).unwrap()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.parsed().names().into_iter().map(ToOwned::to_owned).collect()
+    }
+
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        worker::model::weights::floats(name, &self.parsed().tensor(name).unwrap()).unwrap()
+    }
+
+    pub fn doubles(&self, name: &str) -> Vec<f64> {
+        let tensors = self.parsed();
+        let view = tensors.tensor(name).unwrap();
+        assert_eq!(view.dtype(), safetensors::Dtype::F64, "{name}");
+        view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+    }
+
+    pub fn integers(&self, name: &str) -> (Vec<i32>, Vec<usize>) {
+        let tensors = self.parsed();
+        let view = tensors.tensor(name).unwrap();
+        (worker::model::weights::integers(name, &view).unwrap(), view.shape().to_vec())
+    }
+}
+
+/// Every entry within `tolerance` (absolute).
+pub fn assert_close(values: &[f32], expected: &[f32], tolerance: f64, what: &str) {
+    assert_eq!(values.len(), expected.len(), "{what}");
+    for (at, (&value, &wanted)) in values.iter().zip(expected).enumerate() {
+        let difference = (f64::from(value) - f64::from(wanted)).abs();
+        assert!(difference <= tolerance, "{what}: entry {at} is {value} instead of {wanted}");
+    }
+}

@@ -1,0 +1,129 @@
+//! The model against Hugging Face's GPT-Neo: golden values, section 1.
+
+mod golden;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use burn_flex::FlexDevice;
+use golden::{Tensors, assert_close, json, path};
+use worker::{
+    model::{
+        GptNeo,
+        attention::Masks,
+        backend::Cpu,
+        checkpoint, gpt_neo,
+        head::{self, host_floats, host_ints},
+    },
+    train::gradients::{Batch, loss_and_gradients, with_targets},
+};
+
+const MODELS: [&str; 3] = ["m1_mixed", "m2_inter", "m3_global"];
+
+fn load(name: &str) -> GptNeo<Cpu> {
+    checkpoint::load(&path(&format!("gptneo/{name}")), &FlexDevice).unwrap()
+}
+
+fn ids(tensors: &Tensors, name: &str) -> (Vec<i32>, [usize; 2]) {
+    let (values, shape) = tensors.integers(name);
+    (values, [shape[0], shape[1]])
+}
+
+#[test]
+fn logits_and_last_embeddings_equal_the_reference() {
+    for name in MODELS {
+        let expected = Tensors::read(&format!("gptneo/{name}/forward.safetensors"));
+        let (ids, shape) = ids(&expected, "input_ids");
+        let model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
+        let hidden = model.forward(input, &masks, None);
+        let logits = head::logits(hidden.clone(), model.token_embedding());
+        let best = host_ints(logits.clone().argmax(1)).unwrap();
+        assert_close(&host_floats(logits).unwrap(), &expected.floats("logits"), 1e-5, name);
+        assert_close(&host_floats(hidden).unwrap(), &expected.floats("last_hidden"), 1e-5, name);
+        assert_eq!(best, expected.integers("argmax").0, "{name}");
+    }
+}
+
+#[test]
+fn the_input_of_every_block_equals_the_reference() {
+    for name in MODELS {
+        let expected = Tensors::read(&format!("gptneo/{name}/hidden_states.safetensors"));
+        let (ids, shape) = ids(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")), "input_ids");
+        let model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
+        let mut seen = 0;
+        let last = model.run(input, &masks, None, |layer, x| {
+            let values = host_floats(x.clone()).unwrap();
+            assert_close(&values, &expected.floats(&format!("h{layer}")), 1e-5, name);
+            seen += 1;
+        });
+        assert_eq!(seen, model.config.num_layers());
+        assert_close(&host_floats(last).unwrap(), &expected.floats(&format!("h{seen}")), 1e-5, name);
+    }
+}
+
+#[test]
+fn loss_and_gradients_equal_the_reference() {
+    for name in MODELS {
+        let forward = Tensors::read(&format!("gptneo/{name}/forward.safetensors"));
+        let expected = Tensors::read(&format!("gptneo/{name}/grads.safetensors"));
+        let figures = json(&format!("gptneo/{name}/expected.json"));
+        let (ids, shape) = ids(&forward, "input_ids");
+        let model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let batch = Batch { ids, length: shape[1] };
+        let (loss, gradients) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        let wanted = figures["loss_f32"].as_f64().unwrap();
+        assert!((loss / wanted - 1.0).abs() < 1e-6, "{name}: {loss} instead of {wanted}");
+        assert_eq!(model.parameter_count() as u64, figures["n_params_unique"].as_u64().unwrap());
+        let shapes = gpt_neo::shapes(&model.config);
+        assert_eq!(gradients.len(), expected.names().len());
+        for (parameter, gradient) in shapes.iter().zip(gradients) {
+            let wanted = expected.floats(&parameter.name);
+            let largest = wanted.iter().fold(0f32, |a, b| a.max(b.abs()));
+            let values = host_floats(gradient).unwrap();
+            assert_close(&values, &wanted, 1e-5 * f64::from(largest), &parameter.name);
+        }
+    }
+}
+
+#[test]
+fn evaluation_equals_the_reference_trainer() {
+    for name in MODELS {
+        let figures = json(&format!("gptneo/{name}/expected.json"));
+        let (ids, shape) =
+            ids(&Tensors::read(&format!("gptneo/{name}/eval_inputs.safetensors")), "input_ids");
+        let model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let batch = Batch { ids, length: shape[1] };
+        let hidden = with_targets(model.forward(batch.tensor(&FlexDevice), &masks, None), shape[1]);
+        let targets = batch.targets();
+        let (loss, hits) = head::loss_and_hits(hidden, model.token_embedding(), &targets).unwrap();
+        let (loss, accuracy) = (loss / targets.len() as f64, hits as f64 / targets.len() as f64);
+        let eval = &figures["eval"];
+        let wanted = |key: &str| eval[key].as_f64().unwrap_or_else(|| panic!("{key} in {eval}"));
+        assert!((loss / wanted("eval_loss") - 1.0).abs() < 1e-6, "{name}: {loss}");
+        assert!((loss.exp() / wanted("perplexity") - 1.0).abs() < 1e-5, "{name}: {}", loss.exp());
+        assert!((accuracy - wanted("eval_accuracy")).abs() < 1e-12, "{name}: {accuracy}");
+    }
+}
+
+#[test]
+fn padding_never_changes_a_valid_position() {
+    for name in MODELS {
+        let expected = Tensors::read(&format!("gptneo/{name}/padded.safetensors"));
+        let (ids, shape) = ids(&expected, "input_ids");
+        let (lengths, _) = expected.integers("lengths");
+        let model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
+        let hidden = host_floats(model.forward(input, &masks, None)).unwrap();
+        let wanted = expected.floats("last_hidden");
+        let width = model.config.hidden_size;
+        for (row, &length) in lengths.iter().enumerate() {
+            let valid = row * shape[1] * width..(row * shape[1] + length as usize) * width;
+            assert_close(&hidden[valid.clone()], &wanted[valid], 1e-5, name);
+        }
+    }
+}
