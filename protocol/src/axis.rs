@@ -44,8 +44,7 @@ pub const MOST: usize = 100_000;
 pub fn parse(text: &str, default: RangeStep) -> Result<Vec<u32>, AxisError> {
     let mut values = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let number =
-            |s: &str| s.trim().parse::<u32>().map_err(|_| AxisError::NotANumber(part.to_owned()));
+        let number = |s: &str| s.trim().parse::<u32>().map_err(|_| AxisError::NotANumber(part.to_owned()));
         let Some((from, to)) = part.split_once("..") else {
             values.push(number(part)?);
             continue;
@@ -65,8 +64,7 @@ pub fn parse(text: &str, default: RangeStep) -> Result<Vec<u32>, AxisError> {
             if values.len() > MOST {
                 return Err(AxisError::TooMany(text.to_owned()));
             }
-            let next =
-                if doubling { value.checked_mul(2) } else { value.checked_add(step.unwrap_or(1)) };
+            let next = if doubling { value.checked_mul(2) } else { value.checked_add(step.unwrap_or(1)) };
             match next {
                 Some(next) => value = next,
                 None => break,

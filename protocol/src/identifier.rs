@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for bad in ["", "2x768_1d", "02x0768", "02x0768_01", "02x0768_01dd", "02x0768_01d7", "02x0768_01d07@0"] {
+        for bad in
+            ["", "2x768_1d", "02x0768", "02x0768_01", "02x0768_01dd", "02x0768_01d7", "02x0768_01d07@0"]
+        {
             assert!(bad.parse::<Identifier>().is_err(), "{bad}");
         }
     }

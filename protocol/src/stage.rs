@@ -158,10 +158,7 @@ impl AttemptState {
     /// Whether the attempt is over.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        !matches!(
-            self,
-            Self::Intended | Self::Submitted | Self::Pending | Self::Running | Self::Ambiguous
-        )
+        !matches!(self, Self::Intended | Self::Submitted | Self::Pending | Self::Running | Self::Ambiguous)
     }
 }
 

@@ -3,6 +3,7 @@
 //! * [`data`]: texts to sequences of tokens;
 //! * [`model`]: GPT-Neo, and Hugging Face checkpoints in and out;
 //! * [`train`], [`evaluate`], [`collect`]: what is done with a model;
+//! * [`stats`]: files of class statistics;
 //! * [`measure`]: the neural-collapse measures, plain `f64` linear algebra;
 //! * [`analyze`]: statistics files in, table of measures out;
 //! * [`report`]: progress and results to the terminal and the daemon, on a thread of its own;
@@ -20,6 +21,7 @@ pub mod files;
 pub mod measure;
 pub mod model;
 pub mod report;
+pub mod stats;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -1,0 +1,125 @@
+//! The form that the three kinds of statistics files share.
+
+use super::{Mapped, Meta};
+use crate::{Result, files};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use std::{collections::HashMap, io::Write as _, path::Path};
+
+/// Number types of statistics.
+pub(super) trait Number: Copy {
+    const DTYPE: Dtype;
+    const WIDTH: usize = size_of::<Self>();
+    fn from_le(bytes: &[u8]) -> Self;
+    fn push_le(self, out: &mut Vec<u8>);
+}
+
+macro_rules! number {
+    ($type:ty, $dtype:ident) => {
+        impl Number for $type {
+            const DTYPE: Dtype = Dtype::$dtype;
+            fn from_le(bytes: &[u8]) -> Self {
+                let mut own = [0; size_of::<$type>()];
+                own.copy_from_slice(bytes);
+                Self::from_le_bytes(own)
+            }
+            fn push_le(self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+        }
+    };
+}
+
+number!(f64, F64);
+number!(i32, I32);
+
+/// What a statistics file holds.
+pub(super) struct Content<T> {
+    pub(super) counts: Vec<i32>,
+    pub(super) totals: Vec<T>,
+    /// Shape of `totals`.
+    pub(super) shape: Vec<usize>,
+    pub(super) meta: Meta,
+}
+
+/// Reads a statistics file with `totals` of `rank` axes.
+pub(super) fn read<T: Number>(path: &Path, rank: usize) -> Result<Content<T>> {
+    let file = Mapped::open(path)?;
+    let (counts, classes) = numbers::<i32>(&file, "Ns_toks", 1)?;
+    if let Some(class) = counts.iter().position(|&n| n < 0) {
+        return Err(file.refuse(format!("`Ns_toks` of class {class} is negative ({})", counts[class])));
+    }
+    let (totals, shape) = numbers::<T>(&file, "totals", rank)?;
+    if shape[0] != classes[0] {
+        return Err(file.refuse(format!("`totals` has {} classes, `Ns_toks` {}", shape[0], classes[0])));
+    }
+    let mut made_from = file.metadata()?;
+    let hash = made_from.remove("hash").ok_or_else(|| file.refuse("no `hash` in its metadata"))?;
+    let n_seqs = made_from
+        .remove("N_seqs")
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| file.refuse("no whole number `N_seqs` in its metadata"))?;
+    Ok(Content { counts, totals, shape, meta: Meta { hash, n_seqs, made_from } })
+}
+
+fn numbers<T: Number>(file: &Mapped, name: &str, rank: usize) -> Result<(Vec<T>, Vec<usize>)> {
+    let tensor = file.tensor(name)?;
+    if tensor.dtype() != T::DTYPE || tensor.shape().len() != rank {
+        return Err(file.refuse(format!(
+            "`{name}` is {} of shape {:?}; expected {} with {rank} axes",
+            tensor.dtype(),
+            tensor.shape(),
+            T::DTYPE,
+        )));
+    }
+    Ok((tensor.data().chunks_exact(T::WIDTH).map(T::from_le).collect(), tensor.shape().to_vec()))
+}
+
+/// Writes a statistics file atomically. Equal content gives equal bytes.
+pub(super) fn write<T: Number>(
+    path: &Path,
+    counts: &[i32],
+    totals: &[T],
+    shape: &[usize],
+    meta: &Meta,
+) -> Result<()> {
+    assert_eq!(totals.len(), shape.iter().product::<usize>(), "totals and their shape");
+    assert_eq!(counts.len(), shape[0], "classes of counts and totals");
+    let header = header::<T>(counts.len(), shape, meta);
+    files::write_atomically(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        // The wider type comes first, as the format's own writer does, so that both are aligned.
+        write_numbers(out, totals)?;
+        write_numbers(out, counts)
+    })
+}
+
+fn header<T: Number>(classes: usize, shape: &[usize], meta: &Meta) -> Vec<u8> {
+    let mut strings: HashMap<String, String> = meta.made_from.clone().into_iter().collect();
+    strings.insert("hash".into(), meta.hash.clone());
+    strings.insert("N_seqs".into(), meta.n_seqs.to_string());
+    let middle = shape.iter().product::<usize>() * T::WIDTH;
+    let end = middle + classes * i32::WIDTH;
+    let tensors = vec![
+        ("totals".into(), TensorInfo { dtype: T::DTYPE, shape: shape.to_vec(), data_offsets: (0, middle) }),
+        (
+            "Ns_toks".into(),
+            TensorInfo { dtype: i32::DTYPE, shape: vec![classes], data_offsets: (middle, end) },
+        ),
+    ];
+    let header = Metadata::new(Some(strings), tensors).expect("contiguous tensors");
+    // By way of a `Value`, whose keys are sorted: the strings come from a hash map.
+    let mut json = serde_json::to_value(&header).expect("strings and numbers").to_string().into_bytes();
+    json.resize(json.len().next_multiple_of(8), b' ');
+    json
+}
+
+fn write_numbers<T: Number>(out: &mut impl std::io::Write, numbers: &[T]) -> std::io::Result<()> {
+    let mut bytes = Vec::with_capacity(numbers.len().min(1 << 16) * T::WIDTH);
+    for part in numbers.chunks(1 << 16) {
+        bytes.clear();
+        part.iter().for_each(|&number| number.push_le(&mut bytes));
+        out.write_all(&bytes)?;
+    }
+    Ok(())
+}

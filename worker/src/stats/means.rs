@@ -1,0 +1,71 @@
+//! Class means.
+
+use super::{Meta, file, hash};
+use crate::Result;
+use std::path::Path;
+
+/// Sums of the embeddings of each class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Means {
+    /// Samples, `[classes]`.
+    pub counts: Vec<i32>,
+    /// Sums of embeddings, `[classes, width]`, row by row.
+    pub totals: Vec<f64>,
+    /// Width of the embeddings.
+    pub dim: usize,
+    /// Of the file; [`Means::write`] fills in the hash.
+    pub meta: Meta,
+}
+
+impl Means {
+    /// Reads a statistics file.
+    ///
+    /// # Errors
+    /// When it can't be read, is damaged, or holds something else; the line names the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file::Content { counts, totals, shape, meta } = file::read(path, 2)?;
+        Ok(Self { counts, totals, dim: shape[1], meta })
+    }
+
+    /// Writes a statistics file atomically, with the [hash](super::means_hash) of these means.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    ///
+    /// # Panics
+    /// When the lengths of `counts` and `totals` do not fit together.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let meta = Meta { hash: hash::means_hash(self), ..self.meta.clone() };
+        file::write(path, &self.counts, &self.totals, &[self.counts.len(), self.dim], &meta)
+    }
+
+    /// The mean of one class: its total divided by the count, zero for a class without samples.
+    pub fn mean(&self, class: usize) -> impl Iterator<Item = f64> {
+        let divisor = divisor(self.counts[class]);
+        self.totals[class * self.dim..(class + 1) * self.dim].iter().map(move |total| total / divisor)
+    }
+
+    /// All class means, `[classes, width]`, row by row.
+    #[must_use]
+    pub fn means(&self) -> Vec<f64> {
+        (0..self.counts.len()).flat_map(|class| self.mean(class)).collect()
+    }
+
+    /// Classes with at least one sample.
+    #[must_use]
+    pub fn classes_seen(&self) -> usize {
+        self.counts.iter().filter(|&&n| n > 0).count()
+    }
+
+    /// Samples of all classes.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.counts.iter().map(|&n| n.max(0) as u64).sum()
+    }
+}
+
+/// What totals are divided by: the count as a single-precision number, as published means are (exact
+/// up to 2^24), and a tiny number instead of zero.
+fn divisor(count: i32) -> f64 {
+    f64::from(count as f32 + f64::EPSILON as f32)
+}
