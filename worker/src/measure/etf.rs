@@ -1,0 +1,22 @@
+//! How far the centred class means are from a simplex equiangular tight frame.
+
+use super::{Shared, classes::dot, structure};
+
+/// `|C C^T/|C C^T| - (I - J/K)/sqrt(K-1)|`.
+pub(super) fn error(shared: &Shared<'_>) -> Vec<f64> {
+    let (kept, k) = (&shared.kept, shared.kept.len());
+    if structure::is_small(k, kept.dim()) {
+        return vec![structure::direct(&kept.centred, &kept.centred, k, kept.dim())];
+    }
+    let trace = kept.squares.iter().sum();
+    let residue = kept.residue();
+    vec![structure::closed(k, trace, dot(&residue, &residue), shared.grams.centred)]
+}
+
+/// `(tr A)^2/|A|^2` with `A = C^T C`: in how many directions the means spread, at most
+/// `min(width, K - 1)`. The ETF error of centred means is a function of it alone:
+/// `sqrt(2 - 2 sqrt(PR/(K-1)))`.
+pub(super) fn participation_ratio(shared: &Shared<'_>) -> Vec<f64> {
+    let trace: f64 = shared.kept.squares.iter().sum();
+    vec![trace * trace / shared.grams.centred]
+}

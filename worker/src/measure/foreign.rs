@@ -1,0 +1,13 @@
+//! Class means against the mean embedding of texts from elsewhere.
+
+use super::{Shared, classes::dot};
+
+/// Mean of `|cos(M_i, m)|`, class means not centred.
+pub(super) fn orthogonality_deviation(shared: &Shared<'_>) -> Vec<f64> {
+    let kept = &shared.kept;
+    let foreign =
+        kept.inputs.foreign_mean.expect("measures that need the foreign mean are only computed with it");
+    let norm = dot(foreign, foreign).sqrt();
+    let cosine = |mean: &[f64]| dot(mean, foreign) / (dot(mean, mean).sqrt() * norm);
+    vec![(0..kept.len()).map(|i| cosine(kept.mean(i)).abs()).sum::<f64>() / kept.len() as f64]
+}
