@@ -52,16 +52,20 @@ pub fn loss_gradients<B: Backend>(
     for (start, length) in chunks(rows, vocabulary) {
         let chunk = hidden.clone().narrow(0, start, length);
         let target = column::<B>(&targets[start..start + length], &device);
-        let (losses, normalised) = softmax_losses(logits(chunk.clone(), embedding), target.clone());
+        let Exponentials { losses, values, sums } =
+            Exponentials::of(logits(chunk.clone(), embedding), target.clone());
         loss.push(losses);
-        let minus_one = Tensor::<B, 2>::full([length, 1], -1.0, &device);
-        let error = normalised.scatter(1, target, minus_one, IndexingUpdateOp::Add) * scale;
-        hidden_gradients.push(error.clone().matmul(embedding.clone()));
-        let gradient = error.transpose().matmul(chunk);
-        embedding_gradient = Some(match embedding_gradient.take() {
-            Some(sum) => sum + gradient,
-            None => gradient,
-        });
+        // The gradient of the logits is `softmax - one_hot`. Neither is formed: the sums divide the small
+        // sides of both products, and the one-hot part is a selection and an addition of rows.
+        let rows = target.reshape([length]);
+        let towards = embedding.clone().select(0, rows.clone());
+        hidden_gradients.push((values.clone().matmul(embedding.clone()) / sums.clone() - towards) * scale);
+        let mut gradient = values.transpose().matmul(chunk.clone() / sums * scale);
+        if let Some(sum) = embedding_gradient.take() {
+            gradient = gradient + sum;
+        }
+        let towards = chunk * -scale;
+        embedding_gradient = Some(gradient.select_assign(0, rows, towards, IndexingUpdateOp::Add));
     }
     let embedding = embedding_gradient.ok_or_else(|| Error::failed("a batch without targets"))?;
     Ok(LossGradients { loss: total(loss)? * scale, hidden: Tensor::cat(hidden_gradients, 0), embedding })
@@ -84,21 +88,29 @@ pub fn loss_and_hits<B: Backend>(
         let logits = logits(hidden.clone().narrow(0, start, length), embedding);
         let best = host_ints(logits.clone().argmax(1))?;
         hits += best.iter().zip(expected).filter(|(a, b)| a == b).count() as u64;
-        loss.push(softmax_losses(logits, column::<B>(expected, &device)).0);
+        loss.push(Exponentials::of(logits, column::<B>(expected, &device)).losses);
     }
     Ok((total(loss)?, hits))
 }
 
-/// Cross-entropy per row `[rows, 1]`, and the softmax `[rows, vocabulary]`.
-fn softmax_losses<B: Backend>(
-    logits: Tensor<B, 2>,
-    target: Tensor<B, 2, Int>,
-) -> (Tensor<B, 2>, Tensor<B, 2>) {
-    let shifted = logits.clone() - logits.max_dim(1);
-    let right = shifted.clone().gather(1, target);
-    let exponentials = shifted.exp();
-    let sum = exponentials.clone().sum_dim(1);
-    (sum.clone().log() - right, exponentials / sum)
+/// What the cross-entropy and its gradient need of a chunk of logits.
+struct Exponentials<B: Backend> {
+    /// Cross-entropy of each row with its target, `[rows, 1]`.
+    losses: Tensor<B, 2>,
+    /// `exp(logit - largest of the row)`, `[rows, vocabulary]`.
+    values: Tensor<B, 2>,
+    /// Sums of `values` over the vocabulary, `[rows, 1]`.
+    sums: Tensor<B, 2>,
+}
+
+impl<B: Backend> Exponentials<B> {
+    fn of(logits: Tensor<B, 2>, target: Tensor<B, 2, Int>) -> Self {
+        let largest = logits.clone().max_dim(1);
+        let right = logits.clone().gather(1, target) - largest.clone();
+        let values = (logits - largest).exp();
+        let sums = values.clone().sum_dim(1);
+        Self { losses: sums.clone().log() - right, values, sums }
+    }
 }
 
 fn column<B: Backend>(values: &[i32], device: &B::Device) -> Tensor<B, 2, Int> {

@@ -1,0 +1,59 @@
+# Two targets for everyone: `make demo` and `make test`. The rest is for those who change the project.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+
+.PHONY: help prerequisites web build demo test lint format docs licences sqlx cuda release
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+
+prerequisites: ## Name what is missing on this machine, before anything is built
+	@deploy/prerequisites.sh
+
+web/node_modules: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+WEB_SOURCES := $(shell find web/src web/public web/index.html web/vite.config.ts -type f 2>/dev/null)
+web/dist/index.html: web/node_modules $(WEB_SOURCES)
+	cd web && npm run build
+
+web: web/dist/index.html ## Build the dashboard that lcctl embeds
+
+build: prerequisites web ## Build lcctl and lc-worker
+	cargo build --locked -p orchestrator -p worker
+
+demo: build ## Build everything and run a small study, live, with results and a plot
+	@$(BIN)/lcctl demo
+
+test: build ## Run every test
+	@deploy/run-tests.sh
+	cd web && npm test
+	cd web && npm run e2e
+
+lint: prerequisites web/node_modules ## Formatting and lints of Rust and web
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd web && npm run lint && npm run check
+
+format: ## Format Rust and web
+	cargo fmt --all
+	cd web && npm run format
+
+docs: ## Build the API documentation; broken links are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+licences: ## Check licences and advisories of all dependencies
+	cargo deny --locked check licenses bans sources
+
+sqlx: ## Renew the checked SQL (.sqlx) after a change of a query or a migration
+	orchestrator/sqlx-prepare.sh
+
+cuda: prerequisites ## Build lc-worker with CUDA (needs no CUDA toolkit)
+	cargo build --locked -p worker --features cuda
+
+release: prerequisites web ## Build what is copied to a cluster: optimised, stripped
+	cargo build --locked --release -p orchestrator -p worker
