@@ -18,10 +18,8 @@ pub fn write_atomically(
 ) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".unfinished-")
-        .tempfile_in(folder)
-        .map_err(Error::io(path))?;
+    let temporary =
+        tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder).map_err(Error::io(path))?;
     let filled = (|| {
         let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
         write(&mut writer)?;
