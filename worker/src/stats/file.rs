@@ -44,13 +44,19 @@ pub(super) struct Content<T> {
 /// Reads a statistics file with `totals` of `rank` axes.
 pub(super) fn read<T: Number>(path: &Path, rank: usize) -> Result<Content<T>> {
     let file = Mapped::open(path)?;
-    let (counts, classes) = numbers::<i32>(&file, "Ns_toks", 1)?;
+    let (counts, meta) = counts_and_meta(&file)?;
+    let (totals, shape) = numbers::<T>(&file, "totals", rank)?;
+    if shape[0] != counts.len() {
+        return Err(file.refuse(format!("`totals` has {} classes, `Ns_toks` {}", shape[0], counts.len())));
+    }
+    Ok(Content { counts, totals, shape, meta })
+}
+
+/// Reads what is common to all kinds.
+pub(super) fn counts_and_meta(file: &Mapped) -> Result<(Vec<i32>, Meta)> {
+    let (counts, _) = numbers::<i32>(file, "Ns_toks", 1)?;
     if let Some(class) = counts.iter().position(|&n| n < 0) {
         return Err(file.refuse(format!("`Ns_toks` of class {class} is negative ({})", counts[class])));
-    }
-    let (totals, shape) = numbers::<T>(&file, "totals", rank)?;
-    if shape[0] != classes[0] {
-        return Err(file.refuse(format!("`totals` has {} classes, `Ns_toks` {}", shape[0], classes[0])));
     }
     let mut made_from = file.metadata()?;
     let hash = made_from.remove("hash").ok_or_else(|| file.refuse("no `hash` in its metadata"))?;
@@ -58,7 +64,7 @@ pub(super) fn read<T: Number>(path: &Path, rank: usize) -> Result<Content<T>> {
         .remove("N_seqs")
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| file.refuse("no whole number `N_seqs` in its metadata"))?;
-    Ok(Content { counts, totals, shape, meta: Meta { hash, n_seqs, made_from } })
+    Ok((counts, Meta { hash, n_seqs, made_from }))
 }
 
 fn numbers<T: Number>(file: &Mapped, name: &str, rank: usize) -> Result<(Vec<T>, Vec<usize>)> {

@@ -51,6 +51,15 @@ impl Means {
         (0..self.counts.len()).flat_map(|class| self.mean(class)).collect()
     }
 
+    /// All class means, `[classes, width]`, in place of the totals, and the counts.
+    #[must_use]
+    pub fn into_means(mut self) -> (Vec<f64>, Vec<i32>) {
+        for (row, &count) in self.totals.chunks_exact_mut(self.dim.max(1)).zip(&self.counts) {
+            row.iter_mut().for_each(|total| *total /= divisor(count));
+        }
+        (self.totals, self.counts)
+    }
+
     /// Classes with at least one sample.
     #[must_use]
     pub fn classes_seen(&self) -> usize {

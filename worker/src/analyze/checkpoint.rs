@@ -1,0 +1,135 @@
+//! What the measures need of a checkpoint: its number of parameters and the rows of its linear head.
+
+use crate::{
+    Error, Result, files,
+    stats::{Mapped, run_name},
+};
+use half::{bf16, f16};
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype, TensorView},
+};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+const HEAD: &str = "lm_head.weight";
+const EMBEDDING: &str = "transformer.wte.weight";
+
+/// The folder of a run's checkpoint under a folder of model folders; none if it is not there.
+pub(super) fn find(models: &Path, name: &str, index: u32) -> Option<PathBuf> {
+    let is_run = |folder: &Path| folder.file_name().is_some_and(|it| run_name(&it.to_string_lossy()) == name);
+    let mut folders = vec![models.join(name), models.join(format!("TinyStories-{name}"))];
+    let mut others: Vec<PathBuf> = folders_in(models).into_iter().filter(|folder| is_run(folder)).collect();
+    others.sort();
+    folders.append(&mut others);
+    if is_run(models) {
+        folders.push(models.to_owned());
+    }
+    let model = folders.into_iter().find(|folder| folder.is_dir())?;
+    let step = |folder: &Path| folder.file_name()?.to_str()?.strip_prefix("checkpoint-")?.parse::<u64>().ok();
+    let mut checkpoints: Vec<(u64, PathBuf)> =
+        folders_in(&model).into_iter().filter_map(|folder| Some((step(&folder)?, folder))).collect();
+    checkpoints.sort();
+    checkpoints.into_iter().nth(index as usize).map(|(_, folder)| folder)
+}
+
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
+    files.filter_map(|file| Some(file.ok()?.path())).filter(|path| path.is_dir()).collect()
+}
+
+/// An open checkpoint.
+pub(super) struct Checkpoint {
+    shards: Vec<Mapped>,
+    tied: bool,
+}
+
+/// The rows of a linear head, `[classes, width]`.
+pub(super) struct Head {
+    pub(super) weights: Vec<f32>,
+    pub(super) classes: usize,
+    pub(super) width: usize,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default = "yes")]
+    tie_word_embeddings: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens a Hugging Face checkpoint folder, sharded or not.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let config: Config = files::read_json(&folder.join("config.json"))?;
+        let index = folder.join("model.safetensors.index.json");
+        let names: BTreeSet<String> = if index.exists() {
+            files::read_json::<Index>(&index)?.weight_map.into_values().collect()
+        } else {
+            BTreeSet::from(["model.safetensors".to_owned()])
+        };
+        let shards = names.iter().map(|name| Mapped::open(&folder.join(name))).collect::<Result<_>>()?;
+        Ok(Self { shards, tied: config.tie_word_embeddings })
+    }
+
+    /// Parameters, a tied head counted once. Causal masks, which older checkpoints hold, are none.
+    pub(super) fn n_params(&self) -> Result<u64> {
+        let mut parameters = BTreeMap::new();
+        for shard in &self.shards {
+            for (name, tensor) in shard.tensors()?.tensors() {
+                parameters.insert(name, tensor.shape().iter().product::<usize>() as u64);
+            }
+        }
+        let tied_head = self.tied && parameters.contains_key(EMBEDDING);
+        parameters.retain(|name, _| {
+            let mask =
+                name.ends_with(".attn.attention.bias") || name.ends_with(".attn.attention.masked_bias");
+            !mask && !(tied_head && name == HEAD)
+        });
+        Ok(parameters.values().sum())
+    }
+
+    /// The linear head: its own weights, or the embedding that it is tied to.
+    pub(super) fn head(&self) -> Result<Head> {
+        for name in [HEAD, EMBEDDING] {
+            for shard in &self.shards {
+                let tensors: SafeTensors<'_> = shard.tensors()?;
+                let Ok(tensor) = tensors.tensor(name) else { continue };
+                let &[classes, width] = tensor.shape() else {
+                    return Err(
+                        shard.refuse(format!("`{name}` has shape {:?}; expected two axes", tensor.shape()))
+                    );
+                };
+                let weights = to_f32(&tensor).ok_or_else(|| {
+                    shard.refuse(format!("`{name}` is {}; accepted: F32, F16, BF16", tensor.dtype()))
+                })?;
+                return Ok(Head { weights, classes, width });
+            }
+        }
+        let what = format!("no linear head: neither `{HEAD}` nor `{EMBEDDING}`");
+        Err(self.shards.first().map_or_else(|| Error::input(what.clone()), |shard| shard.refuse(&what)))
+    }
+}
+
+fn to_f32(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
+    let bytes = tensor.data();
+    let halves = || bytes.as_chunks().0.iter();
+    match tensor.dtype() {
+        Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+        Dtype::F16 => Some(halves().map(|b| f16::from_le_bytes(*b).to_f32()).collect()),
+        Dtype::BF16 => Some(halves().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()),
+        _ => None,
+    }
+}

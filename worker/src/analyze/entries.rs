@@ -1,0 +1,128 @@
+//! The runs and checkpoints that a statistics folder holds.
+
+use super::columns::Columns;
+use crate::{
+    Error, Result,
+    measure::Need,
+    report::Report,
+    stats::{self, Summary},
+};
+use protocol::{spec::AnalyzeSpec, stage::StageKind};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// The stages that write statistics.
+pub(super) const STAGES: [StageKind; 3] = [StageKind::Means, StageKind::Vars, StageKind::Decs];
+
+/// One row of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// Width of the embeddings: rows are sorted by it, then by name.
+    width: Option<usize>,
+    /// Run name.
+    pub(super) name: String,
+    /// Checkpoint index.
+    pub(super) checkpoint: u32,
+}
+
+impl Entry {
+    /// The name of the row.
+    pub(super) fn row_name(&self) -> String {
+        format!("{}@{}", self.name, self.checkpoint)
+    }
+
+    /// Where its statistics of one stage lie.
+    pub(super) fn path(&self, stats: &Path, stage: StageKind) -> PathBuf {
+        stats::path(stats, stage, self.checkpoint, &self.name)
+    }
+
+    /// What the statistics of one stage say about themselves; none if there are none.
+    pub(super) fn summary(&self, stats: &Path, stage: StageKind) -> Result<Option<Summary>> {
+        let path = self.path(stats, stage);
+        if path.exists() { Summary::read(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Refuses variances and decisions that were made with other means, where they are needed.
+    pub(super) fn check_hashes(&self, stats: &Path, columns: &Columns) -> Result<()> {
+        let Some(means) = self.summary(stats, StageKind::Means)? else { return Ok(()) };
+        for (stage, need) in [(StageKind::Vars, Need::Vars), (StageKind::Decs, Need::Decisions)] {
+            let other = if columns.need(need) { self.summary(stats, stage)? } else { None };
+            if other.is_some_and(|other| other.hash != means.hash) {
+                return Err(Error::input(format!(
+                    "{}: made with other means than {}; collect {stage} again",
+                    self.path(stats, stage).display(),
+                    self.path(stats, StageKind::Means).display(),
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows to compute: those that have means. Warns of the others.
+pub(super) fn with_means(spec: &AnalyzeSpec, report: &Report) -> Result<Vec<Entry>> {
+    let (with, without): (Vec<Entry>, Vec<Entry>) =
+        find(spec)?.into_iter().partition(|entry| entry.path(&spec.stats, StageKind::Means).exists());
+    for entry in &without {
+        report.warn(format!("{} left out: no means", entry.row_name()));
+    }
+    match (with.is_empty(), without.first()) {
+        (true, Some(entry)) => Err(Error::input(format!(
+            "{}: no such file; collect the means first",
+            entry.path(&spec.stats, StageKind::Means).display()
+        ))),
+        _ => Ok(with),
+    }
+}
+
+/// All rows, in the order of the published tables.
+pub(super) fn find(spec: &AnalyzeSpec) -> Result<Vec<Entry>> {
+    let names = match &spec.only {
+        Some((folder, checkpoint)) => BTreeSet::from([(stats::run_name(folder).to_owned(), *checkpoint)]),
+        None => names(&spec.stats)?,
+    };
+    let mut entries = Vec::with_capacity(names.len());
+    for (name, checkpoint) in names {
+        let mut entry = Entry { width: None, name, checkpoint };
+        entry.width = entry.summary(&spec.stats, StageKind::Means)?.and_then(|means| means.width);
+        entries.push(entry);
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn names(stats: &Path) -> Result<BTreeSet<(String, u32)>> {
+    let mut names = BTreeSet::new();
+    for folder in files_in(stats)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some((stage, checkpoint)) = name.split_once('@') else { continue };
+        let (Ok(stage), Ok(checkpoint)) = (stage.parse::<StageKind>(), checkpoint.parse()) else { continue };
+        if !STAGES.contains(&stage) {
+            continue;
+        }
+        let ending = format!("-{stage}.safetensors");
+        for file in files_in(&folder)? {
+            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // A hidden file is one that is being written.
+            if let Some(name) = file.strip_suffix(&ending).filter(|name| !name.starts_with('.')) {
+                names.insert((name.to_owned(), checkpoint));
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(Error::input(format!(
+            "{}: no statistics (expected means@0/<name>-means.safetensors and so on)",
+            stats.display()
+        )));
+    }
+    Ok(names)
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed =
+        fs::read_dir(folder).and_then(|files| files.map(|file| Ok(file?.path())).collect::<io::Result<_>>());
+    listed.map_err(Error::io(folder))
+}

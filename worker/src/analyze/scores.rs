@@ -1,0 +1,39 @@
+//! A checkpoint's `eval_results.json`, ours or the Python tools'.
+
+use crate::{Error, Result};
+use protocol::real::Real;
+use serde::Deserialize;
+use std::{fs, path::Path};
+
+/// Validation scores of a checkpoint.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Scores {
+    #[serde(rename = "eval_accuracy")]
+    pub(super) accuracy: Option<Real>,
+    #[serde(rename = "eval_loss")]
+    pub(super) loss: Option<Real>,
+    perplexity: Option<Real>,
+}
+
+impl Scores {
+    /// Reads the scores of a checkpoint folder; none if it was not evaluated.
+    pub(super) fn read(checkpoint: &Path) -> Result<Option<Self>> {
+        let path = checkpoint.join("eval_results.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        // Python writes these three bare, which is no JSON.
+        for (python, name) in [("NaN", "nan"), ("-Infinity", "-inf"), ("Infinity", "inf")] {
+            text = text.replace(&format!(": {python}"), &format!(": \"{name}\""));
+        }
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| Error::input(format!("{}: not evaluation results: {error}", path.display())))
+    }
+
+    /// `exp(loss)`, where it is not given.
+    pub(super) fn perplexity(&self) -> Option<Real> {
+        self.perplexity.or_else(|| self.loss.map(|loss| Real(loss.0.exp())))
+    }
+}
