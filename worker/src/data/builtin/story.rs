@@ -21,8 +21,8 @@ impl Split {
     #[must_use]
     pub const fn stories(self) -> u64 {
         match self {
-            Self::Train => 4000,
-            Self::Validation => 400,
+            Self::Train => 3000,
+            Self::Validation => 300,
         }
     }
 }
@@ -46,8 +46,8 @@ enum Length {
 
 fn story(draw: &mut Draw) -> String {
     let length = match draw.below(100) {
-        0..60 => Length::Short,
-        60..90 => Length::Medium,
+        0..62 => Length::Short,
+        62..91 => Length::Medium,
         _ => Length::Long,
     };
     let plot = &plots::ALL[draw.rank(plots::ALL.len(), 3)];

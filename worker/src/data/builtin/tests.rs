@@ -4,7 +4,10 @@ use crate::report::Report;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PINNED: [(Split, &str); 2] = [(Split::Train, "?"), (Split::Validation, "?")];
+const PINNED: [(Split, &str); 2] = [
+    (Split::Train, "e1c100deedf906be94116b4074e07e358fdd252f8742e3de7fdf5c86e1b7bf4f"),
+    (Split::Validation, "7d96dbcfda4124434370a412a2192f82e2d56973480483ac4eaf710134202f33"),
+];
 
 #[test]
 fn the_stories_are_the_same_in_every_version() {
@@ -23,7 +26,7 @@ fn the_stories_are_rich_enough_to_learn_from() {
     let train: Vec<String> = stories(Split::Train).collect();
     assert_eq!(train.len() as u64, Split::Train.stories());
     let characters: usize = train.iter().map(String::len).sum();
-    assert!((500_000..900_000).contains(&characters), "{characters} characters");
+    assert!((500_000..800_000).contains(&characters), "{characters} characters");
 
     let mut words = BTreeMap::<String, usize>::new();
     for word in train.iter().flat_map(|story| story.split(|c: char| !c.is_alphanumeric())) {
@@ -77,7 +80,7 @@ fn trained() -> String {
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
     tokenizer.train(&mut TrainerWrapper::from(trainer), stories(Split::Train)).unwrap();
-    tokenizer.to_string(true).unwrap() + "\n"
+    tokenizer.to_string(false).unwrap() + "\n"
 }
 
 /// The file is committed so that a tokenizer is there at once and stays the same whatever a later version

@@ -103,7 +103,7 @@ pub(super) const RACE: Plot = Plot {
     )],
     beats: &[
         always(&[
-            "{day}, there was {contest} at the {place}.",
+            "{day}, there was {contest} near the {place}.",
             "{day}, all the animals and children met for {contest}.",
         ]),
         often(&[

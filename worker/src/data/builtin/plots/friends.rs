@@ -52,7 +52,7 @@ pub(super) const NEWCOMER: Plot = Plot {
     about: &[("place", PLACES), ("pet", ANIMALS)],
     beats: &[
         always(&[
-            "{day}, {he} saw a new (girl|boy|child|{pet}) at the {place}.",
+            "{day}, {he} saw a new (girl|boy|child|{pet}) near the {place}.",
             "{day}, {friend} moved into the house next door.",
             "{day}, someone new came to the {place}. It was {friend}.",
         ]),

@@ -137,7 +137,7 @@ pub(super) const PRESENT: Plot = Plot {
             "the {animal} got in the way, and one corner was a little dirty.",
         ]),
         always(&[
-            "\"This is the best present!\" said {his} {grown}.",
+            "\"This is the best present ever!\"",
             "it was the best {craft} of all.",
             "everyone liked the {craft}.",
             "\"You made it yourself? I love it!\"",

@@ -146,7 +146,7 @@ pub(super) const GREED: Plot = Plot {
     beats: &[
         always(&[
             "{day}, {hero} saw a {treat} on the table.",
-            "{day}, {his} {grown} made a {treat} and put it on the table.",
+            "{day}, {his} {grown} brought home a {treat} and put it on the table.",
             "{day}, {he} smelled a {treat} in the kitchen.",
         ]),
         often(&[

@@ -70,7 +70,7 @@ pub(super) const OPENING: &[Beat] = &[
     often(&[
         "{he} lived with {his} {grown} in a {size} house.",
         "{he} loved {his} {grown} very much.",
-        "{he} liked to play in the {place} because it was (quiet|big|full of flowers|close to home).",
+        "{he} liked to play near the {place} because it was (quiet|big|full of flowers|close to home).",
         "every day {he} went to the {place} with {his} {grown}.",
         "{he} had a {nice} {color} {wear} and wore it every day.",
         "{his} best friend was {friend}, and they did everything together.",

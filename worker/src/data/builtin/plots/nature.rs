@@ -23,7 +23,7 @@ pub(super) const RESCUE: Plot = Plot {
     ],
     beats: &[
         always(&[
-            "{day}, {he} saw a {pet} at the {place}.",
+            "{day}, {he} saw a {pet} by the {place}.",
             "{day}, {hero} heard a {size} noise near the {place}. It was a {pet}.",
             "{day}, {he} found a {color} {pet}.",
             "{day}, {weather}, and {hero} met a {pet}.",
@@ -107,7 +107,7 @@ pub(super) const RAIN: Plot = Plot {
     beats: &[
         always(&[
             "{day}, {hero} wanted to go out and play, but it began to rain.",
-            "{day}, {he} and {friend} met at the {place}, but then dark clouds came.",
+            "{day}, {he} and {friend} met near the {place}, but then dark clouds came.",
             "{day}, it rained and rained.",
         ]),
         always(&[
