@@ -96,7 +96,7 @@ impl Checkpoint {
         parameters.retain(|name, _| {
             let mask =
                 name.ends_with(".attn.attention.bias") || name.ends_with(".attn.attention.masked_bias");
-            !mask && !(tied_head && name == HEAD)
+            !mask && (!tied_head || name != HEAD)
         });
         Ok(parameters.values().sum())
     }
