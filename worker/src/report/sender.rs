@@ -14,7 +14,7 @@ use protocol::{
 };
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -37,7 +37,7 @@ pub enum Delivery {
     Refused(String),
 }
 
-/// The thread's handle.
+/// The thread's handle. Dropping it ends the thread after the call that is under way.
 pub struct Sender {
     thread: JoinHandle<Delivery>,
     last_words: Arc<Mutex<Option<LastWords>>>,
@@ -55,7 +55,8 @@ struct Courier {
     attempt: AttemptId,
     claim: ClaimId,
     reader: Reader,
-    last_words: Arc<Mutex<Option<LastWords>>>,
+    /// Gone when the [`Sender`] was dropped.
+    last_words: Weak<Mutex<Option<LastWords>>>,
 }
 
 impl Sender {
@@ -77,7 +78,7 @@ impl Sender {
             attempt,
             claim,
             reader: Reader::open(path, accepted_through)?,
-            last_words: Arc::clone(&last_words),
+            last_words: Arc::downgrade(&last_words),
         };
         let thread = thread::Builder::new()
             .name("sender".into())
@@ -94,10 +95,11 @@ impl Sender {
     /// Delivers what is left and then the result, for at most `limit`.
     #[must_use]
     pub fn finish(self, result: ResultReport, limit: Duration) -> Delivery {
+        let Self { thread, last_words } = self;
         let until = Instant::now() + limit;
-        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastWords { result, until });
-        self.wake();
-        self.thread.join().unwrap_or(Delivery::LeftInFiles)
+        *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastWords { result, until });
+        thread.thread().unpark();
+        thread.join().unwrap_or(Delivery::LeftInFiles)
     }
 }
 
@@ -111,8 +113,9 @@ enum Step {
 impl Courier {
     fn run(mut self) -> Delivery {
         let mut pause = FIRST_PAUSE;
-        loop {
-            match self.step() {
+        // Taken before the spool is read: what is read then holds every event that was written before.
+        while let Some(last_words) = self.last_words() {
+            match self.step(last_words.as_ref()) {
                 Ok(Step::Sent) => pause = FIRST_PAUSE,
                 Ok(Step::NothingToSend) => thread::park_timeout(IDLE),
                 Ok(Step::Over) => return Delivery::Delivered,
@@ -122,21 +125,19 @@ impl Courier {
                 }
                 Err(CallError::Unreachable(why)) => {
                     tracing::debug!("the daemon did not take a report: {why}");
-                    self.rest(pause);
+                    self.rest(pause, last_words.is_some());
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    if self.until().is_some_and(|until| Instant::now() >= until) {
-                        return Delivery::LeftInFiles;
+                    if last_words.is_some_and(|words| Instant::now() >= words.until) {
+                        break;
                     }
                 }
             }
         }
+        Delivery::LeftInFiles
     }
 
-    fn step(&mut self) -> Result<Step, CallError> {
-        // Taken first: what is read after it holds every event that was written before it.
-        let last_words = self.last_words().clone();
+    fn step(&mut self, last_words: Option<&LastWords>) -> Result<Step, CallError> {
         let limit = last_words
-            .as_ref()
             .map_or(Duration::MAX, |words| words.until.saturating_duration_since(Instant::now()))
             .max(FIRST_PAUSE);
         let batch = self.reader.peek().map_err(|error| CallError::Unreachable(error.to_string()))?;
@@ -162,20 +163,18 @@ impl Courier {
         Ok(())
     }
 
-    /// Waits, but not while there are last words that were never tried, nor for long once there are.
-    fn rest(&self, pause: Duration) {
-        let closing = self.until().is_some();
+    /// Waits after a failed call; not for long at the end, and not any longer when the end comes.
+    fn rest(&self, pause: Duration, closing: bool) {
         let end = Instant::now() + if closing { pause.min(FIRST_PAUSE) } else { pause };
-        while Instant::now() < end && (closing || self.until().is_none()) {
+        while Instant::now() < end && (closing || matches!(self.last_words(), Some(None))) {
             thread::park_timeout(end.saturating_duration_since(Instant::now()));
         }
     }
 
-    fn until(&self) -> Option<Instant> {
-        self.last_words().as_ref().map(|words| words.until)
-    }
-
-    fn last_words(&self) -> MutexGuard<'_, Option<LastWords>> {
-        self.last_words.lock().unwrap_or_else(PoisonError::into_inner)
+    /// None when the handle is gone; `Some(None)` while the stage goes on.
+    fn last_words(&self) -> Option<Option<LastWords>> {
+        let last_words = self.last_words.upgrade()?;
+        let last_words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(last_words.clone())
     }
 }

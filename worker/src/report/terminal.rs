@@ -31,7 +31,7 @@ impl Terminal {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             bar.set_prefix(stage.to_owned());
-            bar.set_style(unknown_total());
+            bar.set_style(not_started());
             bar
         });
         Self {
@@ -58,6 +58,7 @@ impl Terminal {
     pub(super) fn show(&mut self, progress: &Progress) {
         let (start, since) = *self.first.get_or_insert_with(|| {
             if let Some(bar) = &self.bar {
+                bar.set_style(unknown_total());
                 bar.set_position(progress.done);
                 bar.reset_eta();
             }
@@ -105,6 +106,10 @@ impl Terminal {
             None => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
+}
+
+fn not_started() -> ProgressStyle {
+    style("{prefix}: starting, {elapsed}")
 }
 
 fn known_total() -> ProgressStyle {
