@@ -124,6 +124,19 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
 }
 
 #[test]
+fn the_measures_are_listed_by_group() {
+    let (code, lines, _) = run(&["analyze", "--list"]);
+    assert_eq!(code, 0);
+    for group in ["nor ", "etf ", "snr ", "dual ", "decs ", "kern-log ", "kern-riesz "] {
+        assert!(lines.lines().any(|line| line.starts_with(group)), "{group}is missing:\n{lines}");
+    }
+    let (_, json, _) = run(&["analyze", "--list", "--json"]);
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(listed.len(), lines.lines().count());
+    assert!(listed.iter().all(|measure| measure["formula"].is_string() && measure["columns"].is_array()));
+}
+
+#[test]
 fn a_configuration_that_is_no_json_object_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.json");
@@ -158,7 +171,7 @@ fn a_failed_attempt_leaves_its_reason_and_exit_code_and_is_not_repeated() {
     assert_eq!(output.status.code(), Some(if *permanent { 2 } else { 1 }), "{stderr}");
     assert!(stderr.contains(&format!("error: {message}")), "{stderr}");
     daemon.with(|record| {
-        assert_eq!(record.results, [written.clone()]);
+        assert_eq!(record.results.as_slice(), std::slice::from_ref(&written));
         let slurm = record.claims[0].process.slurm.clone().unwrap();
         assert_eq!((slurm.job_id, slurm.array_task, slurm.restart_count), (4242, Some(7), 0));
         assert!(record.wrong.is_empty(), "{:?}", record.wrong);

@@ -3,6 +3,7 @@
 mod daemon;
 
 use daemon::{Daemon, Fault};
+use nix::fcntl::{Flock, FlockArg};
 use protocol::{
     attempt::{Event, EventBody, MetricPoint, Outcome, ResultReport},
     real::Real,
@@ -223,6 +224,40 @@ fn an_attempt_is_held_by_one_worker_and_done_once() {
     reporter.finish(&attempt, failed(), Duration::ZERO).unwrap();
     drop(attempt);
     assert!(Attempt::open(&path).unwrap().is_none());
+}
+
+#[test]
+fn a_passing_look_at_the_lock_turns_no_worker_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = daemon::attempt(folder.path());
+    let lock = std::fs::File::create(folder.path().join("lock")).unwrap();
+    let look = Flock::lock(lock, FlockArg::LockSharedNonblock).unwrap();
+    let looking = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(100));
+        drop(look);
+    });
+    assert!(Attempt::open(&path).unwrap().is_some());
+    looking.join().unwrap();
+}
+
+#[test]
+fn a_daemon_that_read_the_result_already_needs_no_more_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start();
+    let (attempt, reporter, report) = start(folder.path());
+    report.metric(point(1));
+    eventually("the spool", || !spooled(folder.path()).is_empty());
+    daemon.with(|record| record.refusing = vec!["events"]);
+    // Found only when the result is there.
+    let finished = thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("the result", || has_result(folder.path()));
+            daemon.announce(folder.path());
+        });
+        reporter.finish(&attempt, failed(), PATIENT).unwrap()
+    });
+    assert_eq!(finished, Delivery::Delivered);
+    assert!(has_result(folder.path()));
 }
 
 #[test]

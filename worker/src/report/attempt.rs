@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{Error, Result, files};
 use chrono::Utc;
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use protocol::{
     API_VERSION,
     attempt::{
@@ -30,6 +33,8 @@ use std::{
 /// First pause between two tries to claim; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// How long a lock must be held for its holder to count as a worker.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An attempt that this process holds the lock of.
 pub struct Attempt {
@@ -64,23 +69,7 @@ impl Attempt {
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let lock_path = folder.join(LOCK_FILE);
-        let lock_file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(Error::io(&lock_path))?;
-        let lock = match Flock::lock(lock_file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-                return Err(Error::failed(format!(
-                    "another worker holds this attempt ({} is locked)",
-                    lock_path.display()
-                )));
-            }
-            Err((_, errno)) => return Err(Error::io(&lock_path)(errno.into())),
-        };
+        let lock = lock(&folder.join(LOCK_FILE))?;
         if folder.join(RESULT_FILE).exists() {
             return Ok(None);
         }
@@ -168,6 +157,26 @@ pub(super) const fn unit(kind: StageKind) -> &'static str {
         StageKind::Train => "steps",
         StageKind::Evaluate | StageKind::Means | StageKind::Vars | StageKind::Decs => "sequences",
         StageKind::Analyze => "models",
+    }
+}
+
+/// Takes the lock, for as long as this process lives.
+fn lock(path: &Path) -> Result<Flock<File>> {
+    let mut file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            // The daemon takes the lock for a moment when it looks whether a worker lives.
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < patience => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let path = path.display();
+                return Err(Error::failed(format!("another worker holds this attempt ({path} is locked)")));
+            }
+            Err((_, errno)) => return Err(Error::io(path)(errno.into())),
+        }
+        thread::sleep(FIRST_PAUSE);
     }
 }
 

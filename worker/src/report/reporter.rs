@@ -105,18 +105,21 @@ impl Reporter {
     /// the daemon gets at most `limit`. A worker that lost its attempt writes no result.
     ///
     /// # Errors
-    /// When the files can't be written.
+    /// When the files can't be written and the daemon does not take the result either.
     pub fn finish(mut self, attempt: &Attempt, outcome: Outcome, limit: Duration) -> Result<Delivery> {
         let Some(mut uplink) = self.join() else { return Ok(Delivery::LeftInFiles) };
-        uplink.spool.sync()?;
         if let Some(why) = self.report.fenced() {
             return Ok(Delivery::Refused(why.to_owned()));
         }
         let result = attempt.result(outcome);
-        attempt.write_result(&result)?;
+        let written = uplink.spool.sync().and_then(|()| attempt.write_result(&result));
         let delivery = uplink.sender.finish(result, limit);
-        if matches!(delivery, Delivery::Refused(_)) {
-            attempt.withdraw_result()?;
+        match (&delivery, written) {
+            (Delivery::Delivered, Err(error)) => {
+                tracing::warn!("the daemon has the result, but its file could not be written: {error}");
+            }
+            (Delivery::Refused(_), Ok(())) => attempt.withdraw_result()?,
+            (_, written) => written?,
         }
         Ok(delivery)
     }

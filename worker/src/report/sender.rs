@@ -142,8 +142,12 @@ impl Courier {
             .max(FIRST_PAUSE);
         let batch = self.reader.peek().map_err(|error| CallError::Unreachable(error.to_string()))?;
         if !batch.events.is_empty() {
-            self.send(batch, limit)?;
-            return Ok(Step::Sent);
+            match self.send(batch, limit) {
+                // A daemon that has read the result from its file takes no more events, and says so when
+                // it is told the result.
+                Err(CallError::Refused(_)) if last_words.is_some() => {}
+                sent => return sent.map(|()| Step::Sent),
+            }
         }
         match last_words {
             Some(words) => self.client.result(&words.result, limit).map(|()| Step::Over),
