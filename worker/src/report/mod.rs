@@ -1,12 +1,65 @@
-//! Progress and results, told to the terminal and to the daemon by a thread of its own.
+//! Progress and results, told to the terminal and to the daemon by threads of their own.
 //!
-//! A stage only ever calls [`Report`]; none of its methods blocks.
+//! A stage only ever calls [`Report`]; none of its methods waits for a terminal, a disk or a network.
+//!
+//! ```text
+//! stage ──Report──▶ Reporter (4 times a second) ──▶ terminal
+//!                                               └─▶ events.jsonl ──▶ Sender ──HTTP──▶ daemon
+//! ```
+//!
+//! * [`attempt`]: an attempt's folder: lock, claim, result;
+//! * [`reporter`]: the thread that empties a [`Report`];
+//! * [`terminal`]: progress bar, or lines where there is no terminal;
+//! * [`spool`]: `events.jsonl`, the queue between the reporter and the daemon;
+//! * [`sender`]: the thread that carries the spool to the daemon;
+//! * [`client`]: the worker endpoints of the daemon;
+//! * [`signals`]: SIGTERM, SIGINT and SIGUSR1 become a request to stop.
 
-use protocol::attempt::MetricPoint;
+pub mod attempt;
+pub mod client;
+pub mod reporter;
+pub mod sender;
+pub mod signals;
+pub mod spool;
+pub mod terminal;
+
+use chrono::{DateTime, Utc};
+use protocol::attempt::{MetricPoint, Progress};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// Where a stage tells what it does. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Report {}
+pub struct Report {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Whether a [`reporter::Reporter`] takes what is told.
+    listening: bool,
+    told: Mutex<Told>,
+    /// Also set by signal handlers.
+    stop: Arc<AtomicBool>,
+    fenced: OnceLock<String>,
+}
+
+/// What a stage has told since the last [`Report::take`].
+#[derive(Default)]
+struct Told {
+    /// Kept between takes: it is a state, not an event.
+    progress: Option<Progress>,
+    notes: Vec<(DateTime<Utc>, Note)>,
+}
+
+/// An event as a stage tells it.
+enum Note {
+    Metric(MetricPoint),
+    Checkpoint { index: Option<u32>, step: u64 },
+    Log { level: &'static str, message: String },
+}
 
 impl Report {
     /// Tells nobody.
@@ -15,24 +68,83 @@ impl Report {
         Self::default()
     }
 
+    /// Keeps what is told until a [`reporter::Reporter`] takes it.
+    #[must_use]
+    pub fn listening() -> Self {
+        Self { shared: Arc::new(Shared { listening: true, ..Shared::default() }) }
+    }
+
     /// `done` of `total` units (0 while unknown); `unit` is `texts`, `steps`, `sequences` or `models`.
-    pub fn progress(&self, _done: u64, _total: u64, _unit: &'static str) {}
+    pub fn progress(&self, done: u64, total: u64, unit: &'static str) {
+        if !self.shared.listening {
+            return;
+        }
+        let mut told = self.told();
+        match &mut told.progress {
+            Some(progress) if progress.unit == unit => (progress.done, progress.total) = (done, total),
+            progress => *progress = Some(Progress { done, total, unit: unit.to_owned() }),
+        }
+    }
 
     /// A new point of the training curve.
-    pub fn metric(&self, _point: MetricPoint) {}
+    pub fn metric(&self, point: MetricPoint) {
+        self.note(|| Note::Metric(point));
+    }
 
     /// A checkpoint was written.
-    pub fn checkpoint(&self, _index: Option<u32>, _step: u64) {}
+    pub fn checkpoint(&self, index: Option<u32>, step: u64) {
+        self.note(|| Note::Checkpoint { index, step });
+    }
 
     /// A line for people.
-    pub fn info(&self, _message: impl Into<String>) {}
+    pub fn info(&self, message: impl Into<String>) {
+        self.note(|| Note::Log { level: "info", message: message.into() });
+    }
 
     /// A line for people about something that deserves a look.
-    pub fn warn(&self, _message: impl Into<String>) {}
+    pub fn warn(&self, message: impl Into<String>) {
+        self.note(|| Note::Log { level: "warn", message: message.into() });
+    }
 
     /// Whether a signal or a person asked to stop: write a checkpoint and return [`crate::Error::Interrupted`].
     #[must_use]
     pub fn stop_requested(&self) -> bool {
-        false
+        self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks the stage to stop, as a signal does.
+    pub fn request_stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Why this worker no longer holds its attempt, if it does not. Then its result counts nowhere.
+    #[must_use]
+    pub fn fenced(&self) -> Option<&str> {
+        self.shared.fenced.get().map(String::as_str)
+    }
+
+    /// The daemon says that the attempt is another worker's, or nobody's: stop.
+    fn fence(&self, why: String) {
+        // The first reason is the one that counts.
+        let _ = self.shared.fenced.set(why);
+        self.request_stop();
+    }
+
+    fn note(&self, note: impl FnOnce() -> Note) {
+        if self.shared.listening {
+            let entry = (Utc::now(), note());
+            self.told().notes.push(entry);
+        }
+    }
+
+    /// What was told since the last call, and the progress as it stands.
+    fn take(&self) -> Told {
+        let mut told = self.told();
+        Told { progress: told.progress.clone(), notes: std::mem::take(&mut told.notes) }
+    }
+
+    /// The lock is only ever held to copy a few words, so that a stage never waits for the reporter.
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.shared.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,50 @@
+//! `lc-worker prepare`
+
+use super::values;
+use protocol::spec::{PrepareSpec, StageSpec};
+use std::path::PathBuf;
+
+/// Tokenize texts and cut them into sequences.
+///
+/// Texts are cut into contiguous shards, joined in batches of 1,000 with the end-of-text token after
+/// each, and cut into sequences of equal length; what remains of a batch is dropped. Already tokenized
+/// sequences are taken as they are. Prints texts, tokens, sequences and SHA-256 of each split.
+#[derive(clap::Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Example:\n  lc-worker prepare --dataset stories.jsonl --tokenizer tokenizer.json \
+                        --block-size 512 --out data"
+)]
+pub(super) struct Args {
+    /// Texts: builtin:stories (made-up stories), a folder in Hugging Face layout, a .parquet, .jsonl
+    /// (column or key "text"), .txt or .safetensors ("input_ids") file, or hf:owner/name in the local cache.
+    #[arg(long, value_name = "DATASET")]
+    dataset: String,
+
+    /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name in the local cache.
+    #[arg(long, value_name = "TOKENIZER")]
+    tokenizer: String,
+
+    /// File with the validation texts, where the dataset has no such split.
+    #[arg(long, value_name = "FILE", value_parser = values::file)]
+    validation: Option<PathBuf>,
+
+    /// Tokens per sequence, from 2 up.
+    #[arg(long, value_name = "TOKENS", default_value = "2048", value_parser = values::at_least_two::<u32>)]
+    block_size: u32,
+
+    /// Contiguous shards that the texts are cut into first; they decide which remainders are dropped.
+    #[arg(long, value_name = "N", default_value = "2", value_parser = values::at_least_one::<u32>)]
+    shards: u32,
+
+    /// Folder to write manifest.json, tokenizer.json, train.bin and validation.bin to.
+    #[arg(long, value_name = "DATA_DIR")]
+    out: PathBuf,
+}
+
+impl Args {
+    pub(super) fn into_spec(self) -> StageSpec {
+        let Self { dataset, tokenizer, validation, block_size, shards, out } = self;
+        StageSpec::Prepare(PrepareSpec { dataset, tokenizer, validation, block_size, shards, out })
+    }
+}

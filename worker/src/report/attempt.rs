@@ -1,0 +1,220 @@
+//! An attempt's folder, from the worker's side: what to do, the lock, the claim, the result.
+
+use super::{
+    Report,
+    client::{CallError, Client},
+    reporter::Uplink,
+    sender::Sender,
+    spool::Spool,
+};
+use crate::{Error, Result, files};
+use chrono::Utc;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+use protocol::{
+    API_VERSION,
+    attempt::{
+        AttemptFile, ClaimRequest, EVENTS_FILE, LOCK_FILE, Outcome, Process, RESULT_FILE, ResultReport,
+        SlurmJob,
+    },
+    ids::ClaimId,
+    spec::StageSpec,
+    stage::StageKind,
+};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// First pause between two tries to claim; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// How long a lock must be held for its holder to count as a worker.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An attempt that this process holds the lock of.
+pub struct Attempt {
+    folder: PathBuf,
+    file: AttemptFile,
+    claim: ClaimId,
+    client: Client,
+    /// Released by the system when the process ends, however it ends.
+    _lock: Flock<File>,
+}
+
+/// The daemon's answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The attempt is this worker's.
+    Granted {
+        /// The daemon holds the attempt's events up to this number.
+        accepted_through: u64,
+    },
+    /// No daemon answered.
+    Unanswered,
+}
+
+impl Attempt {
+    /// Reads an attempt file and takes the lock beside it. None if the attempt has a result already.
+    ///
+    /// # Errors
+    /// When the file is not an attempt file of this version, or another process holds the lock.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let file = read(path)?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), Path::to_owned);
+        let lock = lock(&folder.join(LOCK_FILE))?;
+        if folder.join(RESULT_FILE).exists() {
+            return Ok(None);
+        }
+        let client = Client::new(file.daemon.clone(), file.token.clone());
+        Ok(Some(Self { folder, file, claim: ClaimId(uuid::Uuid::new_v4()), client, _lock: lock }))
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn spec(&self) -> &StageSpec {
+        &self.file.spec
+    }
+
+    /// The kind of stage.
+    #[must_use]
+    pub const fn kind(&self) -> StageKind {
+        self.file.spec.kind()
+    }
+
+    /// Claims the attempt, and tries again for `patience` while no daemon answers. Ends early when asked to
+    /// stop.
+    ///
+    /// # Errors
+    /// When the daemon refuses: then nothing may be touched.
+    pub fn claim(&self, report: &Report, patience: Duration) -> Result<Claim> {
+        let request = ClaimRequest {
+            api_version: API_VERSION,
+            attempt: self.file.attempt,
+            claim: self.claim,
+            process: this_process(),
+        };
+        let until = Instant::now() + patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.client.claim(&request) {
+                Ok(response) => return Ok(Claim::Granted { accepted_through: response.accepted_through }),
+                Err(CallError::Refused(why)) => {
+                    return Err(Error::failed(format!("the daemon refused this attempt: {why}")));
+                }
+                Err(CallError::Unreachable(why)) => tracing::debug!("no claim yet: {why}"),
+            }
+            if Instant::now() + pause > until {
+                return Ok(Claim::Unanswered);
+            }
+            let next = Instant::now() + pause;
+            while Instant::now() < next {
+                if report.stop_requested() {
+                    return Ok(Claim::Unanswered);
+                }
+                thread::sleep(FIRST_PAUSE.min(next.saturating_duration_since(Instant::now())));
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Opens the spool and starts to deliver it.
+    pub(super) fn uplink(&self, report: &Report, accepted_through: u64) -> Result<Uplink> {
+        let path = self.folder.join(EVENTS_FILE);
+        let spool = Spool::open(&path)?;
+        let ids = (self.file.attempt, self.claim);
+        let sender = Sender::start(report, self.client.clone(), ids, &path, accepted_through)?;
+        Ok(Uplink { spool, sender })
+    }
+
+    /// The result that says `outcome`, as of now.
+    pub(super) fn result(&self, outcome: Outcome) -> ResultReport {
+        ResultReport { attempt: self.file.attempt, claim: self.claim, time: Utc::now(), outcome }
+    }
+
+    pub(super) fn write_result(&self, result: &ResultReport) -> Result<()> {
+        files::write_json(&self.folder.join(RESULT_FILE), result)
+    }
+
+    /// Takes back a result that the daemon refused, so that nobody takes it for the attempt's.
+    pub(super) fn withdraw_result(&self) -> Result<()> {
+        let path = self.folder.join(RESULT_FILE);
+        fs::remove_file(&path).map_err(Error::io(&path))
+    }
+}
+
+/// The unit that a stage counts in, until it says so itself.
+pub(super) const fn unit(kind: StageKind) -> &'static str {
+    match kind {
+        StageKind::Prepare => "texts",
+        StageKind::Train => "steps",
+        StageKind::Evaluate | StageKind::Means | StageKind::Vars | StageKind::Decs => "sequences",
+        StageKind::Analyze => "models",
+    }
+}
+
+/// Takes the lock, for as long as this process lives.
+fn lock(path: &Path) -> Result<Flock<File>> {
+    let mut file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            // The daemon takes the lock for a moment when it looks whether a worker lives.
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < patience => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                let path = path.display();
+                return Err(Error::failed(format!("another worker holds this attempt ({path} is locked)")));
+            }
+            Err((_, errno)) => return Err(Error::io(path)(errno.into())),
+        }
+        thread::sleep(FIRST_PAUSE);
+    }
+}
+
+/// The version comes first: an attempt file of another version may have any other content.
+fn read(path: &Path) -> Result<AttemptFile> {
+    let json: serde_json::Value = files::read_json(path)?;
+    match json.get("api_version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(API_VERSION) => serde_json::from_value(json)
+            .map_err(|error| Error::input(format!("{}: not an attempt file: {error}", path.display()))),
+        Some(version) => Err(Error::input(format!(
+            "{}: written for worker API version {version}, but this lc-worker speaks version {API_VERSION}; \
+             install lcctl and lc-worker of the same release",
+            path.display()
+        ))),
+        None => Err(Error::input(format!("{}: not an attempt file: api_version is missing", path.display()))),
+    }
+}
+
+fn this_process() -> Process {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned());
+    Process {
+        host,
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        slurm: slurm_job(),
+    }
+}
+
+fn slurm_job() -> Option<SlurmJob> {
+    fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+        std::env::var(name).ok()?.trim().parse().ok()
+    }
+    Some(SlurmJob {
+        job_id: number("SLURM_JOB_ID")?,
+        array_task: number("SLURM_ARRAY_TASK_ID"),
+        restart_count: number("SLURM_RESTART_COUNT").unwrap_or(0),
+    })
+}

@@ -1,0 +1,184 @@
+//! The thread that carries the spool to the daemon, and at the end the result.
+//!
+//! A daemon that is away costs nothing but time: the thread tries again, less and less often, and what
+//! it could not deliver stays in the files for the daemon to read.
+
+use super::{
+    Report,
+    client::{CallError, Client},
+    spool::{Batch, Reader},
+};
+use protocol::{
+    attempt::{EventBatch, ResultReport},
+    ids::{AttemptId, ClaimId},
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// First pause after a failed call; doubles with every further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause between two calls.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often the thread looks without being told that there is something.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What became of the last words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The daemon has everything.
+    Delivered,
+    /// The daemon was away; it finds the files.
+    LeftInFiles,
+    /// The daemon says that the attempt is not this worker's.
+    Refused(String),
+}
+
+/// The thread's handle. Dropping it ends the thread after the call that is under way.
+pub struct Sender {
+    thread: JoinHandle<Delivery>,
+    last_words: Arc<Mutex<Option<LastWords>>>,
+}
+
+#[derive(Clone)]
+struct LastWords {
+    result: ResultReport,
+    until: Instant,
+}
+
+struct Courier {
+    report: Report,
+    client: Client,
+    attempt: AttemptId,
+    claim: ClaimId,
+    reader: Reader,
+    /// Gone when the [`Sender`] was dropped.
+    last_words: Weak<Mutex<Option<LastWords>>>,
+}
+
+impl Sender {
+    /// Starts to deliver the events of the spool at `path` after `accepted_through`.
+    ///
+    /// # Errors
+    /// When the spool or the thread can't be opened.
+    pub fn start(
+        report: &Report,
+        client: Client,
+        (attempt, claim): (AttemptId, ClaimId),
+        path: &Path,
+        accepted_through: u64,
+    ) -> crate::Result<Self> {
+        let last_words = Arc::new(Mutex::new(None));
+        let courier = Courier {
+            report: report.clone(),
+            client,
+            attempt,
+            claim,
+            reader: Reader::open(path, accepted_through)?,
+            last_words: Arc::downgrade(&last_words),
+        };
+        let thread = thread::Builder::new()
+            .name("sender".into())
+            .spawn(move || courier.run())
+            .map_err(crate::Error::io("thread"))?;
+        Ok(Self { thread, last_words })
+    }
+
+    /// The spool has grown.
+    pub fn wake(&self) {
+        self.thread.thread().unpark();
+    }
+
+    /// Delivers what is left and then the result, for at most `limit`.
+    #[must_use]
+    pub fn finish(self, result: ResultReport, limit: Duration) -> Delivery {
+        let Self { thread, last_words } = self;
+        let until = Instant::now() + limit;
+        *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastWords { result, until });
+        thread.thread().unpark();
+        thread.join().unwrap_or(Delivery::LeftInFiles)
+    }
+}
+
+/// What a step of the courier did.
+enum Step {
+    Sent,
+    NothingToSend,
+    Over,
+}
+
+impl Courier {
+    fn run(mut self) -> Delivery {
+        let mut pause = FIRST_PAUSE;
+        // Taken before the spool is read: what is read then holds every event that was written before.
+        while let Some(last_words) = self.last_words() {
+            match self.step(last_words.as_ref()) {
+                Ok(Step::Sent) => pause = FIRST_PAUSE,
+                Ok(Step::NothingToSend) => thread::park_timeout(IDLE),
+                Ok(Step::Over) => return Delivery::Delivered,
+                Err(CallError::Refused(why)) => {
+                    self.report.fence(why.clone());
+                    return Delivery::Refused(why);
+                }
+                Err(CallError::Unreachable(why)) => {
+                    tracing::debug!("the daemon did not take a report: {why}");
+                    self.rest(pause, last_words.is_some());
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    if last_words.is_some_and(|words| Instant::now() >= words.until) {
+                        break;
+                    }
+                }
+            }
+        }
+        Delivery::LeftInFiles
+    }
+
+    fn step(&mut self, last_words: Option<&LastWords>) -> Result<Step, CallError> {
+        let limit = last_words
+            .map_or(Duration::MAX, |words| words.until.saturating_duration_since(Instant::now()))
+            .max(FIRST_PAUSE);
+        let batch = self.reader.peek().map_err(|error| CallError::Unreachable(error.to_string()))?;
+        if !batch.events.is_empty() {
+            match self.send(batch, limit) {
+                // A daemon that has read the result from its file takes no more events, and says so when
+                // it is told the result.
+                Err(CallError::Refused(_)) if last_words.is_some() => {}
+                sent => return sent.map(|()| Step::Sent),
+            }
+        }
+        match last_words {
+            Some(words) => self.client.result(&words.result, limit).map(|()| Step::Over),
+            None => Ok(Step::NothingToSend),
+        }
+    }
+
+    fn send(&mut self, mut batch: Batch, limit: Duration) -> Result<(), CallError> {
+        let events = std::mem::take(&mut batch.events);
+        let message = EventBatch { attempt: self.attempt, claim: self.claim, events };
+        let accepted = self.client.events(&message, limit)?;
+        self.reader.delivered(&batch);
+        if accepted.stop && !self.report.stop_requested() {
+            self.report.info("asked to stop");
+            self.report.request_stop();
+        }
+        Ok(())
+    }
+
+    /// Waits after a failed call; not for long at the end, and not any longer when the end comes.
+    fn rest(&self, pause: Duration, closing: bool) {
+        let end = Instant::now() + if closing { pause.min(FIRST_PAUSE) } else { pause };
+        while Instant::now() < end && (closing || matches!(self.last_words(), Some(None))) {
+            thread::park_timeout(end.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// None when the handle is gone; `Some(None)` while the stage goes on.
+    fn last_words(&self) -> Option<Option<LastWords>> {
+        let last_words = self.last_words.upgrade()?;
+        let last_words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(last_words.clone())
+    }
+}
