@@ -1,1 +1,20 @@
 //! Plans, records and runs neural-collapse studies.
+//!
+//! * [`domain`]: studies, grids, stages and their transitions; pure;
+//! * [`engine`]: decides what follows from what happened, records it, and makes it so;
+//! * [`store`]: the record, and all SQL;
+//! * [`executor`]: where attempts run;
+//! * [`results`]: tables of measures as files;
+//! * [`http`]: the API and the dashboard;
+//! * [`daemon`]: all of them together, the process behind `lcctl serve`.
+//!
+//! Arrows point one way: http -> engine -> domain; engine -> store, executor.
+
+pub mod daemon;
+pub mod domain;
+pub mod engine;
+pub mod executor;
+pub mod http;
+pub mod results;
+pub mod secret;
+pub mod store;

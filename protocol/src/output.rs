@@ -140,6 +140,5 @@ pub struct MeasureRow {
     /// Row name: `02x0768_01d07@0`.
     pub model: String,
     /// Value per column; a missing entry is an empty cell.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, f64>))]
     pub values: BTreeMap<String, Real>,
 }

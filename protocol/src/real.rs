@@ -4,7 +4,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An `f64` whose JSON form is a number, or `"inf"`, `"-inf"`, `"nan"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Real(
     /// The value.
     pub f64,
@@ -42,6 +41,20 @@ impl<'de> Deserialize<'de> for Real {
         }
     }
 }
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Real {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+        let names = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["inf", "-inf", "nan"]));
+        OneOfBuilder::new().item(f64::schema()).item(names).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Real {}
 
 impl From<f64> for Real {
     fn from(value: f64) -> Self {

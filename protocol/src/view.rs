@@ -52,6 +52,7 @@ impl StudyState {
 
 views! {
     /// How many stages are in each state.
+    #[derive(Copy, Default, Eq)]
     StageCounts {
         /// A parent is not done.
         waiting: u64,

@@ -1,1 +1,16 @@
-//! domain
+//! What a study is and how its stages may move: pure, without I/O, clock or randomness.
+//!
+//! * [`grid`]: a study becomes runs; [`validate`] says what is wrong with it;
+//! * [`identity`]: the canonical form of a run and its hash;
+//! * [`dag`]: the stages of a run and what each waits for;
+//! * [`transition`]: which state may follow which;
+//! * [`layout`]: where files lie under the root;
+//! * [`work`]: what a worker is told to do.
+
+pub mod dag;
+pub mod grid;
+pub mod identity;
+pub mod layout;
+pub mod transition;
+pub mod validate;
+pub mod work;

@@ -1,1 +1,117 @@
-//! engine
+//! Decides what follows from what happened, records it, and makes it so.
+//!
+//! * [`decide`]: state and event in, effects out; pure;
+//! * `apply`: effects into a transaction;
+//! * `plan`, `person`, `worker`: what people and workers ask for, each one transaction;
+//! * `reconcile`: rereads the record and the executor, compares, acts. Start-up, crash and everyday
+//!   take this one path: whatever was interrupted is found again as a difference.
+
+mod apply;
+pub mod decide;
+mod person;
+mod plan;
+mod reconcile;
+mod tables;
+mod worker;
+
+pub use crate::store::Scope as Target;
+
+use crate::{
+    domain::layout::Layout,
+    executor::{Capabilities, Executor},
+    store::{Store, StoreError},
+};
+use chrono::{DateTime, Utc};
+use protocol::ids::AttemptId;
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::Notify;
+
+/// The engine of a root.
+pub struct Engine {
+    store: Store,
+    executor: Arc<dyn Executor>,
+    layout: Layout,
+    wake: Arc<Notify>,
+    /// Studies whose table may be older than the record.
+    stale: Mutex<BTreeSet<String>>,
+    /// Attempts of an earlier daemon whose files were read.
+    caught_up: Mutex<HashSet<AttemptId>>,
+}
+
+/// Why the engine does not do what it is asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The record can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The study is not valid: one line per violation.
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+    /// There is no such thing.
+    #[error("there is no {0} {1}")]
+    Missing(&'static str, String),
+    /// It contradicts what is recorded.
+    #[error("{0}")]
+    Conflict(String),
+    /// A worker's claim does not hold (any more): it must exit without work.
+    #[error("{0}")]
+    Refused(String),
+    /// A worker speaks another version of the API.
+    #[error(
+        "the worker speaks version {theirs} of the worker API, this daemon {}; use programs of one build",
+        protocol::API_VERSION
+    )]
+    Version {
+        /// The worker's.
+        theirs: u32,
+    },
+    /// A file of an attempt can't be written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or folder.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+impl Engine {
+    /// An engine over a record. `wake` starts a reconciliation, also for the executor.
+    #[must_use]
+    pub fn new(store: Store, executor: Arc<dyn Executor>, layout: Layout, wake: Arc<Notify>) -> Self {
+        Self { store, executor, layout, wake, stale: Mutex::default(), caught_up: Mutex::default() }
+    }
+
+    /// What the executor offers.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.executor.capabilities()
+    }
+
+    /// `LC_ROOT`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Opens a browser's session.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn open_session(
+        &self,
+        secret_sha256: &str,
+        now: DateTime<Utc>,
+        expires: DateTime<Utc>,
+    ) -> Result<()> {
+        let mut tx = self.store.begin(now).await?;
+        tx.open_session(secret_sha256, expires).await?;
+        Ok(tx.commit().await?)
+    }
+}

@@ -1,1 +1,166 @@
-//! local
+//! Runs attempts as processes of this machine. They outlive the daemon: each leads a process group of
+//! its own, and is found again by its name in the process table or its lock.
+
+mod devices;
+mod liveness;
+mod program;
+
+pub use devices::default_slots;
+pub use program::{WorkerNotFound, find_worker};
+
+use super::{Capabilities, Executor, Exit, Job, Liveness, SubmitError};
+use async_trait::async_trait;
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::{Pid, getpgid},
+};
+use protocol::{attempt::ATTEMPT_FILE, attempt::LOG_FILE, ids::AttemptId};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    io,
+    os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{process::Command, sync::Notify};
+
+/// Runs attempts as local processes.
+pub struct Local {
+    worker: PathBuf,
+    root: PathBuf,
+    slots: u32,
+    gpus: Vec<String>,
+    wake: Arc<Notify>,
+    children: Arc<Mutex<HashMap<AttemptId, Option<Exit>>>>,
+    asked: Mutex<HashSet<AttemptId>>,
+}
+
+impl Local {
+    /// `worker` is the program, `root` where it runs, `slots` how many run at once (by default one per
+    /// GPU, or one); `wake` is notified when one ends.
+    #[must_use]
+    pub fn new(worker: PathBuf, root: PathBuf, slots: Option<u32>, wake: Arc<Notify>) -> Self {
+        let gpus = devices::visible();
+        let slots = slots.unwrap_or_else(default_slots).max(1);
+        Self { worker, root, slots, gpus, wake, children: Arc::default(), asked: Mutex::default() }
+    }
+
+    fn children(&self) -> MutexGuard<'_, HashMap<AttemptId, Option<Exit>>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn command(&self, job: &Job) -> io::Result<Command> {
+        let log = File::options().create(true).append(true).open(job.folder.join(LOG_FILE))?;
+        let mut command = Command::new(&self.worker);
+        command
+            .arg("run")
+            .arg("--attempt")
+            .arg(job.folder.join(ATTEMPT_FILE))
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // What is sent to the daemon's group (Ctrl-C) does not reach it, and all that it starts can
+            // be stopped with it.
+            .process_group(0)
+            .kill_on_drop(false)
+            .env_remove("LC_TOKEN");
+        if self.slots > 1 {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            command.env("RAYON_NUM_THREADS", (cores / self.slots as usize).max(1).to_string());
+        }
+        if !self.gpus.is_empty() {
+            command.env("CUDA_VISIBLE_DEVICES", &self.gpus[job.slot as usize % self.gpus.len()]);
+        }
+        Ok(command)
+    }
+}
+
+#[async_trait]
+impl Executor for Local {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "local", slots: self.slots }
+    }
+
+    async fn submit(&self, job: &Job) -> Result<u32, SubmitError> {
+        let failed = |error: io::Error| SubmitError {
+            message: format!("{}: could not be started: {error}", self.worker.display()),
+            permanent: matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+        };
+        let mut child = self.command(job).and_then(|mut command| command.spawn()).map_err(failed)?;
+        let pid = child.id().unwrap_or_default();
+        self.children().insert(job.attempt, None);
+        let (children, wake, attempt) = (Arc::clone(&self.children), Arc::clone(&self.wake), job.attempt);
+        tokio::spawn(async move {
+            let exit = child.wait().await.map_or_else(
+                |_| Exit::default(),
+                |status| Exit { code: status.code(), signal: status.signal() },
+            );
+            children.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt, Some(exit));
+            wake.notify_one();
+        });
+        Ok(pid)
+    }
+
+    async fn poll(&self, jobs: &[Job]) -> HashMap<AttemptId, Liveness> {
+        let (mut known, mut unknown) = (HashMap::new(), Vec::new());
+        {
+            let mut children = self.children();
+            // What nobody asks about any more is over and recorded.
+            children.retain(|attempt, _| jobs.iter().any(|job| job.attempt == *attempt));
+            for job in jobs {
+                match children.get(&job.attempt) {
+                    Some(None) => drop(known.insert(job.attempt, Liveness::Alive)),
+                    ended => unknown.push((job.clone(), ended.copied().flatten())),
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return known;
+        }
+        // A child that ended may have been a second copy beside one that an earlier daemon started.
+        let found = tokio::task::spawn_blocking(move || {
+            let running = liveness::running();
+            let alive = |job: &Job| running.contains_key(&job.attempt) || liveness::locked(&job.folder);
+            unknown
+                .into_iter()
+                .map(|(job, exit)| {
+                    let state =
+                        if alive(&job) { Liveness::Alive } else { Liveness::Gone(exit.unwrap_or_default()) };
+                    (job.attempt, state)
+                })
+                .collect::<Vec<_>>()
+        })
+        .await;
+        known.extend(found.unwrap_or_default());
+        known
+    }
+
+    async fn stop(&self, job: &Job, force: bool) {
+        let first = self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(job.attempt);
+        if !first && !force {
+            return;
+        }
+        let attempt = job.attempt;
+        // The number of a process may have been given to another one since: only what is this attempt
+        // by its command line is sent a signal.
+        let pid =
+            tokio::task::spawn_blocking(move || liveness::running().remove(&attempt)).await.ok().flatten();
+        if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+            let (pid, signal) = (Pid::from_raw(pid), if force { Signal::SIGKILL } else { Signal::SIGTERM });
+            // Ours lead their group; one that was started by hand may be in a group with others.
+            let leads = getpgid(Some(pid)) == Ok(pid);
+            if let Err(error) = if leads { killpg(pid, signal) } else { kill(pid, signal) } {
+                tracing::warn!(%attempt, %pid, %signal, %error, "the worker could not be signalled");
+            }
+        }
+    }
+}
+
+/// Whether a path is a program that can be started.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

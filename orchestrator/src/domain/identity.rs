@@ -1,0 +1,111 @@
+//! The identity of a run and of its data: SHA-256 over canonical JSON, so that the same model is
+//! never trained twice, whatever study asks for it.
+
+use protocol::{run::RunConfig, study::DataSpec};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// JSON without white space, the keys of every object in order of their bytes, and numbers in their
+/// shortest form.
+///
+/// # Errors
+/// When the value has no JSON form.
+pub fn canonical_json<T: Serialize>(value: &T) -> serde_json::Result<String> {
+    let mut text = String::new();
+    write(&serde_json::to_value(value)?, &mut text);
+    Ok(text)
+}
+
+fn write(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push('{');
+            for (position, (key, value)) in entries.into_iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    out.push(',');
+                }
+                write(item, out);
+            }
+            out.push(']');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+fn sha256<T: Serialize>(value: &T) -> serde_json::Result<String> {
+    Ok(hex::encode(Sha256::digest(canonical_json(value)?.as_bytes())))
+}
+
+/// The identity of a run, 64 hex digits.
+///
+/// # Errors
+/// When the configuration has no JSON form (a number that is not finite becomes null, never an error).
+pub fn run_hash(config: &RunConfig) -> serde_json::Result<String> {
+    sha256(config)
+}
+
+/// The identity of prepared data, 64 hex digits; its folder is named by the first 16.
+///
+/// # Errors
+/// As [`run_hash`].
+pub fn data_hash(data: &DataSpec) -> serde_json::Result<String> {
+    sha256(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grid::expand;
+    use protocol::study::StudySpec;
+
+    #[test]
+    fn canonical_json_sorts_keys_at_every_level() {
+        let value = serde_json::json!({"b": {"d": 1, "c": [0.5, null, "x\n"]}, "a": true});
+        assert_eq!(canonical_json(&value).unwrap(), r#"{"a":true,"b":{"c":[0.5,null,"x\n"],"d":1}}"#);
+    }
+
+    #[test]
+    fn the_hash_of_a_run_is_fixed_for_all_time() {
+        // Changing it would train every model of every root again.
+        let run = &expand(&StudySpec::named("s")).unwrap()[0];
+        assert_eq!(
+            run_hash(run).unwrap(),
+            "714e33a275b5554336f6f7d71b06459eb97bd6c85e380e7a50ab6da8073c167b"
+        );
+        assert_eq!(&data_hash(&run.data).unwrap()[..16], "c78208c0f017ebe8");
+    }
+
+    #[test]
+    fn only_what_changes_results_changes_the_hash() {
+        let hash = |change: fn(&mut StudySpec)| {
+            let mut spec = StudySpec::named("s");
+            change(&mut spec);
+            run_hash(&expand(&spec).unwrap()[0]).unwrap()
+        };
+        let plain = hash(|_| {});
+        assert_eq!(plain, hash(|s| s.name = "other".into()));
+        assert_eq!(plain, hash(|s| s.resources.device = "cpu".into()));
+        assert_eq!(plain, hash(|s| s.collection.batch_size = 1));
+        assert_eq!(plain, hash(|s| s.model.intermediate = Some(256)));
+        assert_eq!(plain, hash(|s| s.model.positions = Some(2048)));
+        assert_eq!(plain, hash(|s| s.analysis.measures = vec!["etf".into(), "all".into()]));
+        assert_ne!(plain, hash(|s| s.training.learning_rate = 1e-3));
+        assert_ne!(plain, hash(|s| s.data.block_size = 1024));
+        assert_ne!(plain, hash(|s| s.analysis.min_per_class = 2));
+    }
+}

@@ -1,0 +1,109 @@
+//! Where files lie under the root (`LC_ROOT`).
+
+use protocol::{ids::AttemptId, stage::StageKind};
+use std::path::{Path, PathBuf};
+
+/// The root and the paths under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// `root` must be absolute: workers start elsewhere.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The API token.
+    #[must_use]
+    pub fn token(&self) -> PathBuf {
+        self.root.join("token")
+    }
+
+    /// Where the daemon listens.
+    #[must_use]
+    pub fn daemon_file(&self) -> PathBuf {
+        self.root.join("daemon.json")
+    }
+
+    /// Locked by the daemon as long as it lives.
+    #[must_use]
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.root.join("daemon.lock")
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.root.join("lc.sqlite")
+    }
+
+    /// Prepared data, by [`super::identity::data_hash`].
+    #[must_use]
+    pub fn dataset(&self, data_hash: &str) -> PathBuf {
+        self.root.join("datasets").join(&data_hash[..data_hash.len().min(16)])
+    }
+
+    /// All model folders.
+    #[must_use]
+    pub fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
+    /// The model folder of a run.
+    #[must_use]
+    pub fn model(&self, run: &str) -> PathBuf {
+        self.models().join(run)
+    }
+
+    /// Collected statistics.
+    #[must_use]
+    pub fn stats(&self) -> PathBuf {
+        self.root.join("stats")
+    }
+
+    /// The table of a study.
+    #[must_use]
+    pub fn results_csv(&self, study: &str) -> PathBuf {
+        self.root.join("results").join(format!("{study}.csv"))
+    }
+
+    /// The folder of an attempt.
+    #[must_use]
+    pub fn attempt(&self, kind: StageKind, attempt: AttemptId) -> PathBuf {
+        self.root.join("logs").join(kind.as_str()).join(attempt.to_string())
+    }
+}
+
+/// The name of a run's folders: its identifier, or that after the study's name where the plain one
+/// belongs to another run of this root.
+#[must_use]
+pub fn run_name(identifier: &str, study: &str, taken: bool) -> String {
+    if !taken {
+        return identifier.to_owned();
+    }
+    // Published folders are called TinyStories-<identifier> and known by the identifier alone; a
+    // study of that name must not be taken for them.
+    let mark = if study.ends_with("TinyStories") { "." } else { "" };
+    format!("{study}{mark}-{identifier}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run_name;
+
+    #[test]
+    fn a_name_that_is_taken_gets_the_study_in_front() {
+        assert_eq!(run_name("01x0064_01d00", "s", false), "01x0064_01d00");
+        assert_eq!(run_name("01x0064_01d00", "s", true), "s-01x0064_01d00");
+        assert_eq!(run_name("01x0064_01d00", "TinyStories", true), "TinyStories.-01x0064_01d00");
+    }
+}

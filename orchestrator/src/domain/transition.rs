@@ -1,0 +1,83 @@
+//! Which state may follow which. The SQL that changes a state repeats the guard.
+
+use protocol::stage::{AttemptState, StageState};
+
+/// A change of state that must not happen: a bug, or an event that came too late.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalTransition {
+    /// Of a stage.
+    #[error("a stage that is {from} can't become {to}")]
+    Stage {
+        /// State before.
+        from: StageState,
+        /// State asked for.
+        to: StageState,
+    },
+    /// Of an attempt.
+    #[error("an attempt that is {from} can't become {to}")]
+    Attempt {
+        /// State before.
+        from: AttemptState,
+        /// State asked for.
+        to: AttemptState,
+    },
+}
+
+/// Whether a stage may go from one state to another.
+///
+/// # Errors
+/// When it may not.
+pub fn stage(from: StageState, to: StageState) -> Result<(), IllegalTransition> {
+    use StageState as S;
+    let legal = match from {
+        S::Waiting => matches!(to, S::Ready | S::Skipped | S::Cancelled),
+        S::Ready => matches!(to, S::Queued | S::Cancelled),
+        S::Queued => matches!(to, S::Running | S::Ready | S::Done | S::Failed | S::Cancelled),
+        S::Running => matches!(to, S::Ready | S::Done | S::Failed | S::Cancelled),
+        S::Failed | S::Cancelled | S::Skipped => to == S::Waiting,
+        S::Done => false,
+    };
+    if legal { Ok(()) } else { Err(IllegalTransition::Stage { from, to }) }
+}
+
+/// Whether an attempt may go from one state to another.
+///
+/// # Errors
+/// When it may not.
+pub fn attempt(from: AttemptState, to: AttemptState) -> Result<(), IllegalTransition> {
+    use AttemptState as A;
+    let legal = match from {
+        _ if from.is_final() => false,
+        A::Intended => to != A::Intended,
+        A::Ambiguous => !matches!(to, A::Intended | A::Ambiguous),
+        A::Submitted => matches!(to, A::Pending | A::Running) || to.is_final(),
+        A::Pending => to == A::Running || to.is_final(),
+        _ => to.is_final(),
+    };
+    if legal { Ok(()) } else { Err(IllegalTransition::Attempt { from, to }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_stays_over() {
+        for &to in StageState::ALL {
+            assert!(stage(StageState::Done, to).is_err());
+        }
+        for &from in AttemptState::ALL.iter().filter(|state| state.is_final()) {
+            for &to in AttemptState::ALL {
+                assert!(attempt(from, to).is_err(), "{from} {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_runs_without_having_been_ready() {
+        for &from in StageState::ALL {
+            let legal = stage(from, StageState::Queued).is_ok();
+            assert_eq!(legal, from == StageState::Ready, "{from}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Carries effects into a transaction.
+
+use super::{
+    EngineError, Result,
+    decide::{Effect, Event, Live, Refused, Situation, decide},
+};
+use crate::{
+    domain::dag,
+    store::{AttemptRow, NewAttempt, StageRow, Tx},
+};
+use protocol::{
+    ids::StageId,
+    output::StageOutput,
+    stage::{AttemptState, StageState},
+};
+use std::collections::VecDeque;
+
+/// Decides about an event at a stage and records what follows. Answers whether anything did.
+///
+/// # Errors
+/// When the event does not fit, or the record can't be used.
+pub(super) async fn happen(
+    tx: &mut Tx,
+    stage: &StageRow,
+    event: Event,
+    opening: Option<&NewAttempt>,
+) -> Result<bool> {
+    let live = tx.live_attempt(stage.id).await?;
+    let situation = Situation {
+        stage: stage.state,
+        failures: stage.failures,
+        allowed: stage.allowed,
+        live: live.as_ref().map(|live| Live { state: live.state, stopping: live.stop.is_some() }),
+    };
+    let effects = decide(&situation, event).map_err(|Refused(why)| EngineError::Refused(why))?;
+    let any = !effects.is_empty();
+    for effect in effects {
+        apply(tx, stage, live.as_ref(), opening, effect).await?;
+    }
+    Ok(any)
+}
+
+async fn apply(
+    tx: &mut Tx,
+    stage: &StageRow,
+    live: Option<&AttemptRow>,
+    opening: Option<&NewAttempt>,
+    effect: Effect,
+) -> Result<()> {
+    let over = || EngineError::Refused("the attempt is over".to_owned());
+    match effect {
+        Effect::OpenAttempt => tx.open_attempt(opening.ok_or_else(over)?).await?,
+        Effect::Attempt(to, ending) => tx.move_attempt(live.ok_or_else(over)?, to, &ending).await?,
+        Effect::StopAttempt => tx.ask_to_stop(live.ok_or_else(over)?.id).await?,
+        Effect::Stage(to, reason) => tx.move_stage(stage.id, stage.state, to, reason.as_deref()).await?,
+        Effect::Failures(failures) => tx.set_failures(stage.id, failures).await?,
+        Effect::Keep(output) => keep(tx, stage, &output).await?,
+        Effect::SettleChildren => {
+            let children = tx.children(stage.id).await?;
+            settle(tx, children).await?;
+        }
+        Effect::Settle => settle(tx, vec![stage.id]).await?,
+    }
+    Ok(())
+}
+
+async fn keep(tx: &mut Tx, stage: &StageRow, output: &StageOutput) -> Result<()> {
+    tx.keep_output(stage.id, output).await?;
+    if let (StageOutput::Analyze(analysis), Some(run), Some(checkpoint)) =
+        (output, stage.run, stage.checkpoint)
+        && let Some(row) = analysis.rows.first()
+    {
+        tx.keep_measures(run, checkpoint, &analysis.columns, row).await?;
+    }
+    Ok(())
+}
+
+/// Lets waiting stages follow their parents, and theirs follow them.
+///
+/// # Errors
+/// When the record can't be used.
+pub(super) async fn settle(tx: &mut Tx, stages: Vec<StageId>) -> Result<()> {
+    let mut queue = VecDeque::from(stages);
+    while let Some(id) = queue.pop_front() {
+        let Some(stage) = tx.stage(id).await? else { continue };
+        let parents = tx.parents(id).await?;
+        let states: Vec<_> = parents.iter().map(|&(_, _, state)| state).collect();
+        let Some(to) = dag::settled(stage.state, &states) else { continue };
+        let cause = parents.iter().find(|(_, _, state)| state.is_final() && *state != StageState::Done).map(
+            |(_, kind, state)| {
+                format!(
+                    "{kind} {}",
+                    if *state == StageState::Skipped {
+                        "was skipped"
+                    } else if *state == StageState::Failed {
+                        "failed"
+                    } else {
+                        "was cancelled"
+                    }
+                )
+            },
+        );
+        tx.move_stage(id, stage.state, to, cause.as_deref()).await?;
+        if to == StageState::Skipped {
+            queue.extend(tx.children(id).await?);
+        }
+    }
+    Ok(())
+}
+
+/// The attempt, if it is its stage's live one.
+///
+/// # Errors
+/// When it is over or unknown, or the record can't be used.
+pub(super) async fn current(tx: &mut Tx, id: protocol::ids::AttemptId) -> Result<(AttemptRow, StageRow)> {
+    let attempt = tx.attempt(id).await?.ok_or_else(|| EngineError::Missing("attempt", id.to_string()))?;
+    if attempt.state.is_final() {
+        return Err(EngineError::Refused(format!("attempt {id} is over: it {}", ended(attempt.state))));
+    }
+    let stage = tx.stage(attempt.stage).await?;
+    let stage = stage.ok_or_else(|| EngineError::Missing("stage", attempt.stage.to_string()))?;
+    Ok((attempt, stage))
+}
+
+fn ended(state: AttemptState) -> &'static str {
+    match state {
+        AttemptState::Succeeded => "succeeded",
+        AttemptState::Failed => "failed",
+        AttemptState::Cancelled => "was cancelled",
+        AttemptState::Preempted => "was interrupted",
+        _ => "was given up as lost",
+    }
+}

@@ -1,0 +1,121 @@
+//! Plans a study: records its runs and their stages, as far as they are new.
+
+use super::{Engine, EngineError, Result, apply::settle, person};
+use crate::{
+    domain::{dag, grid, identity, layout::run_name, work::Settings},
+    store::Tx,
+};
+use chrono::Utc;
+use protocol::{
+    ids::{RunId, StageId},
+    run::RunConfig,
+    study::StudySpec,
+    view::{PlannedRun, StudyPlan},
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// What a plan adds up to while it is made.
+#[derive(Default)]
+struct Count {
+    new_stages: u64,
+    existing_stages: u64,
+    prepared: HashMap<String, StageId>,
+    to_settle: Vec<StageId>,
+}
+
+impl Engine {
+    /// Records a study, or extends the study of this name. Runs that the root knows already are not
+    /// made again, whatever study they came from. With `dry_run`, only says what would be done.
+    ///
+    /// # Errors
+    /// When the study is not valid, contradicts the one of this name, or the record can't be used.
+    pub async fn plan(&self, spec: StudySpec, dry_run: bool) -> Result<StudyPlan> {
+        let configs = grid::expand(&spec).map_err(|invalid| EngineError::Invalid(invalid.0))?;
+        let settings = Settings { collection: spec.collection.clone(), resources: spec.resources.clone() };
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let study = tx.save_study(&spec).await?;
+        let (mut count, mut runs) = (Count::default(), Vec::with_capacity(configs.len()));
+        let mut asked_anew = Vec::new();
+        for config in &configs {
+            let (planned, run) =
+                self.plan_run(&mut tx, &spec.name, study, config, &settings, &mut count).await?;
+            if tx.hold_run(study, run).await? && !planned.new {
+                asked_anew.push(run);
+            }
+            runs.push(planned);
+        }
+        settle(&mut tx, std::mem::take(&mut count.to_settle)).await?;
+        // Asking for a run in a new study is asking to try again what failed or was cancelled before.
+        let mut again = BTreeSet::new();
+        for run in asked_anew {
+            again.extend(tx.in_scope(&super::Target::Run(run)).await?.unwrap_or_default());
+        }
+        if !again.is_empty() || runs.iter().any(|run| run.new) {
+            again.extend(count.prepared.values().copied());
+        }
+        person::retry_all(&mut tx, again).await?;
+        let plan = StudyPlan {
+            name: spec.name,
+            created: !dry_run,
+            runs,
+            new_stages: count.new_stages,
+            existing_stages: count.existing_stages,
+        };
+        if !dry_run {
+            tx.commit().await?;
+            self.make_stale(&plan.name);
+            self.wake.notify_one();
+        }
+        Ok(plan)
+    }
+
+    async fn plan_run(
+        &self,
+        tx: &mut Tx,
+        study_name: &str,
+        study: i64,
+        config: &RunConfig,
+        settings: &Settings,
+        count: &mut Count,
+    ) -> Result<(PlannedRun, RunId)> {
+        let hash = identity::run_hash(config).map_err(crate::store::StoreError::from)?;
+        let data_hash = identity::data_hash(&config.data).map_err(crate::store::StoreError::from)?;
+        let identifier = config.identifier().to_string();
+        if tx.hash_in_study(study, &identifier).await?.is_some_and(|held| held != hash) {
+            return Err(EngineError::Conflict(format!(
+                "name: study {study_name} has a run {identifier} with other settings already; choose another name"
+            )));
+        }
+        let allowed = settings.resources.attempts;
+        let planned_stages = dag::stages(config);
+        let prepare = match count.prepared.get(&data_hash) {
+            Some(&stage) => stage,
+            None => {
+                let (stage, new) = tx.prepare_stage(&config.data, &data_hash, allowed).await?;
+                *(if new { &mut count.new_stages } else { &mut count.existing_stages }) += 1;
+                count.to_settle.push(stage);
+                count.prepared.insert(data_hash.clone(), stage);
+                stage
+            }
+        };
+        let known = tx.run_by_hash(&hash).await?;
+        let own_stages = planned_stages.len() as u64 - 1;
+        if let Some(run) = known {
+            count.existing_stages += own_stages;
+            tx.set_settings(run.id, settings).await?;
+            return Ok((PlannedRun { identifier, name: run.name, hash, new: false }, run.id));
+        }
+        let taken = tx.name_taken(&identifier).await?;
+        let name = run_name(&identifier, study_name, taken);
+        let run = tx.insert_run(&name, &hash, &data_hash, config, settings).await?;
+        let mut ids = vec![prepare];
+        for stage in &planned_stages[1..] {
+            let parents: Vec<_> = stage.parents.iter().map(|&position| ids[position]).collect();
+            let id = tx.insert_stage(run, stage.kind, stage.checkpoint, allowed, &parents).await?;
+            ids.push(id);
+            count.to_settle.push(id);
+        }
+        count.new_stages += own_stages;
+        Ok((PlannedRun { identifier, name, hash, new: true }, run))
+    }
+}

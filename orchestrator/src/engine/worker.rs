@@ -1,0 +1,218 @@
+//! What workers ask for: claim, events, result.
+
+use super::{
+    Engine, EngineError, Result,
+    apply::{current, happen},
+    decide::Event as Happening,
+};
+use crate::{
+    executor::folder,
+    store::{AttemptRow, StageRow, Tx},
+};
+use chrono::Utc;
+use protocol::{
+    API_VERSION,
+    attempt::{
+        ClaimRequest, ClaimResponse, Event, EventBatch, EventBody, EventsAccepted, Outcome, Process,
+        ResultReport,
+    },
+    ids::{AttemptId, ClaimId},
+    stage::{AttemptState, StageKind},
+};
+
+impl Engine {
+    /// Gives an attempt to the worker that asks first; to the same worker as often as it asks.
+    ///
+    /// # Errors
+    /// When the worker must not work on it, or the record can't be used.
+    pub async fn claim(&self, request: ClaimRequest) -> Result<ClaimResponse> {
+        if request.api_version != API_VERSION {
+            return Err(EngineError::Version { theirs: request.api_version });
+        }
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let (attempt, stage) = current(&mut tx, request.attempt).await?;
+        match attempt.claim {
+            Some(claim) if claim != request.claim => {
+                return Err(EngineError::Refused(format!(
+                    "attempt {} was claimed by another worker",
+                    request.attempt
+                )));
+            }
+            _ => {}
+        }
+        happen(&mut tx, &stage, Happening::Claimed, None).await?;
+        if attempt.claim.is_none() {
+            let place = place(&request.process);
+            tx.set_claim(request.attempt, request.claim, request.process.pid, &place).await?;
+        }
+        tx.commit().await?;
+        Ok(ClaimResponse { claim: request.claim, accepted_through: attempt.accepted_through })
+    }
+
+    /// Takes what happened, each event once.
+    ///
+    /// # Errors
+    /// When the claim does not hold, or the record can't be used.
+    pub async fn events(&self, batch: EventBatch) -> Result<EventsAccepted> {
+        if batch.events.len() > MOST_EVENTS {
+            let detail = format!("events: {} are too many; send at most {MOST_EVENTS}", batch.events.len());
+            return Err(EngineError::Invalid(vec![detail]));
+        }
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let (attempt, stage) = current(&mut tx, batch.attempt).await?;
+        held(&attempt, batch.claim)?;
+        let mut events = batch.events;
+        events.sort_by_key(|event| event.seq);
+        let next = attempt.accepted_through + 1;
+        if events.first().is_some_and(|event| event.seq > next) {
+            // What is missing is in the worker's file, written before anything was sent.
+            let path = attempt.folder.clone();
+            let read = tokio::task::spawn_blocking(move || folder::events_after(&path, next - 1)).await;
+            if let Ok(Ok(spooled)) = read {
+                events.extend(spooled);
+                events.sort_by_key(|event| event.seq);
+            }
+        }
+        let accepted_through = take_events(&mut tx, &attempt, &stage, events).await?;
+        tx.commit().await?;
+        Ok(EventsAccepted { accepted_through, stop: attempt.stop.is_some() })
+    }
+
+    /// Takes how an attempt ended. Repeating what was recorded already changes nothing.
+    ///
+    /// # Errors
+    /// When the claim does not hold, the output is of another kind of stage, or the record can't be used.
+    pub async fn result(&self, report: ResultReport) -> Result<()> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        if let Some(attempt) = tx.attempt(report.attempt).await?
+            && attempt.state.is_final()
+            && attempt.claim == Some(report.claim)
+            && told(&report.outcome, attempt.state)
+        {
+            return Ok(());
+        }
+        let (attempt, stage) = current(&mut tx, report.attempt).await?;
+        held(&attempt, report.claim)?;
+        if let Outcome::Succeeded { output } = &report.outcome
+            && output.kind() != stage.kind
+        {
+            let detail = format!("outcome: is the output of {}, the stage is {}", output.kind(), stage.kind);
+            return Err(EngineError::Invalid(vec![detail]));
+        }
+        let run = (stage.kind == StageKind::Analyze).then_some(stage.run).flatten();
+        happen(&mut tx, &stage, Happening::Reported(report.outcome), None).await?;
+        let studies = match run {
+            Some(run) => tx.studies_of_run(run).await?,
+            None => Vec::new(),
+        };
+        tx.commit().await?;
+        for study in studies {
+            self.make_stale(&study);
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes what a worker left in its folder: events that did not arrive, then its result. Answers
+    /// whether there was a result.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub(super) async fn read_folder(&self, attempt: &AttemptRow) -> Result<bool> {
+        let (path, after) = (attempt.folder.clone(), attempt.accepted_through);
+        let read =
+            tokio::task::spawn_blocking(move || (folder::events_after(&path, after), folder::result(&path)));
+        let Ok((events, result)) = read.await else { return Ok(false) };
+        match events {
+            Ok(events) if events.is_empty() => {}
+            Ok(events) => self.take_spooled(attempt.id, events).await?,
+            Err(error) => tracing::warn!(attempt = %attempt.id, %error, "its events could not be read"),
+        }
+        match result {
+            Ok(Some(report)) if report.attempt == attempt.id => match self.result(report).await {
+                Ok(()) => Ok(true),
+                // An earlier worker's word, or not of this stage: the attempt counts as without result.
+                Err(EngineError::Refused(why)) => {
+                    tracing::warn!(attempt = %attempt.id, why, "its result was refused");
+                    Ok(false)
+                }
+                Err(EngineError::Invalid(why)) => {
+                    tracing::warn!(attempt = %attempt.id, ?why, "its result was refused");
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            },
+            Ok(_) => Ok(false),
+            Err(error) => {
+                tracing::warn!(attempt = %attempt.id, %error, "its result could not be read");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn take_spooled(&self, id: AttemptId, events: Vec<Event>) -> Result<()> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let (attempt, stage) = match current(&mut tx, id).await {
+            Ok(found) => found,
+            Err(EngineError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        take_events(&mut tx, &attempt, &stage, events).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// The most events that one batch may hold.
+const MOST_EVENTS: usize = 1_000;
+
+/// Whether the worker holds the attempt.
+fn held(attempt: &AttemptRow, claim: ClaimId) -> Result<()> {
+    match attempt.claim {
+        Some(held) if held != claim => {
+            Err(EngineError::Refused(format!("attempt {} was claimed by another worker", attempt.id)))
+        }
+        // A worker that could not reach the daemon may have worked without asking.
+        _ => Ok(()),
+    }
+}
+
+/// Whether an outcome is what was recorded for an attempt that is over.
+fn told(outcome: &Outcome, state: AttemptState) -> bool {
+    state == AttemptState::Cancelled
+        || match outcome {
+            Outcome::Succeeded { .. } => state == AttemptState::Succeeded,
+            Outcome::Failed { .. } => state == AttemptState::Failed,
+            Outcome::Interrupted { .. } => state == AttemptState::Preempted,
+        }
+}
+
+fn place(process: &Process) -> String {
+    match &process.slurm {
+        Some(job) => format!("{}, job {}", process.host, job.job_id),
+        None => format!("{}, process {}", process.host, process.pid),
+    }
+}
+
+/// Records events that are new, in order of their numbers; answers how far they go now.
+async fn take_events(tx: &mut Tx, attempt: &AttemptRow, stage: &StageRow, events: Vec<Event>) -> Result<u64> {
+    let (mut through, mut progress, mut points) = (attempt.accepted_through, None, Vec::new());
+    for event in events {
+        if event.seq <= through {
+            continue;
+        }
+        through = event.seq;
+        match event.body {
+            EventBody::Progress(now) => progress = Some(now),
+            EventBody::Metrics { points: new } => points.extend(new),
+            // Kept in the worker's log; the record has no use for them.
+            EventBody::Checkpoint { .. } | EventBody::Log { .. } => {}
+        }
+    }
+    if let Some(run) = stage.run.filter(|_| !points.is_empty()) {
+        tx.add_metrics(run, &points).await?;
+    }
+    if through > attempt.accepted_through {
+        tx.set_accepted(attempt, through, progress.as_ref()).await?;
+    }
+    Ok(through)
+}

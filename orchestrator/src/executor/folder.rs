@@ -1,0 +1,149 @@
+//! The folder of an attempt: what the daemon writes for the worker, and reads of what it left.
+
+use protocol::attempt::{
+    ATTEMPT_FILE, AttemptFile, EVENTS_FILE, Event, LOCK_FILE, LOG_FILE, RESULT_FILE, ResultReport,
+};
+use std::{
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+/// Makes the folder with its `attempt.json` (mode 0600), synced.
+///
+/// # Errors
+/// When it can't be written.
+pub fn create(folder: &Path, attempt: &AttemptFile) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let text = serde_json::to_vec_pretty(attempt)?;
+    write_private(&folder.join(ATTEMPT_FILE), &text)
+}
+
+/// Writes a file that only its owner may read, under a temporary name first, synced.
+///
+/// # Errors
+/// When it can't be written; then nothing is left of it.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically(path, bytes, 0o600)
+}
+
+/// Writes a file under a temporary name, synced, and renames it into place.
+///
+/// # Errors
+/// When it can't be written; then `path` is as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder)?;
+    io::Write::write_all(&mut temporary, bytes)?;
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The worker's last word, if it left one.
+///
+/// # Errors
+/// When there is a file that can't be read or understood.
+pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
+    match fs::read(folder.join(RESULT_FILE)) {
+        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a worker ever took hold of the folder.
+#[must_use]
+pub fn was_entered(folder: &Path) -> bool {
+    folder.join(LOCK_FILE).exists()
+}
+
+/// Events in the folder after a sequence number. An incomplete last line, and a line that is none of
+/// ours, are passed over.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn events_after(folder: &Path, after: u64) -> io::Result<Vec<Event>> {
+    let file = match File::open(folder.join(EVENTS_FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut reader = BufReader::new(file);
+    let (mut events, mut line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        reader.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(events);
+        }
+        events.extend(serde_json::from_slice::<Event>(&line).ok().filter(|event| event.seq > after));
+    }
+}
+
+/// The end of the log in whole lines, and the size of all of it.
+///
+/// # Errors
+/// When it can't be read.
+pub fn log_tail(folder: &Path, most: u64) -> io::Result<(String, u64)> {
+    let mut file = match File::open(folder.join(LOG_FILE)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((String::new(), 0)),
+        Err(error) => return Err(error),
+    };
+    let size = file.metadata()?.len();
+    let from = size.saturating_sub(most);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    let mut tail = bytes.as_slice();
+    if from > 0
+        && let Some(end) = tail.iter().position(|&byte| byte == b'\n')
+    {
+        tail = &tail[end + 1..];
+    }
+    Ok((String::from_utf8_lossy(tail).into_owned(), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn an_incomplete_last_event_is_left_for_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |seq| {
+            format!(
+                r#"{{"seq":{seq},"time":"2026-01-01T00:00:00Z","body":{{"kind":"log","level":"info","message":"m"}}}}"#
+            )
+        };
+        let text = format!("{}\nnonsense\n{}\n{}", line(1), line(2), line(3));
+        fs::write(folder.path().join(EVENTS_FILE), text).unwrap();
+        let seqs =
+            |after| events_after(folder.path(), after).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(0), [1, 2]);
+        assert_eq!(seqs(1), [2]);
+    }
+
+    #[test]
+    fn a_log_tail_starts_at_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(log_tail(folder.path(), 10).unwrap(), (String::new(), 0));
+        fs::write(folder.path().join(LOG_FILE), "first\nsecond\n\u{e4}third\n").unwrap();
+        assert_eq!(log_tail(folder.path(), 12).unwrap(), ("\u{e4}third\n".to_owned(), 21));
+        assert_eq!(log_tail(folder.path(), 100).unwrap().0, "first\nsecond\n\u{e4}third\n");
+    }
+
+    #[test]
+    fn secrets_are_for_their_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/attempt.json");
+        write_private(&path, b"{}").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,74 @@
+//! Who may call: the API token in an `Authorization` header, or a browser's session cookie.
+
+use super::{ApiError, App};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// Name of the session cookie.
+pub(super) const COOKIE: &str = "lc_session";
+
+/// SHA-256 in lower-case hex: how secrets are compared and kept.
+pub(super) fn sha256_hex(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+/// The bearer token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The session cookie of a request.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+}
+
+/// Whether the request carries the cookie of a session that is open.
+pub(super) async fn has_session(app: &App, headers: &HeaderMap) -> Result<bool, ApiError> {
+    match cookie(headers) {
+        Some(secret) => Ok(app.store.session_open(&sha256_hex(secret), chrono::Utc::now()).await?),
+        None => Ok(false),
+    }
+}
+
+/// Lets a request pass that carries the API token or an open session.
+pub(super) async fn require_person(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if let Some(token) = bearer(request.headers()) {
+        let same = sha256_hex(token).as_bytes().ct_eq(app.token_sha256.as_bytes());
+        return if bool::from(same) { Ok(next.run(request).await) } else { Err(wrong_token()) };
+    }
+    if has_session(&app, request.headers()).await? {
+        return Ok(next.run(request).await);
+    }
+    Err(no_token())
+}
+
+/// Neither token nor session.
+pub(super) fn no_token() -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "no token was given").hint(
+        "send `Authorization: Bearer` with the content of LC_ROOT/token, or open a link from `lcctl login`",
+    )
+}
+
+/// A token that opens nothing here.
+pub(super) fn wrong_token() -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not valid here")
+        .hint("the API token is in LC_ROOT/token; workers use the token of their attempt")
+}

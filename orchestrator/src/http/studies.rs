@@ -1,0 +1,94 @@
+//! Studies: list, plan, show, cancel, retry.
+
+use super::{
+    ApiError, App,
+    extract::{Body, DryRun, Path, Query},
+};
+use crate::engine::Target;
+use axum::{Json, extract::State};
+use protocol::{
+    problem::Problem,
+    study::StudySpec,
+    view::{Changed, StudyDetail, StudyPage, StudyPlan},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// At most so many rows, 1 to 200; 50 if missing.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// Studies, newest first.
+#[utoipa::path(get, path = "/studies", tag = "studies", operation_id = "list_studies", params(Paging), responses(
+    (status = 200, body = StudyPage),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<StudyPage>, ApiError> {
+    let limit = paging.limit.unwrap_or(50).clamp(1, 200);
+    Ok(Json(app.store.study_page(paging.cursor.as_deref(), limit).await?))
+}
+
+/// Plans a study, or extends the study of this name by what is new.
+#[utoipa::path(post, path = "/studies", tag = "studies", operation_id = "create_study", params(DryRun),
+    request_body = StudySpec, responses(
+    (status = 200, body = StudyPlan),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    Body(spec): Body<StudySpec>,
+) -> Result<Json<StudyPlan>, ApiError> {
+    Ok(Json(app.engine.plan(spec, dry_run).await?))
+}
+
+/// One study with its runs and stages.
+#[utoipa::path(get, path = "/studies/{name}", tag = "studies", operation_id = "show_study",
+    params(("name" = String, Path, description = "Name of the study")), responses(
+    (status = 200, body = StudyDetail),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<StudyDetail>, ApiError> {
+    let detail = app.store.study_detail(&name).await?;
+    detail.map(Json).ok_or_else(|| ApiError::missing("study", name))
+}
+
+/// Stops every stage of the study that no other active study needs.
+#[utoipa::path(post, path = "/studies/{name}/cancel", tag = "studies", operation_id = "cancel_study",
+    params(("name" = String, Path, description = "Name of the study"), DryRun), responses(
+    (status = 200, body = Changed),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Json<Changed>, ApiError> {
+    Ok(Json(app.engine.cancel(&Target::Study(name), dry_run).await?))
+}
+
+/// Tries the study's failed, cancelled and skipped stages again.
+#[utoipa::path(post, path = "/studies/{name}/retry", tag = "studies", operation_id = "retry_study",
+    params(("name" = String, Path, description = "Name of the study"), DryRun), responses(
+    (status = 200, body = Changed),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn retry(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Json<Changed>, ApiError> {
+    Ok(Json(app.engine.retry(&Target::Study(name), dry_run).await?))
+}

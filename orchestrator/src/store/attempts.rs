@@ -1,0 +1,309 @@
+//! Attempts: tries at stages, and the claims of their workers.
+
+use super::{Result, Store, StoreError, Tx, row};
+use crate::domain::transition;
+use chrono::{DateTime, Utc};
+use protocol::{
+    attempt::Progress,
+    ids::{AttemptId, ClaimId, StageId},
+    stage::AttemptState,
+};
+use std::path::PathBuf;
+
+/// An attempt, as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// Id.
+    pub id: AttemptId,
+    /// Its stage.
+    pub stage: StageId,
+    /// State.
+    pub state: AttemptState,
+    /// The slot that it takes.
+    pub slot: u32,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Process that was started or that claimed it.
+    pub pid: Option<u32>,
+    /// The worker's hold on it.
+    pub claim: Option<ClaimId>,
+    /// Events taken so far.
+    pub accepted_through: u64,
+    /// When a person asked it to stop.
+    pub stop: Option<DateTime<Utc>>,
+}
+
+/// An attempt to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewAttempt {
+    /// Id.
+    pub id: AttemptId,
+    /// Its stage.
+    pub stage: StageId,
+    /// The slot that it takes.
+    pub slot: u32,
+    /// SHA-256 of its token.
+    pub token_sha256: String,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// One line.
+    pub message: Option<String>,
+    /// Exit code, where known.
+    pub exit_code: Option<i32>,
+    /// Signal, where known.
+    pub signal: Option<i32>,
+}
+
+struct Found {
+    id: String,
+    stage_id: i64,
+    state: String,
+    slot: i64,
+    folder: String,
+    pid: Option<i64>,
+    claim: Option<String>,
+    accepted_through: i64,
+    stop: Option<i64>,
+}
+
+impl TryFrom<Found> for AttemptRow {
+    type Error = StoreError;
+
+    fn try_from(found: Found) -> Result<Self> {
+        Ok(Self {
+            id: row::word("an attempt's id", &found.id)?,
+            stage: StageId(found.stage_id),
+            state: row::word("an attempt's state", &found.state)?,
+            slot: row::small(found.slot),
+            folder: found.folder.into(),
+            pid: found.pid.map(row::small),
+            claim: found.claim.map(|claim| row::word("a claim", &claim)).transpose()?,
+            accepted_through: row::unsigned(found.accepted_through),
+            stop: found.stop.map(row::time),
+        })
+    }
+}
+
+impl Store {
+    /// Attempts that are not over.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn live_attempts(&self) -> Result<Vec<AttemptRow>> {
+        let rows = sqlx::query_as!(
+            Found,
+            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop
+             FROM attempts WHERE live = 1 ORDER BY id"
+        );
+        rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
+    }
+
+    /// Workers that run or are about to.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn busy(&self) -> Result<u32> {
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM attempts WHERE live = 1"#);
+        Ok(row::small(count.fetch_one(&self.readers).await?))
+    }
+
+    /// The attempt that a token belongs to.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn attempt_by_token(&self, token_sha256: &str) -> Result<Option<AttemptId>> {
+        let id = sqlx::query_scalar!("SELECT id FROM attempts WHERE token_sha256 = ?", token_sha256);
+        let id = id.fetch_optional(&self.readers).await?;
+        id.map(|id| row::word("an attempt's id", &id)).transpose()
+    }
+
+    /// The newest attempt at a stage and its folder: none without a stage, inner none without an attempt.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn newest_attempt(&self, stage: StageId) -> Result<Option<Option<(AttemptId, PathBuf)>>> {
+        let found = sqlx::query!(
+            r#"SELECT a.id AS "id?: String", a.folder AS "folder?: String"
+               FROM stages s LEFT JOIN attempts a ON a.stage_id = s.id
+               WHERE s.id = ? ORDER BY a.number DESC LIMIT 1"#,
+            stage.0
+        );
+        let Some(found) = found.fetch_optional(&self.readers).await? else { return Ok(None) };
+        match (found.id, found.folder) {
+            (Some(id), Some(folder)) => Ok(Some(Some((row::word("an attempt's id", &id)?, folder.into())))),
+            _ => Ok(Some(None)),
+        }
+    }
+}
+
+impl Tx {
+    /// Records the intent to try a stage.
+    ///
+    /// # Errors
+    /// When the stage has a live attempt already, or the record can't be used.
+    pub async fn open_attempt(&mut self, attempt: &NewAttempt) -> Result<()> {
+        let (id, folder) = (attempt.id.to_string(), attempt.folder.to_string_lossy());
+        let now = self.now_ms();
+        sqlx::query!(
+            "INSERT INTO attempts (id, stage_id, number, state, live, slot, token_sha256, folder, created)
+             VALUES (?1, ?2, (SELECT count(*) + 1 FROM attempts WHERE stage_id = ?2), 'intended', 1, ?3, ?4, ?5, ?6)",
+            id,
+            attempt.stage.0,
+            attempt.slot,
+            attempt.token_sha256,
+            folder,
+            now
+        )
+        .execute(self.conn())
+        .await?;
+        self.touch_stage(attempt.stage);
+        Ok(())
+    }
+
+    /// An attempt.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn attempt(&mut self, id: AttemptId) -> Result<Option<AttemptRow>> {
+        let id = id.to_string();
+        let found = sqlx::query_as!(
+            Found,
+            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop FROM attempts WHERE id = ?",
+            id
+        );
+        found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
+    }
+
+    /// The attempt at a stage that is not over.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn live_attempt(&mut self, stage: StageId) -> Result<Option<AttemptRow>> {
+        let found = sqlx::query_as!(
+            Found,
+            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop
+             FROM attempts WHERE stage_id = ? AND live = 1",
+            stage.0
+        );
+        found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
+    }
+
+    /// Moves an attempt to another state; with its ending, if it is final.
+    ///
+    /// # Errors
+    /// When the transition is illegal, the attempt is not in `from` any more, or the record can't be used.
+    pub async fn move_attempt(
+        &mut self,
+        attempt: &AttemptRow,
+        to: AttemptState,
+        ending: &Ending,
+    ) -> Result<()> {
+        transition::attempt(attempt.state, to)?;
+        let (id, from, word) = (attempt.id.to_string(), attempt.state.as_str(), to.as_str());
+        let now = self.now_ms();
+        let (live, over) = (i64::from(!to.is_final()), to.is_final().then_some(now));
+        let started = (to == AttemptState::Running).then_some(now);
+        let changed = sqlx::query!(
+            "UPDATE attempts SET state = ?, live = ?, started = ifnull(started, ?), finished = ?,
+                    message = ?, exit_code = ?, signal = ?
+             WHERE id = ? AND state = ?",
+            word,
+            live,
+            started,
+            over,
+            ending.message,
+            ending.exit_code,
+            ending.signal,
+            id,
+            from
+        );
+        if changed.execute(self.conn()).await?.rows_affected() != 1 {
+            return Err(StoreError::Stale { what: "attempt", id });
+        }
+        self.touch_stage(attempt.stage);
+        Ok(())
+    }
+
+    /// Notes the process of an attempt, as started.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn set_pid(&mut self, id: AttemptId, pid: u32) -> Result<()> {
+        let id = id.to_string();
+        sqlx::query!("UPDATE attempts SET pid = ? WHERE id = ? AND claim IS NULL", pid, id)
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// Gives an attempt to a worker.
+    ///
+    /// # Errors
+    /// When another worker holds it, or the record can't be used.
+    pub async fn set_claim(&mut self, id: AttemptId, claim: ClaimId, pid: u32, place: &str) -> Result<()> {
+        let (id, claim) = (id.to_string(), claim.to_string());
+        let changed = sqlx::query!(
+            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3
+             WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1)",
+            claim,
+            pid,
+            place,
+            id
+        );
+        if changed.execute(self.conn()).await?.rows_affected() != 1 {
+            return Err(StoreError::Stale { what: "attempt", id });
+        }
+        Ok(())
+    }
+
+    /// Notes that a person asked an attempt to stop.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn ask_to_stop(&mut self, id: AttemptId) -> Result<()> {
+        let (id, now) = (id.to_string(), self.now_ms());
+        sqlx::query!("UPDATE attempts SET stop = ifnull(stop, ?) WHERE id = ? AND live = 1", now, id)
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// Notes how far an attempt's events were taken, and the newest progress among them.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn set_accepted(
+        &mut self,
+        attempt: &AttemptRow,
+        through: u64,
+        progress: Option<&Progress>,
+    ) -> Result<()> {
+        let (id, through) = (attempt.id.to_string(), row::signed(through));
+        sqlx::query!(
+            "UPDATE attempts SET accepted_through = ?1 WHERE id = ?2 AND accepted_through < ?1",
+            through,
+            id
+        )
+        .execute(self.conn())
+        .await?;
+        if let Some(Progress { done, total, unit }) = progress {
+            let (done, total) = (row::signed(*done), row::signed(*total));
+            sqlx::query!(
+                "UPDATE attempts SET progress_done = ?, progress_total = ?, progress_unit = ? WHERE id = ?",
+                done,
+                total,
+                unit,
+                id
+            )
+            .execute(self.conn())
+            .await?;
+            self.touch_progress(attempt.stage);
+        }
+        Ok(())
+    }
+}

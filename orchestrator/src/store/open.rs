@@ -1,0 +1,49 @@
+//! Opens the record and brings it up to date.
+
+use super::{Feed, Result, Store, StoreError};
+use crate::domain::layout::Layout;
+use sqlx::{
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::watch;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+impl Store {
+    /// Opens the record of a root, makes it if there is none, and runs the migrations it lacks.
+    ///
+    /// # Errors
+    /// When the file can't be used, or was written by a newer version.
+    pub async fn open(layout: &Layout) -> Result<Self> {
+        let file = layout.database();
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => StoreError::Newer { file: file.clone(), version },
+            source => StoreError::Unusable { file: file.clone(), source },
+        })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+        let feed = Feed { version: watch::Sender::new(0), progress: Mutex::new(HashMap::new()) };
+        Ok(Self { readers, writer, layout: layout.clone(), feed: Arc::new(feed) })
+    }
+
+    /// Closes all connections; the write-ahead log is folded into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

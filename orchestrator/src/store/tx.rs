@@ -1,0 +1,119 @@
+//! A writing transaction, and the changes that it tells to live views when it commits.
+
+use super::{Feed, Result, Store, changes, stages};
+use chrono::{DateTime, Utc};
+use protocol::{
+    attempt::MetricPoint,
+    ids::{RunId, StageId},
+    view::{ChangeBody, StageView},
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError},
+};
+
+/// A writing transaction. Dropped without [`Tx::commit`], it leaves no trace.
+pub struct Tx {
+    pub(super) inner: Transaction<'static, Sqlite>,
+    pub(super) now: DateTime<Utc>,
+    feed: Arc<Feed>,
+    stages: BTreeSet<i64>,
+    progress: BTreeSet<i64>,
+    studies: BTreeSet<String>,
+    metrics: BTreeMap<i64, Vec<MetricPoint>>,
+    results: BTreeSet<i64>,
+}
+
+impl Store {
+    /// Begins to write; waits for the transaction before. `now` dates what is recorded.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn begin(&self, now: DateTime<Utc>) -> Result<Tx> {
+        Ok(Tx {
+            inner: self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            now,
+            feed: Arc::clone(&self.feed),
+            stages: BTreeSet::new(),
+            progress: BTreeSet::new(),
+            studies: BTreeSet::new(),
+            metrics: BTreeMap::new(),
+            results: BTreeSet::new(),
+        })
+    }
+}
+
+impl Tx {
+    pub(super) fn conn(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now.timestamp_millis()
+    }
+
+    pub(super) fn touch_stage(&mut self, stage: StageId) {
+        self.stages.insert(stage.0);
+    }
+
+    pub(super) fn touch_progress(&mut self, stage: StageId) {
+        self.progress.insert(stage.0);
+    }
+
+    pub(super) fn touch_study(&mut self, name: &str) {
+        self.studies.insert(name.to_owned());
+    }
+
+    pub(super) fn touch_metrics(&mut self, run: RunId, points: &[MetricPoint]) {
+        self.metrics.entry(run.0).or_default().extend_from_slice(points);
+    }
+
+    pub(super) fn touch_results(&mut self, run: RunId) {
+        self.results.insert(run.0);
+    }
+
+    /// The stages that this transaction changed, as they are now.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn changed_stages(&mut self) -> Result<Vec<StageView>> {
+        let ids: Vec<_> = self.stages.iter().copied().collect();
+        stages::views(&mut self.inner, &ids).await
+    }
+
+    /// Commits, with one change per thing touched, and wakes live views.
+    ///
+    /// # Errors
+    /// When the record can't be used; then nothing was recorded.
+    pub async fn commit(mut self) -> Result<()> {
+        for name in std::mem::take(&mut self.studies) {
+            changes::insert(&mut self.inner, &[name], &ChangeBody::Study).await?;
+        }
+        for stage in self.changed_stages().await? {
+            let studies = changes::studies_of_stage(&mut self.inner, stage.id).await?;
+            changes::insert(&mut self.inner, &studies, &ChangeBody::Stage { stage }).await?;
+        }
+        for (run, points) in std::mem::take(&mut self.metrics) {
+            let studies = changes::studies_of_run(&mut self.inner, RunId(run)).await?;
+            changes::insert(&mut self.inner, &studies, &ChangeBody::Metrics { run: RunId(run), points })
+                .await?;
+        }
+        for run in std::mem::take(&mut self.results) {
+            let studies = changes::studies_of_run(&mut self.inner, RunId(run)).await?;
+            changes::insert(&mut self.inner, &studies, &ChangeBody::Results { run: RunId(run) }).await?;
+        }
+        self.inner.commit().await?;
+        self.feed.version.send_modify(|version| {
+            *version += 1;
+            let mut progress = self.feed.progress.lock().unwrap_or_else(PoisonError::into_inner);
+            for stage in &self.stages {
+                progress.remove(stage);
+            }
+            for &stage in self.progress.difference(&self.stages) {
+                progress.insert(stage, *version);
+            }
+        });
+        Ok(())
+    }
+}
