@@ -17,7 +17,11 @@ use std::{
 /// How long a daemon may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long another daemon may take to answer after ours has ended because that one holds the lock.
-const LOSER_LIMIT: Duration = Duration::from_secs(5);
+const LOSER_LIMIT: Duration = Duration::from_secs(3);
+/// How often a daemon that ended at once is started again.
+const RETRIES: u32 = 1;
+/// Before that.
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Lines of the log shown when the start fails.
@@ -39,6 +43,7 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
 
     let mut deadline = Instant::now() + START_LIMIT;
     let mut ended = None;
+    let mut again = RETRIES;
     loop {
         if let Some(client) = connect::running(root).await {
             let pid = child.id();
@@ -52,6 +57,15 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
         if ended.is_none()
             && let Ok(Some(status)) = child.try_wait()
         {
+            if again > 0 {
+                // Perhaps the daemon before was just on its way out and still held the lock.
+                again -= 1;
+                tokio::time::sleep(RETRY_PAUSE).await;
+                if let Ok(another) = spawn(root, &log) {
+                    child = another;
+                    continue;
+                }
+            }
             ended = Some(status);
             deadline = deadline.min(Instant::now() + LOSER_LIMIT);
         }
@@ -73,7 +87,12 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
 fn spawn(root: &Path, log: &Path) -> std::io::Result<Child> {
     let open =
         || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).mode(0o600).open(log) };
-    Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(worker) = std::env::var_os("LC_WORKER").filter(|worker| !worker.is_empty()) {
+        // Meant relative to where the person is, which the daemon leaves.
+        command.env("LC_WORKER", std::path::absolute(worker)?);
+    }
+    command
         .arg("serve")
         .arg("--detached")
         .arg("--root")

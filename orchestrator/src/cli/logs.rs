@@ -11,7 +11,7 @@ use super::{
 use crate::client::Client;
 use clap::{Args, value_parser};
 use protocol::{
-    ids::{RunId, StageId},
+    ids::{AttemptId, RunId, StageId},
     view::{LogTail, RunSummary},
 };
 use serde::Serialize;
@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Between two looks at a growing log.
 const PAUSE: Duration = Duration::from_millis(500);
+/// What is read of a growing log at each look.
+const WINDOW: u64 = 65_536;
 /// The most that the daemon gives at once.
 const MOST: u64 = 4 << 20;
 
@@ -90,28 +92,25 @@ async fn follow(
     context: &Context,
     run: &RunSummary,
     stage: StageId,
-    mut shown: LogTail,
+    first: LogTail,
 ) -> Result<(), Failure> {
-    print(context, &shown.text)?;
+    let mut shown = Shown::default();
+    print(context, &shown.take(&first, false).unwrap_or_default())?;
     loop {
         // Asked before the log is read: what is written before the end is read after it.
         let over = is_over(client, run.id, stage).await?;
-        let wanted = client.log(stage, 1).await?;
-        let gained = if wanted.attempt == shown.attempt {
-            wanted.total_bytes.saturating_sub(shown.total_bytes)
-        } else {
-            if shown.attempt.is_some() {
-                context.out.note("a new attempt starts a new log");
-            }
-            wanted.total_bytes
-        };
-        if gained > 0 {
-            let tail = client.log(stage, gained.clamp(1, MOST)).await?;
-            print(context, &tail.text)?;
-            // Only whole lines are given: what is behind the last one counts as not shown.
-            let given = tail.total_bytes.min(wanted.total_bytes);
-            shown = LogTail { total_bytes: given, ..tail };
+        let mut tail = client.log(stage, WINDOW).await?;
+        if shown.attempt != tail.attempt && shown.attempt.is_some() {
+            context.out.note("a new attempt starts a new log");
         }
+        let text = match shown.take(&tail, over) {
+            Some(text) => text,
+            None => {
+                tail = client.log(stage, MOST).await?;
+                shown.take(&tail, over).unwrap_or(tail.text)
+            }
+        };
+        print(context, &text)?;
         if over {
             return Ok(());
         }
@@ -125,6 +124,34 @@ async fn follow(
     }
 }
 
+/// How far a log was shown.
+#[derive(Debug, Default)]
+struct Shown {
+    attempt: Option<AttemptId>,
+    to: u64,
+}
+
+impl Shown {
+    /// What a tail holds beyond that, in whole lines unless it is the `last` look; none if more of the
+    /// log is needed to go on without a gap.
+    fn take(&mut self, tail: &LogTail, last: bool) -> Option<String> {
+        let first = self.attempt.is_none();
+        if self.attempt != tail.attempt {
+            *self = Self { attempt: tail.attempt, to: 0 };
+        }
+        let start = tail.total_bytes.saturating_sub(tail.text.len() as u64);
+        // Whoever starts to follow takes the tail that was asked for.
+        if start > self.to && !first {
+            return None;
+        }
+        let skip = usize::try_from(self.to.saturating_sub(start)).unwrap_or(usize::MAX);
+        let fresh = tail.text.get(skip..).unwrap_or_default();
+        let whole = if last { fresh.len() } else { fresh.rfind('\n').map_or(0, |end| end + 1) };
+        self.to = start.max(self.to) + whole as u64;
+        Some(fresh[..whole].to_owned())
+    }
+}
+
 async fn is_over(client: &Client, run: RunId, stage: StageId) -> Result<bool, Failure> {
     let detail = client.run(run).await?;
     Ok(detail.summary.stages.iter().find(|view| view.id == stage).is_none_or(|view| view.state.is_final()))
@@ -133,4 +160,32 @@ async fn is_over(client: &Client, run: RunId, stage: StageId) -> Result<bool, Fa
 fn print(context: &Context, text: &str) -> Result<(), Failure> {
     let text = text.trim_end_matches('\n');
     if text.is_empty() { Ok(()) } else { context.out.stream(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shown;
+    use protocol::view::LogTail;
+
+    fn tail(attempt: u8, text: &str, total_bytes: u64) -> LogTail {
+        let attempt = format!("00000000-0000-0000-0000-00000000000{attempt}").parse().unwrap();
+        LogTail { attempt: Some(attempt), text: text.into(), total_bytes }
+    }
+
+    #[test]
+    fn a_growing_log_is_shown_once_and_in_whole_lines() {
+        let mut shown = Shown::default();
+        assert_eq!(shown.take(&tail(1, "b\nc", 5), false).unwrap(), "b\n");
+        assert_eq!(shown.take(&tail(1, "a\nb\ncd\ne", 8), false).unwrap(), "cd\n");
+        assert_eq!(shown.take(&tail(1, "cd\ne", 8), false).unwrap(), "");
+        assert_eq!(shown.take(&tail(1, "cd\ne", 8), true).unwrap(), "e");
+    }
+
+    #[test]
+    fn a_gap_asks_for_more_and_a_new_attempt_starts_over() {
+        let mut shown = Shown::default();
+        assert_eq!(shown.take(&tail(1, "a\n", 2), false).unwrap(), "a\n");
+        assert_eq!(shown.take(&tail(1, "z\n", 100), false), None);
+        assert_eq!(shown.take(&tail(2, "new\n", 4), false).unwrap(), "new\n");
+    }
 }

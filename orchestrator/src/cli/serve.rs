@@ -1,20 +1,18 @@
 //! `lcctl serve`: the daemon itself, in the foreground.
 
-use super::{context::Context, failure::Failure};
+use super::{context::Context, failure::Failure, output::Output};
 use crate::{
     client::Client,
-    daemon::{self, ServeOptions},
+    daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
 };
 use clap::{Args, ValueHint, value_parser};
+use protocol::{attempt::DaemonFile, exit};
 use std::{
     io::IsTerminal as _,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 use tracing_subscriber::EnvFilter;
-
-/// Where the daemon listens unless it is told otherwise.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8642);
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -52,59 +50,41 @@ impl Serve {
         }
         log();
         let given = self.listen.or(context.user.listen);
-        let worker = match self.worker.or_else(|| context.user.worker.clone()) {
-            Some(worker) => Some(program(&worker)?),
-            None => None,
-        };
-        let listen = match given {
-            Some(listen) => listen,
-            None => free_or_default(context).await,
-        };
-        let options = ServeOptions {
+        let mut options = ServeOptions {
             root: context.root.clone(),
-            listen,
+            listen: given.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))),
             slots: self.slots.or(context.user.slots),
-            worker,
+            worker: self.worker.or_else(|| context.user.worker.clone()),
         };
-        let (out, root) = (context.out, context.root.clone());
-        let detached = self.detached;
-        daemon::serve(options, move |url: &str| {
-            // Links live for minutes: in a log that is read later they are of no use.
-            if !detached {
-                tokio::spawn(welcome(url.to_owned(), root, out));
+        let (out, root, detached) = (context.out, context.root.clone(), self.detached);
+        let ready = || {
+            let root = root.clone();
+            move |file: &DaemonFile| {
+                // Links live for minutes: in a log that is read later they are of no use.
+                if !detached {
+                    tokio::spawn(welcome(file.url.clone(), root, out));
+                }
             }
-        })
-        .await
-        .map_err(failure)
-    }
-}
-
-/// The default address, or a free port beside it when that is taken.
-async fn free_or_default(context: &Context) -> SocketAddr {
-    match tokio::net::TcpListener::bind(LISTEN).await {
-        Ok(_released) => LISTEN,
-        Err(_taken) => {
-            context.out.note(&format!("{LISTEN} is in use; taking a free port (choose one with --listen)"));
-            SocketAddr::new(LISTEN.ip(), 0)
+        };
+        let mut served = daemon::serve(options.clone(), ready()).await;
+        if given.is_none() && matches!(served, Err(ServeError::PortInUse { .. })) {
+            out.note(&format!("{} is in use; taking a free port (choose one with --listen)", options.listen));
+            options.listen.set_port(0);
+            served = daemon::serve(options, ready()).await;
         }
+        served.map_err(|error| match error.exit_code() {
+            exit::USAGE => Failure::Usage(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        })
     }
 }
 
 /// Prints where the dashboard is.
-async fn welcome(url: String, root: PathBuf, out: super::output::Output) {
-    let Ok(token) = std::fs::read_to_string(root.join("token")) else { return };
-    let link = Client::new(&url, token.trim()).login_link().await;
+async fn welcome(url: String, root: PathBuf, out: Output) {
     out.note(&format!("serving {} at {url}", root.display()));
-    if let Ok(link) = link {
+    let Ok(token) = std::fs::read_to_string(root.join("token")) else { return };
+    if let Ok(link) = Client::new(&url, token.trim()).login_link().await {
         out.note(&format!("dashboard (opens once, within five minutes): {}", link.url));
-    }
-}
-
-fn program(path: &Path) -> Result<PathBuf, Failure> {
-    match std::fs::canonicalize(path) {
-        Ok(path) if path.is_file() => Ok(path),
-        Ok(_) => Err(Failure::Usage(format!("--worker {}: is a folder, not a program", path.display()))),
-        Err(error) => Err(Failure::Usage(format!("--worker {}: {error}", path.display()))),
     }
 }
 
@@ -118,8 +98,4 @@ fn log() {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .try_init();
-}
-
-fn failure(error: anyhow::Error) -> Failure {
-    Failure::Failed(format!("{error:#}"))
 }

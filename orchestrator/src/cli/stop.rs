@@ -8,8 +8,10 @@ use super::{
 };
 use crate::client::Client;
 use clap::Args;
+use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use std::{
+    fs::File,
     path::Path,
     time::{Duration, Instant},
 };
@@ -50,7 +52,7 @@ impl Stop {
 pub(super) async fn shut_down(client: &Client, root: &Path) -> Result<(), Failure> {
     client.shutdown().await?;
     let deadline = Instant::now() + LIMIT;
-    while connect::running(root).await.is_some() || root.join("daemon.json").exists() {
+    while root.join("daemon.json").exists() || is_locked(root) {
         if Instant::now() >= deadline {
             return Err(Failure::Failed(format!(
                 "the daemon for {} has not ended after {} s; see {}",
@@ -62,6 +64,12 @@ pub(super) async fn shut_down(client: &Client, root: &Path) -> Result<(), Failur
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// Whether a process, on its way out perhaps, still holds the root: until then no other may serve it.
+fn is_locked(root: &Path) -> bool {
+    let Ok(file) = File::open(root.join("daemon.lock")) else { return false };
+    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
 }
 
 #[derive(Serialize)]
