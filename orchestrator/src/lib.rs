@@ -6,10 +6,16 @@
 //! * [`executor`]: where attempts run;
 //! * [`results`]: tables of measures as files;
 //! * [`http`]: the API and the dashboard;
-//! * [`daemon`]: all of them together, the process behind `lcctl serve`.
+//! * [`daemon`]: all of them together, the process behind `lcctl serve`;
+//! * [`client`]: that API as typed calls;
+//! * [`config`]: where settings come from;
+//! * [`cli`]: the `lcctl` command.
 //!
-//! Arrows point one way: http -> engine -> domain; engine -> store, executor.
+//! Arrows point one way: cli -> client, config, daemon; http -> engine -> domain; engine -> store, executor.
 
+pub mod cli;
+pub mod client;
+pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod engine;

@@ -1,2 +1,7 @@
-//! lcctl
-fn main() {}
+//! The `lcctl` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orchestrator::cli::main()
+}

@@ -1,0 +1,41 @@
+//! Finding the daemon of a root, and starting one where none runs.
+
+use super::{context::Context, failure::Failure, launch};
+use crate::client::Client;
+use protocol::attempt::DaemonFile;
+use std::{path::Path, time::Duration};
+
+/// A daemon on this machine answers its health at once; more means that it is gone or stuck.
+const HEALTH_LIMIT: Duration = Duration::from_secs(3);
+
+/// The daemon that runs for `root`, if one does.
+///
+/// A `daemon.json` left behind by a crash may name a port that another program, or the daemon of
+/// another root, has taken since: only an answer about this very root counts.
+pub(super) async fn running(root: &Path) -> Option<Client> {
+    let file: DaemonFile = serde_json::from_slice(&std::fs::read(root.join("daemon.json")).ok()?).ok()?;
+    let token = std::fs::read_to_string(root.join("token")).ok()?;
+    let client = Client::new(&file.url, token.trim());
+    let health = tokio::time::timeout(HEALTH_LIMIT, client.health()).await.ok()?.ok()?;
+    same(Path::new(&health.root), root).then_some(client)
+}
+
+/// The daemon of the context's root, started if need be.
+///
+/// # Errors
+/// When none runs and none may be or can be started.
+pub(super) async fn daemon(context: &Context) -> Result<Client, Failure> {
+    match running(&context.root).await {
+        Some(client) => Ok(client),
+        None if context.may_start => launch::start(context).await,
+        None => Err(Failure::Failed(format!(
+            "no daemon runs for {}; start one with 'lcctl serve', or leave out --no-start",
+            context.root.display()
+        ))),
+    }
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    canonical(one) == canonical(other)
+}

@@ -1,0 +1,142 @@
+//! `lcctl export`: the measures of a study as CSV, JSON or Parquet.
+
+mod parquet;
+
+use super::{
+    connect,
+    context::Context,
+    failure::Failure,
+    output::{self, Screen, View},
+};
+use crate::client::Client;
+use clap::{Args, ValueEnum, ValueHint};
+use serde::Serialize;
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Write the measures of a study as CSV, JSON or Parquet
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lcctl export first > first.csv\n  lcctl export first --out first.parquet"
+)]
+pub(super) struct Export {
+    /// Name of the study
+    study: String,
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// Format [default: by the file's ending, else csv; with --json, json]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    /// Say what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    Csv,
+    Json,
+    Parquet,
+}
+
+impl Export {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
+        let format = self.format(context.out.is_json())?;
+        let client = connect::daemon(context).await?;
+        let (bytes, rows) = content(&client, &self.study, format).await?;
+        let Some(file) = &self.out else {
+            if format == Format::Parquet && std::io::stdout().is_terminal() {
+                return Err(Failure::Usage("Parquet is not for terminals; name a file with --out".into()));
+            }
+            return if self.dry_run { Ok(()) } else { output::bytes(&bytes) };
+        };
+        if !self.dry_run {
+            write(file, &bytes)?;
+        }
+        context.out.answer(&Written {
+            file: file.display().to_string(),
+            format,
+            rows,
+            bytes: bytes.len(),
+            dry_run: self.dry_run,
+        })
+    }
+
+    fn format(&self, json: bool) -> Result<Format, Failure> {
+        let ending = self.out.as_deref().and_then(|file| file.extension()?.to_str());
+        match (self.format, ending, json) {
+            (Some(format), _, true) if format != Format::Json && self.out.is_none() => Err(Failure::Usage(
+                "--json prints JSON; write another format to a file with --out, or leave out --json".into(),
+            )),
+            (Some(format), _, _) => Ok(format),
+            (None, Some("csv"), _) => Ok(Format::Csv),
+            (None, Some("json"), _) => Ok(Format::Json),
+            (None, Some("parquet"), _) => Ok(Format::Parquet),
+            (None, Some(other), _) => Err(Failure::Usage(format!(
+                "--out ends in .{other}, which names no format; say it with --format; accepted: csv, json, parquet"
+            ))),
+            (None, None, true) if self.out.is_none() => Ok(Format::Json),
+            (None, None, _) => Ok(Format::Csv),
+        }
+    }
+}
+
+async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8>, usize), Failure> {
+    let results = client.results(study).await?;
+    let rows = results.rows.len();
+    let bytes = match format {
+        // The daemon's own bytes: the file and the export never differ.
+        Format::Csv => client.results_csv(study).await?,
+        Format::Json => {
+            let mut json = serde_json::to_vec_pretty(&results)
+                .map_err(|error| Failure::Failed(format!("can't write the results as JSON: {error}")))?;
+            json.push(b'\n');
+            json
+        }
+        Format::Parquet => parquet::encode(&results)
+            .map_err(|error| Failure::Failed(format!("can't write the results as Parquet: {error}")))?,
+    };
+    Ok((bytes, rows))
+}
+
+/// Writes beside the file and renames, so that a reader never sees half of it.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let to = |error: std::io::Error| Failure::Usage(format!("--out {}: {error}", file.display()));
+    let mut temporary = tempfile::Builder::new().prefix(".export-").tempfile_in(folder).map_err(to)?;
+    temporary.write_all(bytes).map_err(to)?;
+    temporary.as_file().sync_all().map_err(to)?;
+    // A temporary file is private; what a person exports is an ordinary file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let ordinary = std::fs::Permissions::from_mode(0o644);
+        temporary.as_file().set_permissions(ordinary).map_err(to)?;
+    }
+    temporary.persist(file).map_err(|error| to(error.error))?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Written {
+    file: String,
+    format: Format,
+    rows: usize,
+    bytes: usize,
+    dry_run: bool,
+}
+
+impl View for Written {
+    fn table(&self, _screen: Screen) -> String {
+        let verb = if self.dry_run { "would write" } else { "wrote" };
+        format!("{verb} {} ({} rows, {} bytes)", self.file, self.rows, self.bytes)
+    }
+
+    fn brief(&self) -> String {
+        self.file.clone()
+    }
+}

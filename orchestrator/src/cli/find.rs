@@ -1,0 +1,185 @@
+//! How people name runs and stages: `01x0032_01d00`, `first/01x0032_01d00@0`, `train`, `means@2`.
+
+use super::{failure::Failure, table};
+use crate::client::Client;
+use protocol::{
+    stage::{StageKind, StageState},
+    view::{RunSummary, StageView},
+};
+use std::str::FromStr;
+
+/// Shortest prefix of a hash that may stand for a run.
+const HASH_PREFIX: usize = 6;
+
+/// A stage as written on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StageRef {
+    kind: StageKind,
+    checkpoint: Option<u32>,
+}
+
+impl FromStr for StageRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, checkpoint) = match text.split_once('@') {
+            Some((kind, index)) => (
+                kind,
+                Some(index.parse().map_err(|_| {
+                    format!("'{index}' is not a checkpoint index; expected for example means@0")
+                })?),
+            ),
+            None => (text, None),
+        };
+        let kind: StageKind = kind.parse().map_err(|_| {
+            let kinds: Vec<_> = StageKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!(
+                "'{kind}' is not a stage; accepted: {}, each but prepare and train also with @CHECKPOINT",
+                kinds.join(", ")
+            )
+        })?;
+        if checkpoint.is_some() && !kind.per_checkpoint() {
+            return Err(format!("'{kind}' has no checkpoints; write {kind} alone"));
+        }
+        Ok(Self { kind, checkpoint })
+    }
+}
+
+impl StageRef {
+    /// Whether the stage is meant.
+    pub(super) fn means(self, stage: &StageView) -> bool {
+        self.kind == stage.kind && (self.checkpoint.is_none() || self.checkpoint == stage.checkpoint)
+    }
+
+    /// The stage of a run that is meant; of several checkpoints the newest that was started.
+    ///
+    /// # Errors
+    /// When the run has no such stage.
+    pub(super) fn pick(self, run: &RunSummary) -> Result<&StageView, Failure> {
+        let named = || run.stages.iter().filter(|stage| self.means(stage));
+        named().rfind(|stage| stage.attempts > 0).or_else(|| named().next_back()).ok_or_else(|| {
+            let has: Vec<_> = run.stages.iter().map(|s| table::stage_name(s.kind, s.checkpoint)).collect();
+            let asked = table::stage_name(self.kind, self.checkpoint);
+            Failure::Usage(format!("run {} has no stage {asked}; it has {}", run.name, has.join(", ")))
+        })
+    }
+}
+
+/// The stage that a person most likely asks about: what runs, else what failed, else what came last.
+pub(super) fn telling(run: &RunSummary) -> Option<&StageView> {
+    let stages = || run.stages.iter();
+    stages()
+        .find(|stage| stage.state == StageState::Running)
+        .or_else(|| stages().find(|stage| stage.state == StageState::Failed))
+        .or_else(|| stages().rfind(|stage| stage.attempts > 0))
+        .or_else(|| stages().next())
+}
+
+/// The run that `reference` names, within `study` or among all: by name, identifier, id or the
+/// beginning of its hash.
+///
+/// # Errors
+/// When none or several are meant, or the daemon refuses.
+pub(super) async fn run(
+    client: &Client,
+    reference: &str,
+    study: Option<&str>,
+) -> Result<RunSummary, Failure> {
+    let (study, name) = match reference.split_once('/') {
+        Some((study, name)) => (Some(study), name),
+        None => (study, reference),
+    };
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let studies = match study {
+        Some(study) => vec![study.to_owned()],
+        None => client.studies().await?.into_iter().map(|study| study.name).collect(),
+    };
+    let mut runs: Vec<RunSummary> = Vec::new();
+    for study in &studies {
+        for run in client.study(study).await?.runs {
+            // Studies share runs.
+            if runs.iter().all(|known| known.id != run.id) {
+                runs.push(run);
+            }
+        }
+    }
+    choose(runs, name).map_err(|others| {
+        let within = study.map(|study| format!(" in study {study}")).unwrap_or_default();
+        Failure::Usage(if others.is_empty() {
+            format!("no run{within} is called '{name}'; 'lcctl status STUDY' lists them")
+        } else {
+            format!("'{name}' may be {}; name one, or say which with --study", others.join(" or "))
+        })
+    })
+}
+
+/// The one run that a name means, or the names of all that it may mean.
+fn choose(runs: Vec<RunSummary>, name: &str) -> Result<RunSummary, Vec<String>> {
+    let by: [&dyn Fn(&RunSummary) -> bool; 4] = [
+        // A folder name is unique in a root.
+        &|run| run.name == name,
+        &|run| run.identifier == name,
+        &|run| run.id.to_string() == name,
+        &|run| name.len() >= HASH_PREFIX && run.hash.starts_with(name),
+    ];
+    for meant in by {
+        let found: Vec<_> = runs.iter().filter(|run| meant(run)).collect();
+        match found[..] {
+            [] => {}
+            [run] => return Ok(run.clone()),
+            _ => return Err(found.iter().map(|run| run.name.clone()).collect()),
+        }
+    }
+    Err(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StageRef, choose};
+    use protocol::{ids::RunId, view::RunSummary};
+
+    fn run(id: i64, identifier: &str, name: &str, hash: &str) -> RunSummary {
+        RunSummary {
+            id: RunId(id),
+            identifier: identifier.into(),
+            name: name.into(),
+            hash: hash.into(),
+            layers: 1,
+            width: 32,
+            seed: 0,
+            epochs: 1,
+            weight_decay: 0.0,
+            stages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stages_are_read_with_their_checkpoint() {
+        assert!("means@2".parse::<StageRef>().is_ok());
+        assert!("train".parse::<StageRef>().is_ok());
+        assert_eq!(
+            "train@0".parse::<StageRef>().unwrap_err(),
+            "'train' has no checkpoints; write train alone"
+        );
+        let refused = "mean".parse::<StageRef>().unwrap_err();
+        assert!(refused.contains("accepted: prepare, train, evaluate, means"), "{refused}");
+    }
+
+    #[test]
+    fn a_run_is_found_by_name_identifier_id_and_hash() {
+        let runs = || {
+            vec![
+                run(1, "01x0032_01d00", "01x0032_01d00", "aaaaaaaa"),
+                run(2, "01x0032_01d00", "b-01x0032_01d00", "aaaaaabb"),
+                run(3, "01x0064_01d00", "b-01x0064_01d00", "cccccccc"),
+            ]
+        };
+        let found = |name: &str| choose(runs(), name).map(|run| run.id.0);
+        assert_eq!(found("01x0032_01d00"), Ok(1), "the folder's name comes first");
+        assert_eq!(found("01x0064_01d00"), Ok(3));
+        assert_eq!(found("2"), Ok(2));
+        assert_eq!(found("cccccc"), Ok(3));
+        assert_eq!(found("aaaaaa").unwrap_err().len(), 2);
+        assert_eq!(found("nothing"), Err(vec![]));
+    }
+}

@@ -1,0 +1,101 @@
+//! `lcctl serve`: the daemon itself, in the foreground.
+
+use super::{context::Context, failure::Failure, output::Output};
+use crate::{
+    client::Client,
+    daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
+};
+use clap::{Args, ValueHint, value_parser};
+use protocol::{attempt::DaemonFile, exit};
+use std::{
+    io::IsTerminal as _,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+use tracing_subscriber::EnvFilter;
+
+const AFTER_HELP: &str = "\
+Examples:
+  lcctl serve
+  lcctl serve --root /scratch/me/lc --listen 127.0.0.1:9000 --slots 2
+
+Logs go to standard error; LC_LOG filters them (for example LC_LOG=debug).
+Stop it with Ctrl-C or 'lcctl stop'; workers go on, and the next daemon takes their results.
+
+Exit codes: 0 stopped, 1 failed, 2 wrong use (an address in use, a database from a newer version)";
+
+/// Run the daemon in the foreground (other commands start one by themselves)
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Serve {
+    /// Address to listen on [default: 127.0.0.1:8642, or a free port if that is in use]
+    #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true)]
+    listen: Option<SocketAddr>,
+    /// Workers at once [default: one per GPU, or one]
+    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true, value_parser = value_parser!(u32).range(1..))]
+    slots: Option<u32>,
+    /// The worker program [default: lc-worker beside lcctl]
+    #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
+    worker: Option<PathBuf>,
+    /// Leave the terminal's session; how lcctl starts a daemon in the background
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+impl Serve {
+    pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
+        if self.detached {
+            // Fails only for a process that leads its group: then it has a session already.
+            let _leader = nix::unistd::setsid();
+        }
+        log();
+        let given = self.listen.or(context.user.listen);
+        let mut options = ServeOptions {
+            root: context.root.clone(),
+            listen: given.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))),
+            slots: self.slots.or(context.user.slots),
+            worker: self.worker.or_else(|| context.user.worker.clone()),
+        };
+        let (out, root, detached) = (context.out, context.root.clone(), self.detached);
+        let ready = || {
+            let root = root.clone();
+            move |file: &DaemonFile| {
+                // Links live for minutes: in a log that is read later they are of no use.
+                if !detached {
+                    tokio::spawn(welcome(file.url.clone(), root, out));
+                }
+            }
+        };
+        let mut served = daemon::serve(options.clone(), ready()).await;
+        if given.is_none() && matches!(served, Err(ServeError::PortInUse { .. })) {
+            out.note(&format!("{} is in use; taking a free port (choose one with --listen)", options.listen));
+            options.listen.set_port(0);
+            served = daemon::serve(options, ready()).await;
+        }
+        served.map_err(|error| match error.exit_code() {
+            exit::USAGE => Failure::Usage(error.to_string()),
+            _ => Failure::Failed(error.to_string()),
+        })
+    }
+}
+
+/// Prints where the dashboard is.
+async fn welcome(url: String, root: PathBuf, out: Output) {
+    out.note(&format!("serving {} at {url}", root.display()));
+    let Ok(token) = std::fs::read_to_string(root.join("token")) else { return };
+    if let Ok(link) = Client::new(&url, token.trim()).login_link().await {
+        out.note(&format!("dashboard (opens once, within five minutes): {}", link.url));
+    }
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_env("LC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // A second subscriber only exists where a test installed one.
+    let _installed = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .try_init();
+}

@@ -1,0 +1,210 @@
+//! The flags of `lcctl sweep` that make or change a study, in the order of the study file.
+
+use crate::{
+    cli::failure::Failure,
+    config::study::{is_path, located},
+};
+use clap::{Args, ValueHint, builder::PossibleValuesParser};
+use protocol::{
+    axis::{Counted, Doubled},
+    study::{Checkpoints, StudySpec},
+};
+use std::path::Path;
+
+/// Study settings as flags; each goes over the study file.
+#[derive(Debug, Default, Args)]
+pub(in crate::cli) struct StudyFlags {
+    /// Texts: builtin:stories, a folder, a file, or hf:owner/name
+    #[arg(long, value_name = "SOURCE", env = "LC_DATASET", hide_env_values = true, help_heading = "Data", value_hint = ValueHint::AnyPath)]
+    dataset: Option<String>,
+    /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name
+    #[arg(long, value_name = "SOURCE", env = "LC_TOKENIZER", hide_env_values = true, help_heading = "Data", value_hint = ValueHint::FilePath)]
+    tokenizer: Option<String>,
+    /// File with validation texts, where the dataset has none
+    #[arg(long, value_name = "FILE", help_heading = "Data", value_hint = ValueHint::FilePath)]
+    validation: Option<String>,
+    /// Tokens per sequence
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    block_size: Option<u32>,
+    /// Contiguous shards before chunking
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    shards: Option<u32>,
+
+    /// Numbers of layers: 1,2,4 or 1..4
+    #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
+    depth: Option<Counted>,
+    /// Widths: 32,64, or 64..1024 (doubling), or 64..1024:64 (steps of 64)
+    #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
+    width: Option<Doubled>,
+    /// Seeds: 0..9
+    #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
+    seed: Option<Counted>,
+    /// Numbers of epochs: 1,3,10
+    #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
+    epochs: Option<Counted>,
+    /// Weight decays: 0, 0.0005 and 0.1 have letters; others need a study file with decay_letters
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = real)]
+    #[arg(help_heading = "Grid (every combination is one run)")]
+    weight_decay: Option<Vec<f64>>,
+
+    /// Attention heads; must divide every width
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    heads: Option<u32>,
+    /// Tokens seen by local attention
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    window: Option<u32>,
+    /// Vocabulary [default: the tokenizer's]
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    vocab_size: Option<u32>,
+    /// Dropout, 0 to 1
+    #[arg(long, value_name = "P", value_parser = real, help_heading = "Model")]
+    dropout: Option<f64>,
+
+    /// Sequences per step
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch_size: Option<u32>,
+    /// Peak learning rate; falls linearly to zero
+    #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
+    learning_rate: Option<f64>,
+    /// Gradients are scaled down to this norm
+    #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
+    max_grad_norm: Option<f64>,
+    /// Stop after so many steps
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    max_steps: Option<u64>,
+    /// Order of the sequences
+    #[arg(long, value_name = "ORDER", value_parser = PossibleValuesParser::new(["shuffled", "sequential"]))]
+    #[arg(help_heading = "Training")]
+    order: Option<String>,
+    /// Number format of training
+    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["f32", "bf16"]))]
+    #[arg(help_heading = "Training")]
+    dtype: Option<String>,
+
+    /// Which checkpoints are evaluated, collected and analysed (there is one per epoch)
+    #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "last"]))]
+    #[arg(help_heading = "Collection and analysis")]
+    checkpoints: Option<String>,
+    /// Sequences per batch of collection and evaluation
+    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    collect_batch_size: Option<u32>,
+    /// Batches between two saves of unfinished statistics
+    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    save_every: Option<u32>,
+    /// Measure groups, or all
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Collection and analysis")]
+    measures: Option<Vec<String>>,
+    /// Keep classes with at least so many train samples
+    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    min_per_class: Option<u32>,
+    /// Keep classes with fewer train samples than this
+    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    max_per_class: Option<u32>,
+
+    /// Where stages run: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", env = "LC_DEVICE", hide_env_values = true, value_parser = device, help_heading = "Resources")]
+    device: Option<String>,
+    /// Tries per stage when the cause is not the stage's own fault
+    #[arg(long, value_name = "N", help_heading = "Resources")]
+    attempts: Option<u32>,
+}
+
+impl StudyFlags {
+    /// Whether an axis of the grid is given.
+    pub(super) const fn names_a_grid(&self) -> bool {
+        self.depth.is_some()
+            || self.width.is_some()
+            || self.seed.is_some()
+            || self.epochs.is_some()
+            || self.weight_decay.is_some()
+    }
+
+    /// Whether the flag of `data.<key>` is given.
+    pub(super) fn gives_data(&self, key: &str) -> bool {
+        match key {
+            "dataset" => self.dataset.is_some(),
+            "tokenizer" => self.tokenizer.is_some(),
+            _ => self.validation.is_some(),
+        }
+    }
+
+    /// Lays the flags over a study; relative paths are relative to `here`.
+    ///
+    /// # Errors
+    /// When a path does not exist.
+    pub(super) fn lay_over(self, spec: &mut StudySpec, here: &Path) -> Result<(), Failure> {
+        set(&mut spec.data.dataset, existing("--dataset", self.dataset, here)?);
+        set(&mut spec.data.tokenizer, existing("--tokenizer", self.tokenizer, here)?);
+        set_some(&mut spec.data.validation, existing("--validation", self.validation, here)?);
+        set(&mut spec.data.block_size, self.block_size);
+        set(&mut spec.data.shards, self.shards);
+        set(&mut spec.grid.depth, self.depth);
+        set(&mut spec.grid.width, self.width);
+        set(&mut spec.grid.seed, self.seed);
+        set(&mut spec.grid.epochs, self.epochs);
+        set(&mut spec.grid.weight_decay, self.weight_decay);
+        set(&mut spec.model.heads, self.heads);
+        set(&mut spec.model.window, self.window);
+        set_some(&mut spec.model.vocab_size, self.vocab_size);
+        set(&mut spec.model.dropout, self.dropout);
+        set(&mut spec.training.batch_size, self.batch_size);
+        set(&mut spec.training.learning_rate, self.learning_rate);
+        set(&mut spec.training.max_grad_norm, self.max_grad_norm);
+        set_some(&mut spec.training.max_steps, self.max_steps);
+        set(&mut spec.training.order, self.order);
+        set(&mut spec.training.dtype, self.dtype);
+        let checkpoints = self.checkpoints.map(|which| match which.as_str() {
+            "last" => Checkpoints::Last,
+            _ => Checkpoints::All,
+        });
+        set(&mut spec.collection.checkpoints, checkpoints);
+        set(&mut spec.collection.batch_size, self.collect_batch_size);
+        set(&mut spec.collection.save_every, self.save_every);
+        set(&mut spec.analysis.measures, self.measures);
+        set(&mut spec.analysis.min_per_class, self.min_per_class);
+        set_some(&mut spec.analysis.max_per_class, self.max_per_class);
+        set(&mut spec.resources.device, self.device);
+        set(&mut spec.resources.attempts, self.attempts);
+        Ok(())
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn set_some<T>(place: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *place = value;
+    }
+}
+
+fn existing(flag: &str, given: Option<String>, here: &Path) -> Result<Option<String>, Failure> {
+    let Some(given) = given else { return Ok(None) };
+    let found = located(&given, here);
+    if is_path(&found) && !Path::new(&found).exists() {
+        let named = match flag {
+            "--dataset" => "; accepted: a folder, a file, builtin:stories or hf:owner/name",
+            "--tokenizer" => "; accepted: a tokenizer.json, builtin or hf:owner/name",
+            _ => "",
+        };
+        return Err(Failure::Usage(format!("{flag} {given}: no such file or folder{named}")));
+    }
+    Ok(Some(found))
+}
+
+/// A finite number; `nan` parses as a float but is no setting.
+fn real(text: &str) -> Result<f64, String> {
+    let value = text.trim().parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
+    value.ok_or_else(|| "expected a number of at least 0, for example 0.0005 or 5e-5".to_owned())
+}
+
+fn device(text: &str) -> Result<String, String> {
+    let index = text.strip_prefix("cuda:").map(str::parse::<u16>);
+    match (text, index) {
+        ("auto" | "cpu" | "cuda", _) | (_, Some(Ok(_))) => Ok(text.to_owned()),
+        _ => Err("accepted: auto, cpu, cuda, cuda:N".to_owned()),
+    }
+}

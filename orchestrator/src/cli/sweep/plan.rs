@@ -1,0 +1,110 @@
+//! How a plan is told.
+
+use crate::cli::{
+    output::{Screen, View},
+    table,
+};
+use protocol::{study::StudySpec, view::StudyPlan};
+use serde::Serialize;
+
+/// Runs listed by name; the rest is counted.
+const LISTED: usize = 20;
+
+/// A plan, recorded or not.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(in crate::cli) struct Planned<'a> {
+    plan: &'a StudyPlan,
+    #[serde(skip)]
+    spec: &'a StudySpec,
+    #[serde(skip)]
+    dry_run: bool,
+}
+
+impl<'a> Planned<'a> {
+    pub(in crate::cli) const fn new(plan: &'a StudyPlan, spec: &'a StudySpec, dry_run: bool) -> Self {
+        Self { plan, spec, dry_run }
+    }
+
+    /// One line on the grid, one on what is new.
+    pub(in crate::cli) fn summary(&self) -> String {
+        let StudyPlan { name, runs, new_stages, existing_stages, .. } = self.plan;
+        let new_runs = runs.iter().filter(|run| run.new).count();
+        let verb = if self.dry_run { "would add" } else { "added" };
+        let added = if *new_stages == 0 && new_runs == 0 {
+            "already there: nothing to add".to_owned()
+        } else {
+            format!("{verb} {}, {}", count(new_runs as u64, "run"), count(*new_stages, "stage"))
+        };
+        let existing = match existing_stages {
+            0 => String::new(),
+            n if *new_stages == 0 => format!(" to {}", count(*n, "stage")),
+            n => format!("; {} there already", count(*n, "stage")),
+        };
+        format!("study {name}: {} ({})\n{added}{existing}", count(runs.len() as u64, "run"), self.axes())
+    }
+
+    fn axes(&self) -> String {
+        let grid = &self.spec.grid;
+        let axes = [
+            (grid.depth.0.len(), "depth"),
+            (grid.width.0.len(), "width"),
+            (grid.seed.0.len(), "seed"),
+            (grid.epochs.0.len(), "epoch count"),
+            (grid.weight_decay.len(), "weight decay"),
+        ];
+        let told: Vec<_> = axes.iter().map(|&(n, what)| count(n as u64, what)).collect();
+        told.join(" x ")
+    }
+}
+
+impl View for Planned<'_> {
+    fn table(&self, screen: Screen) -> String {
+        let rows: Vec<_> = self
+            .plan
+            .runs
+            .iter()
+            .take(LISTED)
+            .map(|run| {
+                let state = if run.new { "new" } else { "there" };
+                vec![
+                    run.identifier.clone(),
+                    run.name.clone(),
+                    run.hash[..run.hash.len().min(12)].to_owned(),
+                    state.to_owned(),
+                ]
+            })
+            .collect();
+        let headers = ["run", "folder", "hash", "state"].map(str::to_owned);
+        let more = match self.plan.runs.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            n => format!("\nand {n} more"),
+        };
+        format!("{}\n{}{more}", self.summary(), table::ruled(&headers, &rows, &[], screen))
+    }
+
+    fn brief(&self) -> String {
+        self.plan.name.clone()
+    }
+}
+
+/// `1 run`, `4 runs`.
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Planned;
+    use protocol::{study::StudySpec, view::StudyPlan};
+
+    #[test]
+    fn repeating_a_sweep_says_that_all_is_there() {
+        let spec = StudySpec::named("s");
+        let plan =
+            StudyPlan { name: "s".into(), created: false, runs: vec![], new_stages: 0, existing_stages: 7 };
+        let told = Planned::new(&plan, &spec, false).summary();
+        assert!(told.ends_with("already there: nothing to add to 7 stages"), "{told}");
+        assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");
+    }
+}

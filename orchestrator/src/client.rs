@@ -1,0 +1,304 @@
+//! The daemon's API as typed calls over [`protocol::view`]. It knows nothing of terminals, and it
+//! starts no daemon: [`crate::cli`] does.
+
+mod changes;
+
+pub use changes::{Changes, FollowError};
+
+use protocol::{
+    ids::{RunId, StageId},
+    problem::Problem,
+    study::StudySpec,
+    view::{
+        Changed, Health, LogTail, LoginLink, Metrics, Results, RunDetail, StudyDetail, StudyPage, StudyPlan,
+        StudySummary,
+    },
+};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// How long a call may take before the daemon counts as unreachable.
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// How long connecting to the daemon may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The daemon refused; the problem says why.
+    #[error("{0}")]
+    Refused(Problem),
+    /// No connection, or it broke.
+    #[error("the daemon at {url} does not answer: {cause}")]
+    Unreachable {
+        /// Base address.
+        url: String,
+        /// Innermost cause.
+        cause: String,
+    },
+    /// Something answered, but not as this version of the daemon does.
+    #[error("the daemon at {url} answered what this version of lcctl does not understand: {cause}")]
+    Unexpected {
+        /// Base address.
+        url: String,
+        /// What was wrong.
+        cause: String,
+    },
+}
+
+impl ClientError {
+    /// The status of a refusal.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(problem) => Some(problem.status),
+            Self::Unreachable { .. } | Self::Unexpected { .. } => None,
+        }
+    }
+}
+
+/// What cancel and retry act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Every stage of a study.
+    Study(String),
+    /// Every stage of a run, but the shared `prepare`.
+    Run(RunId),
+    /// One stage.
+    Stage(StageId),
+}
+
+impl Target {
+    fn path(&self) -> String {
+        match self {
+            Self::Study(name) => format!("/studies/{name}"),
+            Self::Run(id) => format!("/runs/{id}"),
+            Self::Stage(id) => format!("/stages/{id}"),
+        }
+    }
+}
+
+/// A connection to one daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Client {
+    /// A client of the daemon at `url` (`http://host:port`) with the token of its `LC_ROOT`.
+    ///
+    /// # Panics
+    /// Never in practice: the HTTP client has no certificates to load.
+    #[must_use]
+    pub fn new(url: &str, token: &str) -> Self {
+        let http = reqwest::Client::builder()
+            // The daemon is on this machine or behind a tunnel: a web proxy can't reach it.
+            .no_proxy()
+            .connect_timeout(CONNECT_LIMIT)
+            .build()
+            .expect("an HTTP client without TLS always builds");
+        Self { http, url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    /// The daemon's base address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The daemon's state.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn health(&self) -> Result<Health, ClientError> {
+        self.get("/health", &[]).await
+    }
+
+    /// Every study, newest first, whatever the page size.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn studies(&self) -> Result<Vec<StudySummary>, ClientError> {
+        let mut studies = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let query: Vec<_> = cursor.iter().map(|cursor| ("cursor", cursor.clone())).collect();
+            let page: StudyPage = self.get("/studies", &query).await?;
+            studies.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(studies),
+            }
+        }
+    }
+
+    /// Records a study, or with `dry_run` only says what would be recorded.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn plan(&self, spec: &StudySpec, dry_run: bool) -> Result<StudyPlan, ClientError> {
+        let request = self.request(Method::POST, "/studies").query(&[("dry_run", dry_run)]).json(spec);
+        self.json(request).await
+    }
+
+    /// One study with its runs.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn study(&self, name: &str) -> Result<StudyDetail, ClientError> {
+        self.get(&format!("/studies/{}", segment(name)), &[]).await
+    }
+
+    /// The measures of a study.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn results(&self, study: &str) -> Result<Results, ClientError> {
+        self.get(&format!("/studies/{}/results", segment(study)), &[]).await
+    }
+
+    /// The measures of a study as the daemon writes them to `results/<study>.csv`.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn results_csv(&self, study: &str) -> Result<Vec<u8>, ClientError> {
+        let path = format!("/studies/{}/results.csv", segment(study));
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        Ok(response.bytes().await.map_err(|error| self.unreachable(&error))?.to_vec())
+    }
+
+    /// One run with its outputs and attempts.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn run(&self, id: RunId) -> Result<RunDetail, ClientError> {
+        self.get(&format!("/runs/{id}"), &[]).await
+    }
+
+    /// The training curve of a run, thinned to `points`.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn metrics(&self, id: RunId, points: u32) -> Result<Metrics, ClientError> {
+        self.get(&format!("/runs/{id}/metrics"), &[("points", points.to_string())]).await
+    }
+
+    /// The end of the log of a stage's newest attempt.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn log(&self, stage: StageId, bytes: u64) -> Result<LogTail, ClientError> {
+        self.get(&format!("/stages/{stage}/log"), &[("bytes", bytes.to_string())]).await
+    }
+
+    /// Stops what is not over.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn cancel(&self, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
+        self.change(target, "cancel", dry_run).await
+    }
+
+    /// Starts again what failed or was cancelled, and what was skipped because of it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn retry(&self, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
+        self.change(target, "retry", dry_run).await
+    }
+
+    /// A link that opens the dashboard once.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn login_link(&self) -> Result<LoginLink, ClientError> {
+        self.json(self.request(Method::POST, "/login-links")).await
+    }
+
+    /// Asks the daemon to stop; its workers go on.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn shutdown(&self) -> Result<(), ClientError> {
+        self.send(self.request(Method::POST, "/shutdown")).await.map(drop)
+    }
+
+    async fn change(&self, target: &Target, verb: &str, dry_run: bool) -> Result<Changed, ClientError> {
+        let path = format!("{}/{verb}", target.path());
+        self.json(self.request(Method::POST, &path).query(&[("dry_run", dry_run)])).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, path).query(query)).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let body = self.send(request).await?.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Unexpected { url: self.url.clone(), cause: error.to_string() })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.url))
+            .bearer_auth(&self.token)
+            .timeout(CALL_LIMIT)
+    }
+
+    /// Sends, and turns a refusal into an error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Err(match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => ClientError::Refused(problem),
+            Err(_) => ClientError::Unexpected { url: self.url.clone(), cause: format!("status {status}") },
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        ClientError::Unreachable { url: self.url.clone(), cause: cause.to_string() }
+    }
+}
+
+/// A path segment: a name typed by a person may hold anything, and must not reach another endpoint.
+fn segment(name: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => out.push(char::from(byte)),
+            b'.' if name.len() > 2 => out.push('.'),
+            _ => write!(out, "%{byte:02X}").expect("writing to a string"),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, segment};
+
+    #[test]
+    fn a_name_stays_within_its_segment() {
+        assert_eq!(segment("first-2.b"), "first-2.b");
+        assert_eq!(segment("../health?x"), "..%2Fhealth%3Fx");
+        assert_eq!(segment(".."), "%2E%2E");
+    }
+
+    #[test]
+    fn a_target_names_its_endpoint() {
+        assert_eq!(Target::Stage(protocol::ids::StageId(7)).path(), "/stages/7");
+        assert_eq!(Target::Study("a".into()).path(), "/studies/a");
+    }
+}

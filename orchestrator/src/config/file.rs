@@ -1,0 +1,70 @@
+//! Reading a TOML file so that whatever is wrong with it fits on one line.
+
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+
+/// Why a settings file can't be used. Each says file, line, key and what is accepted, on one line.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It can't be read.
+    #[error("can't read {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        cause: std::io::Error,
+    },
+    /// It holds what is not accepted.
+    #[error("{} line {line}: {message}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Counts from 1.
+        line: usize,
+        /// What was wrong.
+        message: String,
+    },
+    /// A path in it leads nowhere.
+    #[error("{}: {key} = {given:?}: no such file or folder", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The key, with its section.
+        key: String,
+        /// The value.
+        given: String,
+    },
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// When it can't be read, or is not UTF-8.
+pub fn text(path: &Path) -> Result<String, FileError> {
+    std::fs::read_to_string(path).map_err(|cause| FileError::Unreadable { path: path.to_owned(), cause })
+}
+
+/// Parses the text of `path`.
+///
+/// # Errors
+/// When it is not TOML or not a `T`.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
+    toml::from_str(text).map_err(|error| refusal(path, text, &error))
+}
+
+fn refusal(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = &text.as_bytes()[..at];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let message = error.message().trim().replace('\n', "; ").replace('`', "'");
+    let message =
+        message.replace("unknown field", "unknown key").replace(", expected one of", "; accepted keys:");
+    // A value of the wrong type is told by its value alone: show the whole line, key and all.
+    let written = text.lines().nth(line - 1).unwrap_or_default().trim();
+    let message = if message.starts_with("unknown key") || written.is_empty() {
+        message
+    } else {
+        format!("{written}: {message}")
+    };
+    FileError::Refused { path: path.to_owned(), line, message }
+}

@@ -1,0 +1,230 @@
+//! A study from layers: the user's defaults, the study file, and on top the flags (which
+//! [`crate::cli`] lays itself).
+
+use super::file::{self, FileError};
+use protocol::study::{
+    AnalysisSpec, CollectionSpec, DataSpec, GridSpec, ModelSpec, ResourceSpec, StudySpec, TrainingSpec,
+};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Keys of `[data]` that may hold a path.
+const PATHS: [&str; 3] = ["dataset", "tokenizer", "validation"];
+
+/// What a study file may hold: a study whose name may be left out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read only to check the keys and values of a layer where lines are known")]
+pub(super) struct Sections {
+    name: Option<String>,
+    #[serde(default)]
+    data: DataSpec,
+    #[serde(default)]
+    grid: GridSpec,
+    #[serde(default)]
+    model: ModelSpec,
+    #[serde(default)]
+    training: TrainingSpec,
+    #[serde(default)]
+    collection: CollectionSpec,
+    #[serde(default)]
+    analysis: AnalysisSpec,
+    #[serde(default)]
+    resources: ResourceSpec,
+}
+
+/// One checked source of study settings, its paths absolute.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    path: PathBuf,
+    prefix: &'static str,
+    table: Table,
+}
+
+impl Layer {
+    /// Reads a study file. Its relative paths are relative to its folder.
+    ///
+    /// # Errors
+    /// When it can't be read, or holds what is not accepted.
+    pub fn of_file(path: &Path) -> Result<Self, FileError> {
+        let text = file::text(path)?;
+        Self::of_text(path, &text)
+    }
+
+    /// As [`Self::of_file`], with the text given.
+    ///
+    /// # Errors
+    /// When it holds what is not accepted.
+    pub fn of_text(path: &Path, text: &str) -> Result<Self, FileError> {
+        let _checked: Sections = file::parse(path, text)?;
+        Ok(Self::absolute(path, "", file::parse(path, text)?))
+    }
+
+    /// The `[study]` table of the user's configuration.
+    pub(super) fn of_user(path: &Path, text: &str) -> Result<Self, FileError> {
+        #[derive(Deserialize)]
+        struct User {
+            study: Table,
+        }
+        let user: User = file::parse(path, text)?;
+        Ok(Self::absolute(path, "study.", user.study))
+    }
+
+    fn absolute(path: &Path, prefix: &'static str, mut table: Table) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        if let Some(Value::Table(data)) = table.get_mut("data") {
+            for key in PATHS {
+                if let Some(Value::String(text)) = data.get_mut(key) {
+                    *text = located(text, folder);
+                }
+            }
+        }
+        Self { path, prefix, table }
+    }
+
+    /// The study's name, if the layer gives it.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.table.get("name")?.as_str()
+    }
+
+    /// Lays `upper` over `self`.
+    #[must_use]
+    pub fn under(mut self, upper: &Self) -> Self {
+        merge(&mut self.table, &upper.table);
+        self
+    }
+
+    /// The study that the layers make.
+    ///
+    /// # Errors
+    /// When the merged layers are not a study.
+    pub fn study(&self, name: &str) -> Result<StudySpec, FileError> {
+        let mut table = self.table.clone();
+        table.insert("name".into(), Value::String(name.to_owned()));
+        table.try_into().map_err(|error: toml::de::Error| FileError::Refused {
+            path: self.path.clone(),
+            line: 1,
+            message: error.message().replace('\n', "; "),
+        })
+    }
+
+    /// Checks that the paths which this layer gives exist, except those for which `overruled` holds.
+    ///
+    /// # Errors
+    /// When one doesn't.
+    pub fn check_paths(&self, overruled: impl Fn(&str) -> bool) -> Result<(), FileError> {
+        let Some(Value::Table(data)) = self.table.get("data") else { return Ok(()) };
+        for key in PATHS.into_iter().filter(|key| !overruled(key)) {
+            if let Some(Value::String(text)) = data.get(key)
+                && is_path(text)
+                && !Path::new(text).exists()
+            {
+                return Err(FileError::Missing {
+                    path: self.path.clone(),
+                    key: format!("{}data.{key}", self.prefix),
+                    given: text.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this layer gives `data.<key>`.
+    #[must_use]
+    pub fn gives_data(&self, key: &str) -> bool {
+        self.table.get("data").and_then(|data| data.get(key)).is_some()
+    }
+}
+
+/// Whether a data source or tokenizer is a path, and not a builtin or a name on a hub.
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    text != "builtin" && !text.starts_with("builtin:") && !text.starts_with("hf:")
+}
+
+/// A source or tokenizer with its path made absolute against `folder`.
+#[must_use]
+pub fn located(text: &str, folder: &Path) -> String {
+    if !is_path(text) {
+        return text.to_owned();
+    }
+    let joined = folder.join(text);
+    // The canonical path makes `../data` and `/x/data` the same data, and so the same runs.
+    std::fs::canonicalize(&joined).unwrap_or(joined).display().to_string()
+}
+
+fn merge(lower: &mut Table, upper: &Table) {
+    for (key, value) in upper {
+        match (lower.get_mut(key), value) {
+            // Letters belong to the axis that names them; replacing the axis replaces them too.
+            (Some(Value::Table(below)), Value::Table(above)) if key != "decay_letters" => merge(below, above),
+            _ => {
+                lower.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Layer;
+    use std::path::Path;
+
+    fn layer(text: &str) -> Layer {
+        Layer::of_text(Path::new("/studies/a.toml"), text).unwrap()
+    }
+
+    fn refusal(text: &str) -> String {
+        Layer::of_text(Path::new("/studies/a.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn upper_layers_replace_single_keys() {
+        let lower = layer("[training]\nbatch_size = 4\norder = \"sequential\"\n[model]\nheads = 2");
+        let upper = layer("[training]\nbatch_size = 8\n[grid]\nwidth = \"64..256\"");
+        let spec = lower.under(&upper).study("s").unwrap();
+        assert_eq!((spec.training.batch_size, spec.training.order.as_str()), (8, "sequential"));
+        assert_eq!((spec.model.heads, spec.model.window), (2, 256));
+        assert_eq!(spec.grid.width.0, [64, 128, 256]);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let spec = layer("[data]\ndataset = \"texts\"\ntokenizer = \"hf:a/b\"").study("s").unwrap();
+        assert_eq!(spec.data.dataset, "/studies/texts");
+        assert_eq!(spec.data.tokenizer, "hf:a/b");
+    }
+
+    #[test]
+    fn a_missing_path_names_file_and_key() {
+        let missing = layer("[data]\ndataset = \"texts\"");
+        assert_eq!(
+            missing.check_paths(|_| false).unwrap_err().to_string(),
+            "/studies/a.toml: data.dataset = \"/studies/texts\": no such file or folder"
+        );
+        assert!(missing.check_paths(|key| key == "dataset").is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_gets_one_line_with_the_accepted_ones() {
+        let line = refusal("name = \"a\"\n\n[grid]\nwidht = 64\n");
+        assert!(
+            line.starts_with("/studies/a.toml line 4: unknown key 'widht'; accepted keys: 'depth', 'width'"),
+            "{line}"
+        );
+        assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn a_wrong_value_shows_its_line() {
+        let line = refusal("[model]\nheads = \"many\"\n");
+        assert!(line.starts_with("/studies/a.toml line 2: heads = \"many\": invalid type"), "{line}");
+        let line = refusal("[grid]\nseed = \"9..0\"\n");
+        assert!(line.contains("line 2: seed = \"9..0\": the range"), "{line}");
+        let line = refusal("[model\nheads = 1\n");
+        assert!(line.contains("line 1") && !line.contains('\n'), "{line}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The user's own configuration: `$XDG_CONFIG_HOME/lcctl/config.toml`.
+
+use super::{
+    file::{self, FileError},
+    place,
+    study::{Layer, Sections},
+};
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// What a user sets once. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    root: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    slots: Option<u32>,
+    worker: Option<PathBuf>,
+    study: Option<Sections>,
+}
+
+/// The user's configuration, with paths made absolute against its folder.
+#[derive(Debug, Default)]
+pub struct UserConfig {
+    /// Folder of all studies.
+    pub root: Option<PathBuf>,
+    /// Address of the daemon.
+    pub listen: Option<SocketAddr>,
+    /// Workers at once.
+    pub slots: Option<u32>,
+    /// The worker program.
+    pub worker: Option<PathBuf>,
+    /// Defaults of every study.
+    pub study: Option<Layer>,
+}
+
+impl UserConfig {
+    /// Reads the user's configuration; empty if there is none.
+    ///
+    /// # Errors
+    /// When the file exists but can't be read, or holds what is not accepted.
+    pub fn load() -> Result<Self, FileError> {
+        match place::user_config().filter(|path| path.exists()) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it can't be read, or holds what is not accepted.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let text = file::text(path)?;
+        let written: Written = file::parse(path, &text)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let study = match written.study {
+            Some(_) => Some(Layer::of_user(path, &text)?),
+            None => None,
+        };
+        Ok(Self {
+            root: written.root.map(|root| folder.join(root)),
+            listen: written.listen,
+            slots: written.slots,
+            worker: written.worker.map(|worker| folder.join(worker)),
+            study,
+        })
+    }
+}

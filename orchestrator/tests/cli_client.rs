@@ -1,0 +1,320 @@
+//! The real `lcctl` against a daemon that is played.
+
+mod played;
+
+use assert_cmd::Command;
+use played::Played;
+use protocol::{
+    ids::{ChangeId, RunId, StageId},
+    output::MeasureRow,
+    real::Real,
+    stage::{StageKind, StageState},
+    study::StudySpec,
+    view::{
+        Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunSummary, StageCounts, StageView,
+        StudyDetail, StudyPlan, StudyState, StudySummary,
+    },
+};
+use std::{io::BufRead as _, path::Path, process::Stdio};
+
+fn command(home: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lcctl"));
+    command.env_clear().env("HOME", home).env("LC_ROOT", home.join("root")).current_dir(home);
+    command
+}
+
+fn run(home: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = Command::from_std(command(home)).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn daemon(home: &Path) -> Played {
+    let root = home.join("root");
+    Played::start(&root, &root)
+}
+
+fn stage(id: i64, kind: StageKind, state: StageState, reason: Option<&str>) -> StageView {
+    StageView {
+        id: StageId(id),
+        run: (kind != StageKind::Prepare).then_some(RunId(1)),
+        kind,
+        checkpoint: kind.per_checkpoint().then_some(0),
+        state,
+        progress: None,
+        attempts: 1,
+        started: None,
+        finished: None,
+        reason: reason.map(str::to_owned),
+    }
+}
+
+fn study(state: StudyState, stages: Vec<StageView>) -> StudyDetail {
+    let of = |state| stages.iter().filter(|stage| stage.state == state).count() as u64;
+    let counts = StageCounts {
+        waiting: of(StageState::Waiting),
+        ready: of(StageState::Ready),
+        queued: of(StageState::Queued),
+        running: of(StageState::Running),
+        done: of(StageState::Done),
+        failed: of(StageState::Failed),
+        cancelled: of(StageState::Cancelled),
+        skipped: of(StageState::Skipped),
+    };
+    StudyDetail {
+        summary: StudySummary {
+            name: "s".into(),
+            state,
+            created: chrono::DateTime::UNIX_EPOCH,
+            finished: None,
+            runs: 1,
+            stages: counts,
+            results: None,
+        },
+        spec: StudySpec::named("s"),
+        runs: vec![RunSummary {
+            id: RunId(1),
+            identifier: "01x0032_01d00".into(),
+            name: "01x0032_01d00".into(),
+            hash: "abcdef0123456789".into(),
+            layers: 1,
+            width: 32,
+            seed: 0,
+            epochs: 1,
+            weight_decay: 0.0005,
+            stages,
+        }],
+    }
+}
+
+fn event(id: i64, stage: StageView) -> String {
+    let change = Change { id: ChangeId(id), studies: vec!["s".into()], body: ChangeBody::Stage { stage } };
+    format!("id: {id}\nevent: stage\ndata: {}\n\n", serde_json::to_string(&change).unwrap())
+}
+
+#[test]
+fn watching_goes_on_across_a_restart_from_the_last_event() {
+    use StageKind::Train;
+    let home = home();
+    let root = home.path().join("root");
+    let first = daemon(home.path());
+    first.answers(
+        "GET /studies/s",
+        &study(StudyState::Active, vec![stage(2, Train, StageState::Queued, None)]),
+    );
+    // The stream ends after one event, as when a daemon is killed.
+    first.says("GET /changes", 200, event(7, stage(2, Train, StageState::Running, None)));
+
+    let mut watch = command(home.path())
+        .args(["watch", "s"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(watch.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "▶ 01x0032_01d00 train running");
+    drop(first);
+    let mut notes = std::io::BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert!(notes.next().unwrap().unwrap().contains("the daemon is away"));
+
+    let second = Played::start(&root, &root);
+    second.says("GET /changes", 200, String::new());
+    second.answers("GET /studies/s", &study(StudyState::Done, vec![stage(2, Train, StageState::Done, None)]));
+    assert_eq!(lines.next().unwrap().unwrap(), "✓ 01x0032_01d00 train done");
+    assert!(lines.next().unwrap().unwrap().starts_with("study s is done"));
+    assert_eq!(watch.wait().unwrap().code(), Some(0));
+    let resumed = second.asked("GET /changes");
+    assert_eq!(resumed[0].last_event.as_deref(), Some("7"));
+}
+
+#[test]
+fn a_failed_study_is_told_with_its_reasons_and_exit_code() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let stages = vec![
+        stage(2, StageKind::Train, StageState::Failed, Some("the disk is full")),
+        stage(3, StageKind::Evaluate, StageState::Skipped, None),
+    ];
+    daemon.answers("GET /studies/s", &study(StudyState::Failed, stages));
+    daemon.says("GET /changes", 200, String::new());
+    let (code, stdout, stderr) = run(home.path(), &["watch", "s"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("study s is failed") && stdout.contains("1 failed, 1 skipped"), "{stdout}");
+    assert!(stderr.contains("error: 01x0032_01d00 train failed: the disk is full"), "{stderr}");
+}
+
+#[test]
+fn the_daemon_of_another_root_is_not_taken_for_ours() {
+    let home = home();
+    let _other = Played::start(&home.path().join("root"), Path::new("/elsewhere"));
+    let (code, _, stderr) = run(home.path(), &["status", "--no-start"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("no daemon runs for"), "{stderr}");
+}
+
+#[test]
+fn flags_go_over_environment_over_file_over_configuration() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let plan = StudyPlan {
+        name: "s".into(),
+        created: true,
+        runs: vec![PlannedRun {
+            identifier: "01x0032_01d00".into(),
+            name: "01x0032_01d00".into(),
+            hash: "abc".into(),
+            new: true,
+        }],
+        new_stages: 7,
+        existing_stages: 0,
+    };
+    daemon.answers("POST /studies", &plan);
+    let config = home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(
+        config.join("config.toml"),
+        "[study.model]\nheads = 2\nwindow = 32\n[study.resources]\ndevice = \"cuda\"\n[study.training]\nbatch_size = 2\n",
+    )
+    .unwrap();
+    std::fs::create_dir(home.path().join("studies")).unwrap();
+    std::fs::write(home.path().join("studies/texts.txt"), "once").unwrap();
+    std::fs::write(
+        home.path().join("studies/s.toml"),
+        "[data]\ndataset = \"texts.txt\"\n[model]\nheads = 4\n[training]\nbatch_size = 4\n[resources]\ndevice = \"cuda:1\"\n",
+    )
+    .unwrap();
+    let output = Command::from_std(command(home.path()))
+        .args(["sweep", "studies/s.toml", "--batch-size", "8", "--width", "32..128", "--dry-run", "--json"])
+        .env("LC_DEVICE", "cpu")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(serde_json::from_slice::<StudyPlan>(&output.stdout).unwrap(), plan);
+
+    let asked = daemon.asked("POST /studies");
+    assert_eq!(asked[0].line, "POST /studies?dry_run=true");
+    let spec: StudySpec = serde_json::from_slice(&asked[0].body).unwrap();
+    assert_eq!(spec.name, "s", "the file's stem");
+    assert_eq!((spec.training.batch_size, spec.model.heads, spec.model.window), (8, 4, 32));
+    assert_eq!(spec.resources.device, "cpu");
+    assert_eq!(spec.grid.width.0, [32, 64, 128]);
+    let texts = std::fs::canonicalize(home.path().join("studies/texts.txt")).unwrap();
+    assert_eq!(spec.data.dataset, texts.display().to_string());
+}
+
+#[test]
+fn a_refusal_of_the_daemon_is_one_line_and_wrong_use() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let problem = r#"{"type":"invalid-study","status":422,"title":"invalid","detail":"model.heads = 5 does not divide grid.width = 64","hint":"choose a divisor"}"#;
+    daemon.says("POST /studies", 422, problem.to_owned());
+    let (code, stdout, stderr) = run(home.path(), &["sweep", "--width", "64", "--heads", "5"]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert_eq!(stderr, "error: model.heads = 5 does not divide grid.width = 64; choose a divisor\n");
+}
+
+#[test]
+fn cancelling_one_kind_of_stage_leaves_the_rest_alone() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let stages = vec![
+        stage(2, StageKind::Train, StageState::Done, None),
+        stage(3, StageKind::Means, StageState::Running, None),
+        stage(4, StageKind::Vars, StageState::Waiting, None),
+    ];
+    daemon.answers("GET /studies/s", &study(StudyState::Active, stages));
+    let changed = Changed { stages: vec![stage(3, StageKind::Means, StageState::Cancelled, None)] };
+    daemon.answers("POST /stages/3/cancel", &changed);
+    let (code, stdout, stderr) = run(home.path(), &["cancel", "s", "--stage", "means", "--dry-run"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("1 stage would be cancelled") && stdout.contains("means@0"), "{stdout}");
+    let lines: Vec<_> = daemon.asked("POST").into_iter().map(|asked| asked.line).collect();
+    assert_eq!(lines, ["POST /stages/3/cancel?dry_run=true"]);
+
+    let (code, stdout, _) = run(home.path(), &["cancel", "s", "--run", "01x0032_01d00", "--stage", "train"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("nothing to cancel"), "{stdout}");
+}
+
+#[test]
+fn logs_find_what_a_person_most_likely_means() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let stages = vec![
+        stage(2, StageKind::Train, StageState::Failed, Some("out of memory")),
+        stage(3, StageKind::Means, StageState::Skipped, None),
+    ];
+    daemon.answers("GET /studies/s", &study(StudyState::Failed, stages));
+    let tail = LogTail {
+        attempt: Some("00000000-0000-0000-0000-000000000001".parse().unwrap()),
+        text: "step 1\nstep 2\n".into(),
+        total_bytes: 14,
+    };
+    daemon.answers("GET /stages/2/log", &tail);
+    let (code, stdout, stderr) = run(home.path(), &["logs", "s/01x0032_01d00"]);
+    assert_eq!((code, stdout.as_str()), (0, "step 1\nstep 2\n"));
+    assert!(stderr.contains("log of 01x0032_01d00 train (failed)"), "{stderr}");
+    let (code, stdout, _) = run(home.path(), &["logs", "abcdef", "train", "--study", "s", "--json"]);
+    assert_eq!(code, 0);
+    assert_eq!(serde_json::from_str::<LogTail>(&stdout).unwrap(), tail);
+    let (code, _, stderr) = run(home.path(), &["logs", "s/01x0064_01d00"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("no run in study s is called '01x0064_01d00'"), "{stderr}");
+}
+
+#[test]
+fn exports_take_the_format_from_the_file_and_replace_it_whole() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let results = Results {
+        columns: vec!["cdnv".into()],
+        rows: vec![MeasureRow {
+            model: "01x0032_01d00@0".into(),
+            values: [("cdnv".into(), Real(0.5))].into(),
+        }],
+    };
+    daemon.answers("GET /studies/s/results", &results);
+    daemon.says("GET /studies/s/results.csv", 200, "model,cdnv\n01x0032_01d00@0,0.5\n".into());
+    let (code, stdout, _) = run(home.path(), &["export", "s"]);
+    assert_eq!((code, stdout.as_str()), (0, "model,cdnv\n01x0032_01d00@0,0.5\n"));
+    let (_, stdout, _) = run(home.path(), &["export", "s", "--json"]);
+    assert_eq!(serde_json::from_str::<Results>(&stdout).unwrap(), results);
+    let (code, stdout, _) = run(home.path(), &["export", "s", "--out", "s.parquet", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("would write s.parquet") && !home.path().join("s.parquet").exists());
+    let (code, stdout, _) = run(home.path(), &["export", "s", "--out", "s.parquet", "--quiet"]);
+    assert_eq!((code, stdout.as_str()), (0, "s.parquet\n"));
+    assert_eq!(&std::fs::read(home.path().join("s.parquet")).unwrap()[..4], b"PAR1");
+    let (code, _, stderr) = run(home.path(), &["export", "s", "--out", "nowhere/s.csv"]);
+    assert_eq!(code, 2);
+    assert!(stderr.starts_with("error: --out nowhere/s.csv: "), "{stderr}");
+}
+
+#[test]
+fn a_study_is_shown_as_a_grid_and_a_closed_pipe_is_no_failure() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let detail = study(
+        StudyState::Active,
+        vec![
+            stage(1, StageKind::Prepare, StageState::Done, None),
+            stage(2, StageKind::Train, StageState::Running, None),
+        ],
+    );
+    daemon.answers("GET /studies/s", &detail);
+    let (code, stdout, _) = run(home.path(), &["status", "s"]);
+    assert_eq!(code, 0);
+    let row = stdout.lines().find(|line| line.starts_with("01x0032_01d00")).unwrap();
+    assert!(row.contains("✓ done") && row.contains("▶ running"), "{stdout}");
+    let (_, stdout, _) = run(home.path(), &["status", "s", "--json"]);
+    assert_eq!(serde_json::from_str::<StudyDetail>(&stdout).unwrap(), detail);
+
+    let mut child = command(home.path()).args(["show", "s"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,145 @@
+//! Wrong use and help of the real `lcctl`: no daemon is needed, and none may be started.
+
+use assert_cmd::Command;
+use std::path::Path;
+
+/// `lcctl` with a home of its own.
+fn lcctl(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lcctl"));
+    command.env_clear().env("HOME", home).env("LC_ROOT", home.join("root")).current_dir(home);
+    command
+}
+
+/// Runs `lcctl` and gives exit code, standard output and standard error.
+fn run(home: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = lcctl(home).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The one line of wrong use: exit code 2, nothing on standard output, nothing left behind.
+fn refused(home: &Path, args: &[&str]) -> String {
+    let (code, stdout, stderr) = run(home, args);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+    assert!(!home.join("root").exists(), "{args:?} started something");
+    stderr.trim_end().to_owned()
+}
+
+#[test]
+fn an_unknown_flag_is_one_line_with_what_was_meant() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(
+        refused(home.path(), &["sweep", "--widht", "64"]),
+        "error: unexpected argument '--widht'; did you mean '--width'? see 'lcctl sweep --help'"
+    );
+    assert_eq!(
+        refused(home.path(), &["stauts"]),
+        "error: unknown command 'stauts'; did you mean 'status'? see 'lcctl --help'"
+    );
+}
+
+#[test]
+fn a_bad_value_names_flag_and_accepted_values() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = |args: &[&str]| refused(home.path(), args);
+    assert!(refused(&["sweep", "--order", "random"]).contains("accepted: shuffled, sequential"));
+    assert!(refused(&["sweep", "--width", ""]).contains("holds no value"));
+    assert!(
+        refused(&["sweep", "--depth", "1", "--device", "gpu"]).contains("accepted: auto, cpu, cuda, cuda:N")
+    );
+    assert!(refused(&["sweep", "--depth", "1", "--learning-rate", "nan"]).contains("at least 0"));
+    assert!(refused(&["logs", "a", "trane"]).contains("accepted: prepare, train, evaluate"));
+    assert!(refused(&["export", "a", "--out", "a.xls"]).contains("accepted: csv, json, parquet"));
+    assert!(refused(&["serve", "--listen", "everywhere"]).contains("--listen"));
+    assert!(refused(&["serve", "--slots", "0"]).contains("--slots"));
+}
+
+#[test]
+fn a_sweep_of_nothing_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(refused(home.path(), &["sweep", "--heads", "4"]).contains("--depth, --width, --seed"));
+}
+
+#[test]
+fn a_path_that_leads_nowhere_names_its_flag_or_key() {
+    let home = tempfile::tempdir().unwrap();
+    let line = refused(home.path(), &["sweep", "--depth", "1", "--dataset", "nowhere"]);
+    assert!(line.starts_with("error: --dataset nowhere: no such file or folder"), "{line}");
+    std::fs::write(home.path().join("s.toml"), "[data]\ntokenizer = \"nowhere.json\"\n").unwrap();
+    let line = refused(home.path(), &["sweep", "s.toml"]);
+    assert!(line.contains("s.toml: data.tokenizer = "), "{line}");
+    let line = refused(home.path(), &["sweep", "missing.toml"]);
+    assert!(line.contains("can't read missing.toml"), "{line}");
+}
+
+#[test]
+fn a_study_file_with_an_unknown_key_is_refused_with_line_and_accepted_keys() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("s.toml"), "name = \"s\"\n[grid]\nwidht = 64\n").unwrap();
+    let line = refused(home.path(), &["sweep", "s.toml"]);
+    assert!(
+        line.starts_with("error: s.toml line 3: unknown key 'widht'; accepted keys: 'depth', 'width'"),
+        "{line}"
+    );
+    std::fs::write(home.path().join("s.toml"), [b'n', 0xff]).unwrap();
+    assert!(refused(home.path(), &["sweep", "s.toml"]).contains("s.toml"));
+}
+
+#[test]
+fn a_wrong_user_configuration_is_named_by_every_command() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "slot = 3\n").unwrap();
+    let line = refused(home.path(), &["status"]);
+    assert!(
+        line.contains("config.toml line 1: unknown key 'slot'; accepted keys: 'root', 'listen'"),
+        "{line}"
+    );
+}
+
+#[test]
+fn without_a_daemon_and_leave_to_start_one_a_command_fails() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = run(home.path(), &["status", "--no-start"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("no daemon runs for") && stderr.contains("lcctl serve"), "{stderr}");
+    assert!(!home.path().join("root").exists());
+}
+
+#[test]
+fn stopping_what_does_not_run_is_done_already() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, stdout, _) = run(home.path(), &["stop"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("no daemon runs for"), "{stdout}");
+    let (_, stdout, _) = run(home.path(), &["stop", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(value["running"], false);
+}
+
+#[test]
+fn help_names_examples_and_exit_codes() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, stdout, stderr) = run(home.path(), &["--help"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for needed in ["Examples:", "Exit codes:", "wrong use", "LC_ROOT", "completions"] {
+        assert!(stdout.contains(needed), "{needed}: {stdout}");
+    }
+    assert!(run(home.path(), &["sweep", "--help"]).1.contains("--max-grad-norm"));
+    assert_eq!(run(home.path(), &[]).0, 2);
+}
+
+#[test]
+fn completions_depend_on_no_file() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "broken = [").unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, stdout, _) = run(home.path(), &["completions", shell]);
+        assert_eq!(code, 0);
+        assert!(stdout.contains("lcctl") && stdout.contains("max-grad-norm"), "{shell}");
+    }
+}
