@@ -11,6 +11,8 @@ export default defineConfig({
     // The page's content security policy allows neither inline scripts nor data: addresses.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // What the bundle contains of others is named beside it.
+    license: { fileName: 'licenses.md' },
   },
   server: daemon ? { proxy: { '/api': daemon, '/login': daemon } } : {},
 });

@@ -1,4 +1,5 @@
 /** Connects a page to the stream of live changes for as long as it is shown. */
+import { answer, api, ApiError } from '../api/client';
 import type { Change } from '../api/types';
 import { createBatch } from './batch';
 import { openStream, type Connection } from './stream';
@@ -9,11 +10,12 @@ const INTERVAL = 500;
 const OUT_OF_SIGHT = 20_000;
 
 let connection = $state<Connection>('connecting');
+let signedOut = $state(false);
 
 /** How the page is connected to the daemon. */
 export const live = {
-  get connection() {
-    return connection;
+  get connection(): Connection | 'signed-out' {
+    return signedOut ? 'signed-out' : connection;
   },
 };
 
@@ -44,6 +46,8 @@ export function follow(follower: Follower): void {
         },
         connection: (state) => {
           connection = state;
+          if (state === 'live') signedOut = false;
+          if (state === 'reconnecting') void askWhy();
         },
       });
     };
@@ -67,4 +71,13 @@ export function follow(follower: Follower): void {
       batch.clear();
     };
   });
+}
+
+// A stream does not tell why it was refused; any other call does.
+async function askWhy(): Promise<void> {
+  try {
+    await answer(api.GET('/api/v1/health'));
+  } catch (error) {
+    signedOut = error instanceof ApiError && error.status === 401;
+  }
 }
