@@ -2,6 +2,7 @@
 import type uPlot from 'uplot';
 import { formatNumber } from '../format/number';
 import { token } from './scheme.svelte';
+import { logSplits } from './splits';
 
 /** An axis in the page's colours, with a label where one is given. */
 export function axis(label: string, extra: Partial<uPlot.Axis> = {}): uPlot.Axis {
@@ -22,8 +23,18 @@ export function axis(label: string, extra: Partial<uPlot.Axis> = {}): uPlot.Axis
   };
 }
 
+/** The y axis of a chart whose scale may be logarithmic. */
+export function valueAxis(label: string, log: boolean): uPlot.Axis {
+  if (!log) return axis(label, { size: labelWidth });
+  return axis(label, {
+    size: labelWidth,
+    splits: (_plot, _axis, low, high) => logSplits(low, high),
+    filter: (_plot, splits) => splits,
+  });
+}
+
 /** Room on the left for the widest label. */
-export function labelWidth(_plot: uPlot, labels: string[] | null): number {
+function labelWidth(_plot: uPlot, labels: string[] | null): number {
   const longest = Math.max(3, ...(labels ?? []).map((label) => label.length));
   return 14 + longest * 7;
 }
