@@ -7,8 +7,11 @@ macro_rules! words {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        // Not `rename = $word` per variant: utoipa does not see a literal that a macro passes on. A
+        // test holds both forms together.
+        #[serde(rename_all = "snake_case")]
         pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
+            $($(#[$vdoc])* $variant),+
         }
 
         impl $name {
@@ -174,6 +177,10 @@ mod tests {
         }
         for state in AttemptState::ALL {
             assert_eq!(state.as_str().parse::<AttemptState>().as_ref(), Ok(state));
+            assert_eq!(serde_json::to_string(state).unwrap(), format!("\"{state}\""));
+        }
+        for state in StageState::ALL {
+            assert_eq!(serde_json::to_string(state).unwrap(), format!("\"{state}\""));
         }
         let refused = "finished".parse::<StageState>().unwrap_err().to_string();
         assert!(refused.contains("waiting, ready, queued"), "{refused}");

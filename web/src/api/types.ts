@@ -1,0 +1,59 @@
+/** Short names for the schemas of the daemon's OpenAPI document. */
+import type { components } from './schema';
+
+type Schemas = components['schemas'];
+
+export type Health = Schemas['Health'];
+export type StudySummary = Schemas['StudySummary'];
+export type StudyDetail = Schemas['StudyDetail'];
+export type StudyState = Schemas['StudyState'];
+export type StageCounts = Schemas['StageCounts'];
+export type RunSummary = Schemas['RunSummary'];
+export type RunDetail = Schemas['RunDetail'];
+export type RunConfig = Schemas['RunConfig'];
+export type StageView = Schemas['StageView'];
+export type StageKind = Schemas['StageKind'];
+export type StageState = Schemas['StageState'];
+export type AttemptView = Schemas['AttemptView'];
+export type AttemptState = Schemas['AttemptState'];
+export type MeasureRow = Schemas['MeasureRow'];
+export type MetricPoint = Schemas['MetricPoint'];
+export type Metrics = Schemas['Metrics'];
+export type Results = Schemas['Results'];
+export type LogTail = Schemas['LogTail'];
+export type Progress = Schemas['Progress'];
+export type Change = Schemas['Change'];
+export type Problem = Schemas['Problem'];
+
+/** Stage kinds in order of dependency; the columns of every grid. */
+export const STAGE_KINDS = [
+  'prepare',
+  'train',
+  'evaluate',
+  'means',
+  'vars',
+  'decs',
+  'analyze',
+] as const satisfies readonly StageKind[];
+
+/** Stage states from the first to the final ones. */
+export const STAGE_STATES = [
+  'waiting',
+  'ready',
+  'queued',
+  'running',
+  'done',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const satisfies readonly StageState[];
+
+/** Whether nothing further happens to a stage without a person. */
+export function isFinal(state: StageState): boolean {
+  return state === 'done' || state === 'failed' || state === 'cancelled' || state === 'skipped';
+}
+
+/** Kinds that a run has once, whatever its number of checkpoints. */
+export function isPerCheckpoint(kind: StageKind): boolean {
+  return kind !== 'prepare' && kind !== 'train';
+}

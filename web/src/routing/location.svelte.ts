@@ -1,0 +1,60 @@
+/** Where the browser is: the path decides the page, the query holds choices made on it. */
+import { parseRoute, readChoice, withChoice } from './route';
+
+let path = $state(window.location.pathname);
+let query = $state(window.location.search);
+const route = $derived(parseRoute(path));
+
+export const location = {
+  get path() {
+    return path;
+  },
+  get route() {
+    return route;
+  },
+};
+
+/** A choice of the page that the address keeps, such as the measure of a plot. */
+export function choice(key: string): string | undefined {
+  return readChoice(query, key);
+}
+
+/** Puts a choice into the address, without a step in the browser's history. */
+export function choose(key: string, value: string | undefined): void {
+  query = withChoice(query, key, value);
+  window.history.replaceState(null, '', path + query);
+}
+
+/** Goes to another page. */
+export function navigate(to: string): void {
+  window.history.pushState(null, '', to);
+  read();
+  window.scrollTo(0, 0);
+}
+
+/** Follows the browser's buttons and catches plain clicks on links to our own pages. */
+export function watchLocation(): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  window.addEventListener('popstate', read, { signal });
+  document.addEventListener('click', follow, { signal });
+  return () => {
+    controller.abort();
+  };
+}
+
+function read(): void {
+  path = window.location.pathname;
+  query = window.location.search;
+}
+
+function follow(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0) return;
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a') : null;
+  if (!link || link.target !== '' || link.hasAttribute('download')) return;
+  if (link.origin !== window.location.origin || link.hash !== '') return;
+  if (parseRoute(link.pathname).page === 'missing') return;
+  event.preventDefault();
+  navigate(link.pathname + link.search);
+}
