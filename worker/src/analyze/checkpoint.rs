@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result, files,
+    model::checkpoint::{CONFIG, INDEX, WEIGHTS, locate},
     stats::{Mapped, run_name},
 };
 use half::{bf16, f16};
@@ -19,27 +20,24 @@ use std::{
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "transformer.wte.weight";
 
-/// The folder of a run's checkpoint under a folder of model folders; none if it is not there.
-pub(super) fn find(models: &Path, name: &str, index: u32) -> Option<PathBuf> {
+/// The folder of a run's checkpoint under a folder of model folders, or in a model folder itself.
+///
+/// # Errors
+/// When it is not there; the line says what is.
+pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<PathBuf> {
     let is_run = |folder: &Path| folder.file_name().is_some_and(|it| run_name(&it.to_string_lossy()) == name);
-    let mut folders = vec![models.join(name), models.join(format!("TinyStories-{name}"))];
-    let mut others: Vec<PathBuf> = folders_in(models).into_iter().filter(|folder| is_run(folder)).collect();
-    others.sort();
-    folders.append(&mut others);
     if is_run(models) {
-        folders.push(models.to_owned());
+        return Ok(locate(models, Some(index))?.folder);
     }
-    let model = folders.into_iter().find(|folder| folder.is_dir())?;
-    let step = |folder: &Path| folder.file_name()?.to_str()?.strip_prefix("checkpoint-")?.parse::<u64>().ok();
-    let mut checkpoints: Vec<(u64, PathBuf)> =
-        folders_in(&model).into_iter().filter_map(|folder| Some((step(&folder)?, folder))).collect();
-    checkpoints.sort();
-    checkpoints.into_iter().nth(index as usize).map(|(_, folder)| folder)
-}
-
-fn folders_in(folder: &Path) -> Vec<PathBuf> {
-    let Ok(files) = fs::read_dir(folder) else { return Vec::new() };
-    files.filter_map(|file| Some(file.ok()?.path())).filter(|path| path.is_dir()).collect()
+    let listed = fs::read_dir(models).and_then(|files| files.map(|file| Ok(file?.path())).collect());
+    let mut folders: Vec<PathBuf> = listed.map_err(Error::io(models))?;
+    folders.retain(|folder| folder.is_dir() && is_run(folder));
+    // The plain name comes before one with a prefix.
+    folders.sort_by_key(|folder| folder.as_os_str().len());
+    let model = folders.first().ok_or_else(|| {
+        Error::input(format!("{}: no model folder {name} or TinyStories-{name}", models.display()))
+    })?;
+    Ok(locate(model, Some(index))?.folder)
 }
 
 /// An open checkpoint.
@@ -73,12 +71,12 @@ struct Index {
 impl Checkpoint {
     /// Opens a Hugging Face checkpoint folder, sharded or not.
     pub(super) fn open(folder: &Path) -> Result<Self> {
-        let config: Config = files::read_json(&folder.join("config.json"))?;
-        let index = folder.join("model.safetensors.index.json");
+        let config: Config = files::read_json(&folder.join(CONFIG))?;
+        let index = folder.join(INDEX);
         let names: BTreeSet<String> = if index.exists() {
             files::read_json::<Index>(&index)?.weight_map.into_values().collect()
         } else {
-            BTreeSet::from(["model.safetensors".to_owned()])
+            BTreeSet::from([WEIGHTS.to_owned()])
         };
         let shards = names.iter().map(|name| Mapped::open(&folder.join(name))).collect::<Result<_>>()?;
         Ok(Self { shards, tied: config.tie_word_embeddings })

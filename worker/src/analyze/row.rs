@@ -27,30 +27,24 @@ pub(super) fn compute(
     let warn = |what: &str| report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
-    let folder = if columns.wants_loss() || columns.need(Need::Weights) {
-        checkpoint::find(&spec.models, &entry.name, entry.checkpoint)
-    } else {
-        None
-    };
     let mut head = None;
-    match &folder {
-        Some(folder) => {
-            let checkpoint = Checkpoint::open(folder)?;
-            if columns.wants_loss() {
-                let scores = loss(folder, &checkpoint)?;
-                if scores.len() < LOSS_COLUMNS.len() {
-                    warn("no complete eval_results.json; some cells stay empty");
+    if columns.wants_loss() || columns.need(Need::Weights) {
+        match checkpoint::find(&spec.models, &entry.name, entry.checkpoint) {
+            Ok(folder) => {
+                let checkpoint = Checkpoint::open(&folder)?;
+                if columns.wants_loss() {
+                    let scores = loss(&folder, &checkpoint)?;
+                    if scores.len() < LOSS_COLUMNS.len() {
+                        warn("no complete eval_results.json; some cells stay empty");
+                    }
+                    values.extend(scores);
                 }
-                values.extend(scores);
+                if columns.need(Need::Weights) {
+                    head = Some(checkpoint.head()?);
+                }
             }
-            if columns.need(Need::Weights) {
-                head = Some(checkpoint.head()?);
-            }
+            Err(missing) => warn(&format!("{missing}; some cells stay empty")),
         }
-        None if columns.wants_loss() || columns.need(Need::Weights) => {
-            warn(&format!("no such checkpoint in {}; some cells stay empty", spec.models.display()));
-        }
-        None => {}
     }
 
     let statistics = Statistics::read(&spec.stats, entry, columns, &warn)?;

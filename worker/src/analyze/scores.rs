@@ -1,6 +1,6 @@
 //! A checkpoint's `eval_results.json`, ours or the Python tools'.
 
-use crate::{Error, Result};
+use crate::{Error, Result, model::checkpoint::EVAL_RESULTS};
 use protocol::real::Real;
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -18,7 +18,7 @@ pub(super) struct Scores {
 impl Scores {
     /// Reads the scores of a checkpoint folder; none if it was not evaluated.
     pub(super) fn read(checkpoint: &Path) -> Result<Option<Self>> {
-        let path = checkpoint.join("eval_results.json");
+        let path = checkpoint.join(EVAL_RESULTS);
         if !path.exists() {
             return Ok(None);
         }
