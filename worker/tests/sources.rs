@@ -345,3 +345,17 @@ fn prepared_data_is_kept_remade_or_left_alone() {
     assert!(other.exists());
     assert!(Manifest::read(&spec.out).unwrap_err().to_string().contains("manifest.json"));
 }
+
+#[test]
+fn asked_to_stop_it_leaves_nothing() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let report = Report::listening();
+    report.request_stop();
+    let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+    let error = data::prepare(&spec, &report).unwrap_err();
+    assert!(matches!(error, Error::Interrupted(_)), "{error}");
+    let left: Vec<_> =
+        fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["train.jsonl"]);
+}
