@@ -288,6 +288,23 @@ fn settings_that_give_nothing_are_refused() {
 }
 
 #[test]
+fn two_that_prepare_the_same_folder_do_not_disturb_each_other() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+    let outputs: Vec<PrepareOutput> = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| data::prepare(&spec, &Report::silent()).unwrap())).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(outputs.iter().all(|output| *output == outputs[0]));
+    let mut left: Vec<_> =
+        fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["out", "train.jsonl"]);
+}
+
+#[test]
 fn prepared_data_is_kept_remade_or_left_alone() {
     let folder = Folder::new();
     folder.write("train.jsonl", jsonl(&TRAIN));
@@ -327,4 +344,18 @@ fn prepared_data_is_kept_remade_or_left_alone() {
     assert!(line.contains("--out"), "{line}");
     assert!(other.exists());
     assert!(Manifest::read(&spec.out).unwrap_err().to_string().contains("manifest.json"));
+}
+
+#[test]
+fn asked_to_stop_it_leaves_nothing() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let report = Report::listening();
+    report.request_stop();
+    let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+    let error = data::prepare(&spec, &report).unwrap_err();
+    assert!(matches!(error, Error::Interrupted(_)), "{error}");
+    let left: Vec<_> =
+        fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["train.jsonl"]);
 }

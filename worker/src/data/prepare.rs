@@ -82,7 +82,10 @@ pub(super) fn prepare_from(spec: &PrepareSpec, hub: &Hub, report: &Report) -> Re
         }
         (Dataset::Texts { .. }, None) => unreachable!("texts come with a tokenizer"),
     };
-    manifest.write(staging.folder())?;
+    manifest.write(staging.folder()).map_err(|error| match error {
+        Error::Io { source, .. } => Error::Io { path: staging.out().to_owned(), source },
+        other => other,
+    })?;
     staging.finish()?;
     Ok(manifest.output())
 }

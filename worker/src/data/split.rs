@@ -20,8 +20,8 @@ use std::{
 
 /// Texts are tokenized in parallel, a window at a time; a window ends at either bound. Together with
 /// one document of the largest size they bound the memory.
-const WINDOW_TEXTS: usize = 8192;
-const WINDOW_BYTES: usize = 16 << 20;
+const WINDOW_TEXTS: usize = 2048;
+const WINDOW_BYTES: usize = 4 << 20;
 
 /// Counts texts over all splits.
 pub(super) struct Progress<'a> {
