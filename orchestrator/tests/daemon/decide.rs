@@ -1,0 +1,93 @@
+//! Whatever happens in whatever order: no illegal state, and never two live attempts at a stage.
+
+use orchestrator::{
+    domain::transition,
+    engine::decide::{Effect, Event, Live, Situation, decide},
+    executor::Exit,
+};
+use proptest::prelude::*;
+use protocol::{
+    attempt::Outcome,
+    output::{EvaluateOutput, StageOutput},
+    real::Real,
+    stage::{AttemptState, StageState},
+};
+
+fn success() -> Outcome {
+    let output = EvaluateOutput {
+        eval_loss: Real(1.0),
+        eval_accuracy: Real(1.0),
+        perplexity: Real(1.0),
+        eval_samples: 1,
+    };
+    Outcome::Succeeded { output: StageOutput::Evaluate(output) }
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let exit = (proptest::option::of(0..4_i32), proptest::option::of(1..16_i32));
+    prop_oneof![
+        3 => Just(Event::Start),
+        3 => Just(Event::Submitted),
+        3 => Just(Event::Claimed),
+        1 => any::<bool>().prop_map(|permanent| Event::NotSubmitted { message: "m".into(), permanent }),
+        1 => Just(Event::Reported(success())),
+        1 => any::<bool>()
+            .prop_map(|permanent| Event::Reported(Outcome::Failed { message: "m".into(), permanent })),
+        1 => Just(Event::Reported(Outcome::Interrupted { message: "m".into() })),
+        2 => exit.prop_map(|(code, signal)| Event::Gone(Exit { code, signal })),
+        1 => Just(Event::Cancel),
+        2 => Just(Event::Retry),
+    ]
+}
+
+/// Carries an effect out as the record does, and checks it as the record does.
+fn carry_out(now: &mut Situation, effect: &Effect) {
+    match effect {
+        Effect::OpenAttempt => {
+            assert_eq!(now.live, None, "two live attempts");
+            now.live = Some(Live { state: AttemptState::Intended, stopping: false });
+        }
+        Effect::Attempt(to, _) => {
+            let live = now.live.as_mut().expect("an attempt to move");
+            transition::attempt(live.state, *to).unwrap();
+            live.state = *to;
+            if to.is_final() {
+                now.live = None;
+            }
+        }
+        Effect::StopAttempt => now.live.as_mut().expect("an attempt to stop").stopping = true,
+        Effect::Stage(to, _) => {
+            transition::stage(now.stage, *to).unwrap();
+            now.stage = *to;
+        }
+        Effect::Failures(failures) => now.failures = *failures,
+        // Its parents are done.
+        Effect::Settle => now.stage = StageState::Ready,
+        Effect::Keep(_) | Effect::SettleChildren => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_of_events_leaves_an_illegal_state(
+        events in proptest::collection::vec(event(), 0..60),
+        allowed in 1..4_u32,
+    ) {
+        let mut now = Situation { stage: StageState::Ready, failures: 0, allowed, live: None };
+        for event in events {
+            let before = now;
+            match decide(&now, event.clone()) {
+                Ok(effects) => effects.iter().for_each(|effect| carry_out(&mut now, effect)),
+                Err(_) => prop_assert_eq!(before, now),
+            }
+            prop_assert!(before.stage != StageState::Done || now.stage == StageState::Done, "{:?}", event);
+            prop_assert!(now.failures <= allowed);
+            let busy = matches!(now.stage, StageState::Queued | StageState::Running);
+            let working = now.live.is_some_and(|live| !live.stopping);
+            prop_assert_eq!(busy, working, "after {:?}: {:?}", event, now);
+            if now.stage == StageState::Running {
+                prop_assert_eq!(now.live.map(|live| live.state), Some(AttemptState::Running));
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The daemon through its real door: the real router over a real SQLite file. The tests are the
+//! workers: they claim, send events and report results as `lc-worker` does.
+
+mod auth;
+mod bench;
+mod chain;
+mod changes;
+mod decide;
+mod failure;
+mod local;
+mod person;
+mod plan;
+mod restart;
+mod serve;
+mod worker;

@@ -1,0 +1,108 @@
+//! Cancelling.
+
+use super::bench::{Bench, progress, states, study};
+use axum::http::StatusCode;
+use orchestrator::executor::Exit;
+use protocol::{
+    attempt::Outcome,
+    view::{Changed, StudyState},
+};
+
+#[tokio::test]
+async fn cancelling_stops_the_worker_and_starts_nothing_more() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    bench.started().await.remove(0).succeed(&bench).await;
+    let worker = bench.started().await.remove(0);
+    worker.claim(&bench).await;
+
+    let (_, would) = bench.post::<()>("/studies/s/cancel?dry_run=true", None).await;
+    assert_eq!(worker.events(&bench, &[progress(1, 1)]).await["stop"], false);
+    let (_, changed) = bench.post::<()>("/studies/s/cancel", None).await;
+    assert_eq!(would["stages"].as_array().unwrap().len(), changed["stages"].as_array().unwrap().len());
+    let changed: Changed = serde_json::from_value(changed).unwrap();
+    assert!(states(&changed.stages).iter().all(|state| state.ends_with(" cancelled")));
+    assert_eq!(changed.stages.len(), 6);
+    assert_eq!(worker.events(&bench, &[progress(2, 2)]).await["stop"], true);
+    assert!(bench.started().await.is_empty());
+    assert_eq!(*bench.hands.stops.lock().unwrap(), [(worker.id(), false)]);
+    worker.ends(&bench, &Outcome::Interrupted { message: "asked to".into() }).await;
+    assert!(bench.started().await.is_empty());
+    let detail = bench.study("s").await;
+    assert_eq!(detail.summary.state, StudyState::Cancelled);
+    assert_eq!(bench.run(&detail.runs[0]).await.attempts[1].state.as_str(), "cancelled");
+
+    bench.post::<()>("/studies/s/retry", None).await;
+    assert_eq!(bench.finish().await, 6);
+    assert_eq!(bench.study("s").await.summary.state, StudyState::Done);
+}
+
+#[tokio::test]
+async fn a_stage_is_tried_again_only_when_its_old_worker_is_gone() {
+    let bench = Bench::new(2).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    let worker = bench.started().await.remove(0);
+    worker.claim(&bench).await;
+    bench.post::<()>("/studies/s/cancel", None).await;
+    bench.post::<()>("/studies/s/retry", None).await;
+    assert!(bench.started().await.is_empty(), "two workers must never be at one stage");
+    bench.hands.is_gone(worker.id(), Exit { code: None, signal: Some(15) });
+    assert_eq!(bench.labels().await, ["prepare"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_worker_that_was_not_claimed_yet_is_refused() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    let worker = bench.started().await.remove(0);
+    bench.post::<()>("/studies/s/cancel", None).await;
+    assert_eq!(worker.try_claim(&bench).await.0, StatusCode::CONFLICT);
+    bench.hands.forget(worker.id());
+    assert!(bench.started().await.is_empty());
+    assert_eq!(bench.study("s").await.summary.state, StudyState::Cancelled);
+}
+
+#[tokio::test]
+async fn what_another_study_needs_goes_on_until_that_one_is_cancelled_too() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("a", &[32], &[0, 1])).await;
+    bench.plan(&study("b", &[32], &[1, 2])).await;
+    bench.post::<()>("/studies/a/cancel", None).await;
+    let a = bench.study("a").await;
+    assert_eq!(states(&a.runs[0].stages)[..2], ["prepare ready", "train cancelled"]);
+    assert_eq!(states(&a.runs[1].stages)[1], "train waiting");
+    assert_eq!(bench.study("b").await.summary.stages.cancelled, 0);
+    bench.post::<()>("/studies/b/cancel", None).await;
+    assert_eq!(bench.study("a").await.summary.state, StudyState::Cancelled);
+    assert_eq!(bench.study("b").await.summary.state, StudyState::Cancelled);
+    assert!(bench.labels().await.is_empty());
+}
+
+#[tokio::test]
+async fn one_stage_can_be_cancelled_alone() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    let means = bench.study("s").await.runs[0].stages[3].id;
+    bench.post::<()>(&format!("/stages/{means}/cancel"), None).await;
+    let stages = bench.study("s").await.runs[0].stages.clone();
+    assert_eq!(states(&stages)[3..], ["means cancelled", "vars skipped", "decs skipped", "analyze skipped"]);
+    assert_eq!(stages[4].reason.as_deref(), Some("means was cancelled"));
+    assert_eq!(bench.finish().await, 3);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_named() {
+    let bench = Bench::new(1).await;
+    for path in [
+        "/studies/x/cancel",
+        "/studies/x/retry",
+        "/runs/7/cancel",
+        "/runs/7/retry",
+        "/stages/7/cancel",
+        "/stages/7/retry",
+    ] {
+        let (status, problem) = bench.post::<()>(path, None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(problem["detail"].as_str().unwrap().starts_with("there is no "), "{problem}");
+    }
+}

@@ -1,0 +1,102 @@
+//! Planning: what is recorded, and what only asked about.
+
+use super::bench::{Bench, study};
+use axum::http::StatusCode;
+use protocol::view::{StudyPage, StudyPlan};
+
+#[tokio::test]
+async fn a_dry_run_records_nothing() {
+    let bench = Bench::new(1).await;
+    let (status, plan) = bench.post("/studies?dry_run=true", Some(&study("s", &[32], &[0]))).await;
+    let plan: StudyPlan = serde_json::from_value(plan).unwrap();
+    assert_eq!((status, plan.created, plan.new_stages, plan.runs.len()), (StatusCode::OK, false, 7, 1));
+    assert!(bench.get::<StudyPage>("/studies").await.items.is_empty());
+    assert!(bench.labels().await.is_empty());
+}
+
+#[tokio::test]
+async fn posting_a_study_again_adds_only_what_is_new() {
+    let bench = Bench::new(100).await;
+    let first = bench.plan(&study("s", &[32], &[0, 1])).await;
+    assert_eq!((first.new_stages, first.existing_stages), (13, 0));
+    let again = bench.plan(&study("s", &[32], &[0, 1])).await;
+    assert_eq!((again.new_stages, again.existing_stages), (0, 13));
+    assert!(again.runs.iter().all(|run| !run.new));
+    assert_eq!(bench.finish().await, 13);
+    let larger = bench.plan(&study("s", &[32, 64], &[0, 1])).await;
+    assert_eq!((larger.new_stages, larger.existing_stages), (12, 13));
+    assert_eq!(bench.finish().await, 12);
+    assert_eq!(bench.read("results/s.csv").lines().count(), 5);
+}
+
+#[tokio::test]
+async fn a_model_is_trained_once_for_all_studies() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    assert_eq!(bench.finish().await, 7);
+    let plan = bench.plan(&study("b", &[32], &[0, 1])).await;
+    assert_eq!((plan.new_stages, plan.existing_stages), (6, 7));
+    assert_eq!(bench.finish().await, 6);
+    assert_eq!(bench.read("results/b.csv").lines().count(), 3);
+    let run = bench.run(&bench.study("a").await.runs[0]).await;
+    assert_eq!(run.studies, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_table_is_there_at_once_when_all_of_a_study_is_known() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    bench.finish().await;
+    bench.plan(&study("b", &[32], &[0])).await;
+    assert_eq!(bench.finish().await, 0);
+    assert_eq!(bench.read("results/b.csv"), bench.read("results/a.csv"));
+}
+
+#[tokio::test]
+async fn another_model_of_the_same_identifier_gets_folders_of_its_own() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    let mut other = study("b", &[32], &[0]);
+    other.training.learning_rate = 1e-3;
+    let plan = bench.plan(&other).await;
+    assert_eq!(plan.runs[0].name, "b-01x0032_01d00");
+    let mut third = other.clone();
+    third.name = "a".into();
+    let (status, problem) = bench.post("/studies", Some(&third)).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("name: study a has a run 01x0032_01d00 with other settings")
+    );
+}
+
+#[tokio::test]
+async fn a_study_that_makes_no_sense_is_refused_with_every_reason() {
+    let bench = Bench::new(1).await;
+    let mut spec = study("s", &[33], &[0]);
+    spec.training.dtype = "f16".into();
+    let (status, problem) = bench.post("/studies", Some(&spec)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let lines: Vec<_> = problem["detail"].as_str().unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2, "{problem}");
+    assert!(lines[0].starts_with("grid.width: 33 is not divisible by model.heads = 16"));
+    let (status, problem) = bench.post("/studies", Some(&serde_json::json!({"name": "s", "gird": {}}))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["detail"].as_str().unwrap().contains("gird"), "{problem}");
+    assert!(bench.get::<StudyPage>("/studies").await.items.is_empty());
+}
+
+#[tokio::test]
+async fn studies_come_in_pages_newest_first() {
+    let bench = Bench::new(1).await;
+    for name in ["a", "b", "c"] {
+        bench.plan(&study(name, &[32], &[0])).await;
+    }
+    let first: StudyPage = bench.get("/studies?limit=2").await;
+    let names = |page: &StudyPage| page.items.iter().map(|study| study.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&first), ["c", "b"]);
+    let rest: StudyPage = bench.get(&format!("/studies?limit=2&cursor={}", first.next.unwrap())).await;
+    assert_eq!((names(&rest), rest.next), (vec!["a".to_owned()], None));
+}
