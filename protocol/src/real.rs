@@ -46,9 +46,7 @@ impl<'de> Deserialize<'de> for Real {
 impl utoipa::PartialSchema for Real {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
-        let names = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["inf", "-inf", "nan"]));
+        let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["inf", "-inf", "nan"]));
         OneOfBuilder::new().item(f64::schema()).item(names).into()
     }
 }

@@ -92,7 +92,8 @@ fn statistics_equal_the_published_tool() {
     // Positions with two nearly equal candidates may go either way in single precision; all others
     // agree exactly.
     let gaps = [expected.doubles("decs.ncc_relative_gap_f64"), expected.doubles("decs.lin_gap_f64")];
-    let [classes, nearest, linear] = ["decs.y_true", "decs.y_ncc_f64", "decs.y_lin_f64"].map(|name| expected.integers(name).0);
+    let [classes, nearest, linear] =
+        ["decs.y_true", "decs.y_ncc_f64", "decs.y_lin_f64"].map(|name| expected.integers(name).0);
     let (mut least, mut open) = (vec![0; decs.totals.len()], vec![0; decs.totals.len()]);
     for (at, &class) in classes.iter().enumerate() {
         if gaps.iter().any(|gap| gap[at] < 1e-5) {

@@ -7,7 +7,7 @@ use burn_flex::FlexDevice;
 use golden::{Tensors, assert_close, json, path};
 use worker::{
     model::{
-        GptNeo,
+        GptNeo, Precision,
         attention::Masks,
         backend::Cpu,
         checkpoint, gpt_neo,
@@ -36,7 +36,7 @@ fn logits_and_last_embeddings_equal_the_reference() {
         let masks = Masks::new(&model.config, shape[1], &FlexDevice);
         let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
         let hidden = model.forward(input, &masks, None);
-        let logits = head::logits(hidden.clone(), model.token_embedding());
+        let logits = head::logits(hidden.clone(), model.token_embedding(), Precision::F32);
         let best = host_ints(logits.clone().argmax(1)).unwrap();
         assert_close(&host_floats(logits).unwrap(), &expected.floats("logits"), 1e-5, name);
         assert_close(&host_floats(hidden).unwrap(), &expected.floats("last_hidden"), 1e-5, name);
@@ -124,6 +124,27 @@ fn padding_never_changes_a_valid_position() {
         for (row, &length) in lengths.iter().enumerate() {
             let valid = row * shape[1] * width..(row * shape[1] + length as usize) * width;
             assert_close(&hidden[valid.clone()], &wanted[valid], 1e-5, name);
+        }
+    }
+}
+
+#[test]
+fn bf16_products_give_nearly_the_same_loss_and_gradients() {
+    for name in MODELS {
+        let (ids, shape) = ids(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")), "input_ids");
+        let mut model = load(name);
+        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
+        let batch = Batch { ids, length: shape[1] };
+        let (exact, gradients) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        model.precision = Precision::Bf16;
+        let (rounded, others) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        assert!(rounded != exact && (rounded / exact - 1.0).abs() < 2e-3, "{name}: {rounded} and {exact}");
+        for (gradient, other) in gradients.into_iter().zip(others) {
+            let (a, b) = (host_floats(gradient).unwrap(), host_floats(other).unwrap());
+            let product: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            let norm = |x: &[f32]| x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let cosine = product / (norm(&a) * norm(&b));
+            assert!(cosine > 0.99, "{name}: cosine {cosine}");
         }
     }
 }

@@ -114,9 +114,12 @@ fn training_ends_the_same_however_it_was_interrupted() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let log = root.join("interrupted/train_log.jsonl");
     // A stop writes a checkpoint first; a kill loses the steps since the last one and nothing else.
-    for (lines, signal, code) in
-        [(7, Signal::SIGTERM, Some(75)), (23, Signal::SIGKILL, None), (31, Signal::SIGUSR1, Some(75)), (52, Signal::SIGKILL, None)]
-    {
+    for (lines, signal, code) in [
+        (7, Signal::SIGTERM, Some(75)),
+        (23, Signal::SIGKILL, None),
+        (31, Signal::SIGUSR1, Some(75)),
+        (52, Signal::SIGKILL, None),
+    ] {
         let mut child = worker(&words).spawn().unwrap();
         assert!(reached(&mut child, &log, lines), "ended before step {lines}");
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();

@@ -1,6 +1,6 @@
 //! Causal attention, global or within a window, without scaling of the scores.
 
-use super::{GptNeoConfig, config::AttentionKind, dropout::Dropout};
+use super::{GptNeoConfig, Precision, config::AttentionKind, dropout::Dropout};
 use burn::tensor::{Bool, Tensor, TensorData, activation::softmax, backend::Backend};
 
 /// Which positions may not see which, per kind of attention: `[1, 1, sequence, sequence]`, true where
@@ -40,23 +40,29 @@ pub(super) struct Projected<B: Backend> {
     pub(super) value: Tensor<B, 2>,
 }
 
+/// How rows are split into sequences and heads, and how they are multiplied.
+pub(super) struct Shape {
+    pub(super) batch: usize,
+    pub(super) heads: usize,
+    pub(super) precision: Precision,
+}
+
 /// Mixes the values by the softmax of the queries' products with the keys; `[batch * sequence, width]`.
 pub(super) fn attend<B: Backend>(
     projected: Projected<B>,
-    batch: usize,
-    heads: usize,
+    Shape { batch, heads, precision }: Shape,
     mask: Tensor<B, 4, Bool>,
     dropout: Option<(&mut Dropout, f64)>,
 ) -> Tensor<B, 2> {
     let [rows, width] = projected.query.dims();
     let length = rows / batch;
     let split = |x: Tensor<B, 2>| x.reshape([batch, length, heads, width / heads]).swap_dims(1, 2);
-    let scores = split(projected.query).matmul(split(projected.key).transpose());
+    let scores = precision.matmul(split(projected.query), split(projected.key).transpose());
     let hidden = mask.expand([batch, heads, length, length]);
     let weights = softmax(scores.mask_fill(hidden, f32::MIN), 3);
     let weights = match dropout {
         Some((dropout, rate)) => dropout.apply(weights, rate),
         None => weights,
     };
-    weights.matmul(split(projected.value)).swap_dims(1, 2).reshape([rows, width])
+    precision.matmul(weights, split(projected.value)).swap_dims(1, 2).reshape([rows, width])
 }

@@ -14,6 +14,8 @@ pub(super) fn forward<B: Backend>(
 ) -> Tensor<B, 2> {
     let config = &model.config;
     let part = |part| model.part(layer, part);
+    // `x W^T` for `x` `[rows, in]` and `W` `[out, in]`.
+    let linear = |x: Tensor<B, 2>, weight| model.precision.matmul(x, part(weight).transpose());
     let residual = |y: Tensor<B, 2>, dropout: &mut Option<&mut Dropout>| match dropout {
         Some(dropout) => dropout.apply(y, config.resid_dropout),
         None => y,
@@ -22,27 +24,21 @@ pub(super) fn forward<B: Backend>(
     let normed = layer_norm(x.clone(), part(Part::Ln1Weight), part(Part::Ln1Bias), config.layer_norm_epsilon);
     let attended = attention::attend(
         attention::Projected {
-            query: linear(normed.clone(), part(Part::Query)),
-            key: linear(normed.clone(), part(Part::Key)),
-            value: linear(normed, part(Part::Value)),
+            query: linear(normed.clone(), Part::Query),
+            key: linear(normed.clone(), Part::Key),
+            value: linear(normed, Part::Value),
         },
-        batch,
-        config.num_heads,
+        attention::Shape { batch, heads: config.num_heads, precision: model.precision },
         masks.of(config.attention_layers[layer]),
         dropout.as_deref_mut().map(|dropout| (dropout, config.attention_dropout)),
     );
-    let attended = linear(attended, part(Part::Out)) + part(Part::OutBias);
+    let attended = linear(attended, Part::Out) + part(Part::OutBias);
     let x = x + residual(attended, &mut dropout);
 
     let normed = layer_norm(x.clone(), part(Part::Ln2Weight), part(Part::Ln2Bias), config.layer_norm_epsilon);
-    let inner = gelu_new(linear(normed, part(Part::Fc)) + part(Part::FcBias));
-    let y = linear(inner, part(Part::Proj)) + part(Part::ProjBias);
+    let inner = gelu_new(linear(normed, Part::Fc) + part(Part::FcBias));
+    let y = linear(inner, Part::Proj) + part(Part::ProjBias);
     x + residual(y, &mut dropout)
-}
-
-/// `x W^T` for `x` `[rows, in]` and `W` `[out, in]`.
-fn linear<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
-    x.matmul(weight.transpose())
 }
 
 /// Layer norm over the last dimension, with the biased variance.

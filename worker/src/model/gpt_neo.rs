@@ -1,6 +1,6 @@
 //! The parameters and the forward pass.
 
-use super::{GptNeoConfig, attention::Masks, block, dropout::Dropout};
+use super::{GptNeoConfig, Precision, attention::Masks, block, dropout::Dropout};
 use burn::tensor::{Int, Tensor, backend::Backend};
 use std::sync::Arc;
 
@@ -106,6 +106,8 @@ pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
 pub struct GptNeo<B: Backend> {
     /// The configuration.
     pub config: Arc<GptNeoConfig>,
+    /// In which numbers matrix products are computed.
+    pub precision: Precision,
     parameters: Vec<Tensor<B, 2>>,
 }
 
@@ -119,18 +121,19 @@ impl<B: Backend> GptNeo<B> {
         mut make: impl FnMut(&ParameterShape) -> Result<Tensor<B, 2>, E>,
     ) -> Result<Self, E> {
         let parameters = shapes(config).iter().map(&mut make).collect::<Result<_, E>>()?;
-        Ok(Self { config: Arc::new(config.clone()), parameters })
+        Ok(Self { config: Arc::new(config.clone()), precision: Precision::F32, parameters })
     }
 
     /// As [`Self::try_build`], for what can't fail.
     pub fn build(config: &GptNeoConfig, mut make: impl FnMut(&str, [usize; 2]) -> Tensor<B, 2>) -> Self {
         let parameters = shapes(config).iter().map(|p| make(&p.name, p.shape)).collect();
-        Self { config: Arc::new(config.clone()), parameters }
+        Self { config: Arc::new(config.clone()), precision: Precision::F32, parameters }
     }
 
     /// A model on the same or another backend, made parameter by parameter.
     pub fn map<C: Backend>(self, change: impl FnMut(Tensor<B, 2>) -> Tensor<C, 2>) -> GptNeo<C> {
-        GptNeo { config: self.config, parameters: self.parameters.into_iter().map(change).collect() }
+        let parameters = self.parameters.into_iter().map(change).collect();
+        GptNeo { config: self.config, precision: self.precision, parameters }
     }
 
     /// All parameters, in the order of [`shapes`].

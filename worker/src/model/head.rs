@@ -1,6 +1,7 @@
 //! The tied head: logits, loss, and the gradient of the loss, never with more than a chunk of logits
 //! in memory.
 
+use super::Precision;
 use crate::{Error, Result};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, backend::Backend};
 
@@ -20,8 +21,12 @@ fn chunks(rows: usize, vocabulary: usize) -> impl Iterator<Item = (usize, usize)
 
 /// Logits `[rows, vocabulary]` of hidden states `[rows, width]`.
 #[must_use]
-pub fn logits<B: Backend>(hidden: Tensor<B, 2>, embedding: &Tensor<B, 2>) -> Tensor<B, 2> {
-    hidden.matmul(embedding.clone().transpose())
+pub fn logits<B: Backend>(
+    hidden: Tensor<B, 2>,
+    embedding: &Tensor<B, 2>,
+    precision: Precision,
+) -> Tensor<B, 2> {
+    precision.matmul(hidden, embedding.clone().transpose())
 }
 
 /// The mean cross-entropy and its gradients.
@@ -42,6 +47,7 @@ pub fn loss_gradients<B: Backend>(
     hidden: Tensor<B, 2>,
     embedding: &Tensor<B, 2>,
     targets: &[i32],
+    precision: Precision,
 ) -> Result<LossGradients<B>> {
     let ([rows, _], device) = (hidden.dims(), hidden.device());
     let [vocabulary, _] = embedding.dims();
@@ -53,14 +59,15 @@ pub fn loss_gradients<B: Backend>(
         let chunk = hidden.clone().narrow(0, start, length);
         let target = column::<B>(&targets[start..start + length], &device);
         let Exponentials { losses, values, sums } =
-            Exponentials::of(logits(chunk.clone(), embedding), target.clone());
+            Exponentials::of(logits(chunk.clone(), embedding, precision), target.clone());
         loss.push(losses);
         // The gradient of the logits is `softmax - one_hot`. Neither is formed: the sums divide the small
         // sides of both products, and the one-hot part is a selection and an addition of rows.
         let rows = target.reshape([length]);
         let towards = embedding.clone().select(0, rows.clone());
-        hidden_gradients.push((values.clone().matmul(embedding.clone()) / sums.clone() - towards) * scale);
-        let mut gradient = values.transpose().matmul(chunk.clone() / sums * scale);
+        hidden_gradients
+            .push((precision.matmul(values.clone(), embedding.clone()) / sums.clone() - towards) * scale);
+        let mut gradient = precision.matmul(values.transpose(), chunk.clone() / sums * scale);
         if let Some(sum) = embedding_gradient.take() {
             gradient = gradient + sum;
         }
@@ -85,7 +92,7 @@ pub fn loss_and_hits<B: Backend>(
     let (mut loss, mut hits) = (Vec::new(), 0);
     for (start, length) in chunks(rows, vocabulary) {
         let expected = &targets[start..start + length];
-        let logits = logits(hidden.clone().narrow(0, start, length), embedding);
+        let logits = logits(hidden.clone().narrow(0, start, length), embedding, Precision::F32);
         let best = host_ints(logits.clone().argmax(1))?;
         hits += best.iter().zip(expected).filter(|(a, b)| a == b).count() as u64;
         loss.push(Exponentials::of(logits, column::<B>(expected, &device)).losses);

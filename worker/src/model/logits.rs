@@ -1,7 +1,7 @@
 //! `lc-worker logits`: the forward pass of a checkpoint on given tokens, for comparing with other
 //! programs.
 
-use super::{attention::Masks, checkpoint, head, weights};
+use super::{Precision, attention::Masks, checkpoint, head, weights};
 use crate::{Error, Result, device::Device, files, on_device};
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use safetensors::{Dtype, tensor::TensorView};
@@ -74,6 +74,6 @@ fn compute<B: Backend>(
     let masks = Masks::new(&config, shape[1], device);
     let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), device);
     let hidden = model.forward(ids, &masks, None);
-    let logits = head::logits(hidden.clone(), model.token_embedding());
+    let logits = head::logits(hidden.clone(), model.token_embedding(), Precision::F32);
     Ok((head::host_floats(logits)?, head::host_floats(hidden)?, [config.vocab_size, config.hidden_size]))
 }

@@ -7,6 +7,7 @@
 //! * [`init`]: random weights from a seed;
 //! * [`checkpoint`]: folders in and out;
 //! * [`backend`]: which burn backend a device means;
+//! * [`precision`]: in which numbers matrix products are computed;
 //! * [`logits`]: the `logits` command.
 //!
 //! Matrices keep the orientation of the checkpoint, `[out, in]`; hidden states are two-dimensional,
@@ -22,7 +23,9 @@ pub mod gpt_neo;
 pub mod head;
 pub mod init;
 pub mod logits;
+pub mod precision;
 pub mod weights;
 
 pub use config::GptNeoConfig;
 pub use gpt_neo::GptNeo;
+pub use precision::Precision;

@@ -73,7 +73,12 @@ pub fn loss_and_gradients<B: Backend>(
     let device = model.token_embedding().device();
     let hidden = tracked.forward(batch.tensor(&device), masks, dropout);
     let hidden = with_targets(hidden, batch.length);
-    let head = head::loss_gradients(hidden.clone().inner(), model.token_embedding(), &batch.targets())?;
+    let head = head::loss_gradients(
+        hidden.clone().inner(),
+        model.token_embedding(),
+        &batch.targets(),
+        model.precision,
+    )?;
     let mut gradients = (hidden * Tensor::from_inner(head.hidden)).sum().backward();
     let mut all = Vec::with_capacity(tracked.parameters().len());
     for parameter in tracked.parameters() {

@@ -12,7 +12,7 @@ use crate::{
     data::{self, Manifest, Sequences},
     device, files,
     model::{
-        GptNeo, GptNeoConfig,
+        GptNeo, GptNeoConfig, Precision,
         attention::Masks,
         checkpoint::{self, CONFIG, checkpoints},
         config::FromData,
@@ -39,9 +39,6 @@ const RESUME_EVERY: Duration = Duration::from_secs(600);
 /// On bad input, when a file can't be written, when the loss is no longer a number, and
 /// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
-    if spec.dtype != "f32" {
-        return Err(Error::input(format!("dtype {:?} is not supported; accepted: f32", spec.dtype)));
-    }
     let device = device::resolve(&spec.device)?;
     on_device!(device, |B, place| run::<B>(spec, report, &place))
 }
@@ -122,7 +119,8 @@ fn run<B: Backend>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         }
         None
     };
-    let (model, optimizer, mut done) = match resumed {
+    let precision = Precision::parse(&spec.dtype)?;
+    let (mut model, optimizer, mut done) = match resumed {
         Some(resumed) => {
             let found = resumed.model.config.to_fields();
             if found != config.to_fields() {
@@ -143,6 +141,7 @@ fn run<B: Backend>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             (model, optimizer, 0)
         }
     };
+    model.precision = precision;
     describe(spec, &config)?;
 
     let (mut log, last) = Log::open(&spec.out, done)?;

@@ -34,6 +34,8 @@ pub struct Settings {
     pub max_grad_norm: f64,
     /// `shuffled`, `sequential` or a file.
     pub order: String,
+    /// `f32` or `bf16`.
+    pub dtype: String,
     /// Steps in all.
     pub total_steps: u64,
     /// Hash of the train split.
@@ -51,6 +53,7 @@ impl Settings {
             weight_decay: spec.weight_decay,
             max_grad_norm: spec.max_grad_norm,
             order: spec.order.clone(),
+            dtype: spec.dtype.clone(),
             total_steps,
             data: data.to_owned(),
         }
