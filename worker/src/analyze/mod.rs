@@ -13,7 +13,7 @@ mod scores;
 mod table;
 
 pub use columns::accepted_groups;
-pub use progress::progress;
+pub use progress::{Collected, collected, progress};
 
 use crate::{Error, Result, measure::Filter, report::Report};
 use columns::Columns;

@@ -2,7 +2,8 @@
 
 use super::entries::{self, STAGES};
 use crate::Result;
-use protocol::{spec::AnalyzeSpec, stage::StageKind};
+use protocol::spec::AnalyzeSpec;
+use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Train sequences and seen classes of the published runs, which the table ends with.
@@ -12,26 +13,56 @@ const RULE: usize = 79;
 /// Least width of a column.
 const COLUMN: usize = 6;
 
-/// The number of sequences in the statistics of each stage, and the number of classes seen, of all
-/// models that `spec` names. `-` stands for statistics that are not there.
+/// How far the collection of one model is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Row name: `02x0768_01d07@0`.
+    pub model: String,
+    /// Sequences in the means; none if there are none yet.
+    pub means: Option<u64>,
+    /// Sequences in the variances.
+    pub vars: Option<u64>,
+    /// Sequences in the decisions.
+    pub decs: Option<u64>,
+    /// Classes seen while collecting the means.
+    pub classes: Option<u64>,
+}
+
+/// How far the collection is of all models that `spec` names.
+///
+/// # Errors
+/// When nothing is found or a file is damaged.
+pub fn collected(spec: &AnalyzeSpec) -> Result<Vec<Collected>> {
+    entries::find(spec)?
+        .into_iter()
+        .map(|entry| {
+            let [means, vars, decs] = STAGES.map(|stage| entry.summary(&spec.stats, stage));
+            let (means, vars, decs) = (means?, vars?, decs?);
+            Ok(Collected {
+                model: entry.row_name(),
+                classes: means.as_ref().map(|means| means.classes_seen as u64),
+                means: means.map(|means| means.n_seqs),
+                vars: vars.map(|vars| vars.n_seqs),
+                decs: decs.map(|decs| decs.n_seqs),
+            })
+        })
+        .collect()
+}
+
+/// The table of [`collected`] as the published tool prints it. `-` stands for statistics that are not
+/// there.
 ///
 /// # Errors
 /// When nothing is found or a file is damaged.
 pub fn progress(spec: &AnalyzeSpec) -> Result<String> {
-    let mut rows = Vec::new();
-    for entry in entries::find(spec)? {
-        let mut cells = Vec::new();
-        let mut unique = "-".to_owned();
-        for stage in STAGES {
-            let summary = entry.summary(&spec.stats, stage)?;
-            if let (StageKind::Means, Some(means)) = (stage, &summary) {
-                unique = means.classes_seen.to_string();
-            }
-            cells.push(summary.map_or("-".to_owned(), |summary| summary.n_seqs.to_string()));
-        }
-        cells.push(unique);
-        rows.push((entry.row_name(), cells));
-    }
+    let mut rows: Vec<_> = collected(spec)?
+        .into_iter()
+        .map(|row| {
+            let cells = [row.means, row.vars, row.decs, row.classes];
+            let written = |cell: Option<u64>| cell.map_or("-".to_owned(), |count| count.to_string());
+            (row.model, cells.map(written).to_vec())
+        })
+        .collect();
 
     let (sequences, classes) = PUBLISHED;
     let total = format!("total ({})", rows.len());
