@@ -29,6 +29,8 @@ pub(super) fn logits(args: &logits::Args) -> Result<[usize; 2]> {
 
 /// Shows how far the collection of each model is.
 pub(super) fn progress(spec: &AnalyzeSpec, json: bool) -> Result<()> {
-    let progress = analyze::progress(&spec.stats, &spec.models)?;
-    if json { output::json(&progress) } else { output::line(progress.to_string().trim_end()) }
+    if json {
+        return output::json(&analyze::collected(spec)?);
+    }
+    output::line(analyze::progress(spec)?.trim_end())
 }
