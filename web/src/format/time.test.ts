@@ -5,6 +5,7 @@ const AT = '2026-03-01T12:00:00Z';
 const T = Date.parse(AT);
 
 test('durations have two units at most', () => {
+  expect(formatDuration(12)).toBe('<0.1 s');
   expect(formatDuration(412)).toBe('0.4 s');
   expect(formatDuration(12_400)).toBe('12 s');
   expect(formatDuration(59_700)).toBe('1 min 00 s');

@@ -8,6 +8,7 @@ const DAY = 24 * HOUR;
 /** A duration with two units at most: `0.4 s`, `12 s`, `3 min 04 s`, `2 h 05 min`, `3 d 4 h`. */
 export function formatDuration(milliseconds: number): string {
   const time = Math.max(0, milliseconds);
+  if (time > 0 && time < 50) return '<0.1 s';
   if (time < 9_950) return `${(time / SECOND).toFixed(1)} s`;
   const seconds = Math.round(time / SECOND);
   if (seconds < 60) return `${seconds} s`;
