@@ -11,7 +11,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Live changes: the event's id is the change's, its name the kind of its body. */
+        /**
+         * Live changes: the event's id is the change's, its name the kind of its body.
+         * @description Without a position the stream starts now. With one, everything after it comes first; if that is not
+         *     kept any more, a `study` change per study says: read it again. Then the stages that run come as they
+         *     are, since progress is not kept in the stream.
+         */
         get: operations["changes"];
         put?: never;
         post?: never;
