@@ -68,6 +68,12 @@ impl Logs {
         if self.follow && !context.out.is_json() {
             return follow(&client, context, &run, stage.id, tail).await;
         }
+        if tail.text.is_empty() && !context.out.is_json() {
+            if tail.attempt.is_some() {
+                context.out.note("the log is empty");
+            }
+            return Ok(());
+        }
         context.out.answer(&Log(&tail))
     }
 }

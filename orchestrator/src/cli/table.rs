@@ -1,17 +1,20 @@
 //! Tables: ruled on a terminal, plain columns elsewhere.
 
 use super::output::Screen;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
 use protocol::{
     real::Real,
     stage::{StageKind, StageState},
     view::{StageCounts, StageView},
 };
 
+/// A rule below the headers and no other: rows stay as close as people read them.
+const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
 /// A table with headers; columns listed in `right` hold numbers.
 pub(super) fn ruled(headers: &[String], rows: &[Vec<String>], right: &[usize], screen: Screen) -> String {
     let mut table = Table::new();
-    table.load_style(if screen.is_terminal() { presets::UTF8_HORIZONTAL_ONLY } else { presets::NOTHING });
+    table.load_style(if screen.is_terminal() { RULED } else { presets::NOTHING });
     match screen.width {
         Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
         None => table.force_no_tty(),

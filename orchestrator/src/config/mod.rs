@@ -2,7 +2,7 @@
 //! configuration over defaults.
 //!
 //! * [`place`]: the folders of the XDG base directory specification;
-//! * [`user`]: `$XDG_CONFIG_HOME/lcctl/config.toml`;
+//! * [`user`][]: `$XDG_CONFIG_HOME/lcctl/config.toml`;
 //! * [`study`]: a study's TOML file, laid over the user's study defaults;
 //! * [`file`]: reading TOML with errors of one line.
 

@@ -5,15 +5,15 @@ use super::{
     board::{Board, Moved},
 };
 use crate::cli::table;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use protocol::{ids::StageId, stage::StageState};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 /// Redraw of spinners and elapsed times.
 const TICK: Duration = Duration::from_millis(200);
 const OVERALL: &str = "{prefix:16!} {bar:24} {pos:>5}/{len} stages  {elapsed}  {msg}";
-const STAGE: &str = "{prefix:28!} {bar:24} {pos:>7}/{len:7} {per_sec:>14} eta {eta:>4}  {wide_msg}";
-const UNKNOWN: &str = "{prefix:28!} {spinner} {pos} {elapsed}  {wide_msg}";
+const STAGE: &str = "{prefix:28!} {bar:24} {pos:>7}/{len:7} {rate:>9} eta {eta:>4}  {wide_msg}";
+const UNKNOWN: &str = "{prefix:28!} {spinner} starting {elapsed}  {wide_msg}";
 
 /// Bars on standard error.
 pub(super) struct Bars {
@@ -94,7 +94,13 @@ impl Display for Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("templates are constants").progress_chars("━╸─")
+    ProgressStyle::with_template(template).expect("templates are constants").progress_chars("━╸─").with_key(
+        "rate",
+        |state: &ProgressState, out: &mut dyn Write| {
+            // A bar that could not be written has no other place to say so.
+            let _lost = write!(out, "{:.1}/s", state.per_sec());
+        },
+    )
 }
 
 #[cfg(test)]

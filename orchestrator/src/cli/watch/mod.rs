@@ -26,6 +26,7 @@ use protocol::{
     view::{StudyDetail, StudyState, StudySummary},
 };
 use serde::Serialize;
+use std::collections::{BTreeSet, HashSet};
 
 /// Follow a study, live, until it is over
 ///
@@ -94,6 +95,7 @@ pub(super) async fn follow(
 ) -> Result<StudyDetail, Failure> {
     let (mut feed, mut detail) = Feed::open(client, context.root.clone(), study).await?;
     let mut board = Board::new(&detail);
+    let mut told = HashSet::new();
     let mut display: Box<dyn Display + Send> = if context.out.is_live() {
         Box::new(bars::Bars::new(study))
     } else {
@@ -124,7 +126,13 @@ pub(super) async fn follow(
                 Vec::new()
             }
         };
-        moved.iter().for_each(|moved| display.moved(moved));
+        for moved in &moved {
+            // After a restart old changes come once more, behind a snapshot that knew them.
+            let stage = &moved.entry.stage;
+            if told.insert((stage.id, stage.state, stage.attempts)) {
+                display.moved(moved);
+            }
+        }
         // The daemon decides when a study is over; ask it once it may be.
         if board.looks_over() && board.state() == StudyState::Active && feed.client().is_some() {
             feed.refresh();
@@ -161,7 +169,7 @@ pub(super) fn verdict(out: Output, detail: &StudyDetail) -> Result<(), Failure> 
         return Ok(());
     }
     let name = &detail.summary.name;
-    let mut told = std::collections::BTreeSet::new();
+    let mut told = BTreeSet::new();
     for run in &detail.runs {
         for stage in &run.stages {
             if stage.state == StageState::Failed && told.insert(stage.id) {

@@ -1,0 +1,189 @@
+//! The real `lcctl` with the real daemon, from its start by a client to its end.
+
+use protocol::{
+    attempt::DaemonFile,
+    view::{StudyDetail, StudyPlan, StudyState},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A root of its own, whose daemon ends with the test.
+struct Place {
+    home: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.home.path().join("root")
+    }
+
+    fn lcctl(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lcctl"));
+        command.env_clear().env("HOME", self.home.path()).env("LC_ROOT", self.root());
+        // A worker that ends without a word: what matters here is not what it would do.
+        command.env("LC_WORKER", "/bin/true").env("LC_LISTEN", "127.0.0.1:0");
+        command.args(args).current_dir(self.home.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self.lcctl(args).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    fn daemon(&self) -> DaemonFile {
+        serde_json::from_slice(&std::fs::read(self.root().join("daemon.json")).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (code, _, stderr) = self.run(&["stop"]);
+        if !std::thread::panicking() {
+            assert_eq!(code, 0, "{stderr}");
+        }
+    }
+}
+
+fn plan(stdout: &str) -> StudyPlan {
+    serde_json::from_str(stdout).unwrap()
+}
+
+#[test]
+fn a_command_without_a_daemon_starts_one_and_says_so_once() {
+    let place = Place::new();
+    let (code, stdout, stderr) = place.run(&["status", "--json"]);
+    assert_eq!((code, stdout.trim()), (0, "[]"), "{stderr}");
+    let pid = place.daemon().pid;
+    assert!(
+        stderr.starts_with("started the daemon for ") && stderr.contains(&format!("(pid {pid})")),
+        "{stderr}"
+    );
+    let (_, stdout, stderr) = place.run(&["status", "--quiet"]);
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("", ""));
+    let (code, stdout, _) = place.run(&["login"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with(&place.daemon().url) && stdout.contains("/login?code="), "{stdout}");
+
+    let (code, stdout, _) = place.run(&["stop", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("would stop"), "{stdout}");
+    let (code, stdout, _) = place.run(&["stop"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("stopped the daemon"), "{stdout}");
+    assert!(!place.root().join("daemon.json").exists());
+}
+
+#[test]
+fn two_clients_that_start_at_once_share_one_daemon() {
+    let place = Place::new();
+    let spawn =
+        || place.lcctl(&["status", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let both = [spawn(), spawn()].map(|child| child.wait_with_output().unwrap());
+    for output in &both {
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stdout, b"[]\n");
+    }
+    let (code, _, stderr) = place.run(&["status", "--no-start"]);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn a_dry_run_records_nothing_and_a_repeated_sweep_adds_nothing() {
+    let place = Place::new();
+    let sweep = ["sweep", "--name", "s", "--width", "32,64", "--seed", "0,1", "--heads", "4", "--json"];
+    let (code, stdout, stderr) = place.run(&[&sweep[..], &["--dry-run"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let dry = plan(&stdout);
+    // One shared prepare; train, evaluate, means, vars, decs, analyze for each of four runs.
+    assert_eq!((dry.created, dry.runs.len(), dry.new_stages), (false, 4, 25));
+    assert_eq!(place.run(&["status", "--json"]).1.trim(), "[]");
+
+    let first = plan(&place.run(&sweep).1);
+    assert_eq!((first.created, first.new_stages), (true, 25));
+    let (_, stdout, _) = place.run(&sweep);
+    let again = plan(&stdout);
+    assert_eq!((again.new_stages, again.existing_stages), (0, 25));
+    assert!(again.runs.iter().all(|run| !run.new));
+    let larger = ["sweep", "--name", "s", "--width", "32,64", "--seed", "0..2", "--heads", "4", "--json"];
+    let larger = plan(&place.run(&larger).1);
+    assert_eq!((larger.new_stages, larger.runs.len()), (12, 6));
+}
+
+#[test]
+fn waiting_for_a_study_that_fails_tells_why_and_exits_1() {
+    let place = Place::new();
+    let sweep =
+        ["sweep", "--name", "s", "--width", "32", "--heads", "4", "--attempts", "1", "--wait", "--json"];
+    let (code, stdout, stderr) = place.run(&sweep);
+    assert_eq!(code, 1, "{stderr}");
+    let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(value["study"]["state"], "failed");
+    assert!(stderr.contains("error: s prepare failed: "), "{stderr}");
+
+    let (code, stdout, stderr) = place.run(&["status", "s", "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let detail: StudyDetail = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(detail.summary.state, StudyState::Failed);
+    let (code, stdout, _) = place.run(&["retry", "s", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("7 stages would be tried again"), "{stdout}");
+    let (code, stdout, _) = place.run(&["cancel", "s"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("nothing to cancel"), "{stdout}");
+    assert_eq!(place.run(&["show", "s/01x0032_01d00"]).0, 0);
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_in_one_line() {
+    let place = Place::new();
+    let (code, stdout, stderr) = place.run(&["sweep", "--width", "30", "--heads", "4", "--quiet"]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("width") && stderr.contains("heads") && stderr.lines().count() == 1, "{stderr}");
+    let (code, _, stderr) = place.run(&["status", "nothing"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("nothing") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn a_killed_daemon_is_replaced_by_the_next_command() {
+    let place = Place::new();
+    assert_eq!(place.run(&["sweep", "--name", "s", "--width", "32", "--heads", "4"]).0, 0);
+    let pid = i32::try_from(place.daemon().pid).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let (code, stdout, stderr) = place.run(&["status", "--quiet"]);
+    assert_eq!((code, stdout.as_str()), (0, "s\n"), "{stderr}");
+    assert_ne!(i32::try_from(place.daemon().pid).unwrap(), pid);
+}
+
+#[test]
+fn the_shipped_study_files_are_accepted() {
+    let place = Place::new();
+    let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/studies");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(studies).unwrap() {
+        let file = entry.unwrap().path();
+        let (code, stdout, stderr) = place.run(&["sweep", file.to_str().unwrap(), "--dry-run", "--json"]);
+        assert_eq!(code, 0, "{}: {stderr}", file.display());
+        assert_eq!(plan(&stdout).name, file.file_stem().unwrap().to_str().unwrap());
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
+
+#[test]
+fn an_address_in_use_is_wrong_use_when_it_was_asked_for() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = place.run(&["serve", "--listen", &address]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.lines().last().unwrap().contains("--listen"), "{stderr}");
+}
