@@ -32,7 +32,7 @@ demo: build ## Build everything and run a small study, live, with results and a 
 test: build ## Run every test
 	@deploy/run-tests.sh
 	cd web && npm test
-	cd web && npm run e2e
+	@deploy/test-dashboard.sh $(BIN)
 
 lint: prerequisites web/node_modules ## Formatting and lints of Rust and web
 	cargo fmt --all --check
