@@ -8,7 +8,7 @@ use crate::{
         local::{Local, WorkerNotFound, find_worker},
     },
     http::{App, AppState, LoginCodes, router},
-    secret,
+    schedule, secret,
     store::{Store, StoreError},
 };
 use chrono::Utc;
@@ -153,6 +153,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
         let shutdown = shutdown.clone();
         async move { engine.run(shutdown).await }
     });
+    let clock = tokio::spawn(schedule::run(store.clone(), layout.clone(), shutdown.clone()));
     tracing::info!(url = file.url, root = %layout.root().display(), "serving");
     let stopping = shutdown.clone();
     let server =
@@ -165,8 +166,10 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     };
     shutdown.cancel();
     // The reconciler ends between two rounds: whatever it began is recorded.
-    if let Err(error) = reconciler.await {
-        tracing::error!(%error, "the reconciler ended badly");
+    for (name, task) in [("reconciler", reconciler), ("schedule", clock)] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the {name} ended badly");
+        }
     }
     store.close().await;
     remove(&path)?;

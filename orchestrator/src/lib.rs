@@ -5,6 +5,7 @@
 //! * [`store`]: the record, and all SQL;
 //! * [`executor`]: where attempts run;
 //! * [`results`]: tables of measures as files;
+//! * [`schedule`]: what is done by the clock;
 //! * [`http`]: the API and the dashboard;
 //! * [`daemon`]: all of them together, the process behind `lcctl serve`;
 //! * [`client`]: that API as typed calls;
@@ -22,5 +23,6 @@ pub mod engine;
 pub mod executor;
 pub mod http;
 pub mod results;
+pub mod schedule;
 pub mod secret;
 pub mod store;

@@ -46,6 +46,12 @@ impl Layout {
         self.root.join("lc.sqlite")
     }
 
+    /// Copies of the record.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
     /// Prepared data, by [`super::identity::data_hash`].
     #[must_use]
     pub fn dataset(&self, data_hash: &str) -> PathBuf {

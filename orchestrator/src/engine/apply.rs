@@ -86,20 +86,12 @@ pub(super) async fn settle(tx: &mut Tx, stages: Vec<StageId>) -> Result<()> {
         let parents = tx.parents(id).await?;
         let states: Vec<_> = parents.iter().map(|&(_, _, state)| state).collect();
         let Some(to) = dag::settled(stage.state, &states) else { continue };
-        let cause = parents.iter().find(|(_, _, state)| state.is_final() && *state != StageState::Done).map(
-            |(_, kind, state)| {
-                format!(
-                    "{kind} {}",
-                    if *state == StageState::Skipped {
-                        "was skipped"
-                    } else if *state == StageState::Failed {
-                        "failed"
-                    } else {
-                        "was cancelled"
-                    }
-                )
-            },
-        );
+        let cause = parents.iter().find_map(|(_, kind, state)| match state {
+            StageState::Failed => Some(format!("{kind} failed")),
+            StageState::Cancelled => Some(format!("{kind} was cancelled")),
+            StageState::Skipped => Some(format!("{kind} was skipped")),
+            _ => None,
+        });
         tx.move_stage(id, stage.state, to, cause.as_deref()).await?;
         if to == StageState::Skipped {
             queue.extend(tx.children(id).await?);

@@ -86,6 +86,7 @@ impl Engine {
                         // Intended by a daemon that did not come to start it.
                         self.submit(attempt).await?;
                     } else {
+                        tracing::warn!(attempt = %attempt.id, ?exit, "the worker is gone without a result");
                         self.happens(attempt.id, Event::Gone(exit)).await?;
                     }
                 }
@@ -188,6 +189,7 @@ impl Engine {
         self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.id);
         match self.executor.submit(&job(attempt)).await {
             Ok(pid) => {
+                tracing::info!(attempt = %attempt.id, stage = %attempt.stage, pid, "started a worker");
                 let mut tx = self.store.begin(Utc::now()).await?;
                 tx.set_pid(attempt.id, pid).await?;
                 tx.commit().await?;

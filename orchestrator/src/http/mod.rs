@@ -23,7 +23,7 @@ pub use login::LoginCodes;
 pub use problem::ApiError;
 
 use crate::{engine::Engine, store::Store};
-use axum::{Router, middleware};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use chrono::{DateTime, Utc};
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,9 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The largest body that is read: a batch of events, or the measures of a checkpoint, stay far below.
+const MOST_BYTES: usize = 4 << 20;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -136,6 +139,7 @@ pub fn router(app: App) -> Router {
         .merge(login::page())
         .fallback(assets::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)
 }

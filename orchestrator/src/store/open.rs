@@ -8,6 +8,7 @@ use sqlx::{
 };
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -39,6 +40,16 @@ impl Store {
             .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
         let feed = Feed { version: watch::Sender::new(0), progress: Mutex::new(HashMap::new()) };
         Ok(Self { readers, writer, layout: layout.clone(), feed: Arc::new(feed) })
+    }
+
+    /// Copies the record, as it is at one moment, into a new file.
+    ///
+    /// # Errors
+    /// When the copy can't be written, or there is such a file already.
+    pub async fn copy_to(&self, file: &Path) -> Result<()> {
+        let file = file.to_string_lossy();
+        sqlx::query!("VACUUM INTO ?", file).execute(&self.writer).await?;
+        Ok(())
     }
 
     /// Closes all connections; the write-ahead log is folded into the file.

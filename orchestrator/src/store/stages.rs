@@ -102,7 +102,7 @@ impl Store {
             r#"SELECT s.id FROM stages s WHERE s.state = 'ready'
                AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.stage_id = s.id AND a.live = 1)
                ORDER BY CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1
-                        WHEN 'means' THEN 2 WHEN 'evaluate' THEN 2 WHEN 'train' THEN 3 ELSE 4 END, s.id"#
+                        WHEN 'means' THEN 2 WHEN 'evaluate' THEN 3 WHEN 'train' THEN 4 ELSE 5 END, s.id"#
         );
         Ok(ids.fetch_all(&self.readers).await?.into_iter().map(StageId).collect())
     }

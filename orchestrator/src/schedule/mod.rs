@@ -1,0 +1,56 @@
+//! Tasks by the clock: so far the nightly [`backup`] of the record.
+
+pub mod backup;
+
+use crate::{domain::layout::Layout, store::Store};
+use chrono::{DateTime, Local};
+use cron::Schedule;
+use std::{str::FromStr as _, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// When the record is copied: every night at three, local time (seconds come first).
+pub const BACKUP_TIME: &str = "0 0 3 * * *";
+
+/// How often the clock is looked at. Waiting for the hour itself would miss it on a machine that slept.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Does what is due until `stop`. A copy that was missed while no daemon ran is made at once.
+pub async fn run(store: Store, layout: Layout, stop: CancellationToken) {
+    let Ok(schedule) = Schedule::from_str(BACKUP_TIME) else { return };
+    let started = Local::now();
+    loop {
+        let now = Local::now();
+        let newest = backup::newest(&layout.backups()).map(|time| time.with_timezone(&Local));
+        if is_due(&schedule, newest.unwrap_or(started), now) {
+            match backup::make(&store, &layout.backups(), now.to_utc()).await {
+                Ok(path) => tracing::info!(path = %path.display(), "copied the record"),
+                Err(error) => tracing::error!(%error, "failed to copy the record; trying again in a minute"),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Whether an hour of the schedule lies after `last` and not after `now`.
+fn is_due(schedule: &Schedule, last: DateTime<Local>, now: DateTime<Local>) -> bool {
+    schedule.after(&last).next().is_some_and(|next| next <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone as _;
+
+    #[test]
+    fn a_copy_is_due_once_a_night_and_after_a_night_that_was_missed() {
+        let schedule = Schedule::from_str(BACKUP_TIME).unwrap();
+        let at = |day, hour| Local.with_ymd_and_hms(2026, 6, day, hour, 0, 0).unwrap();
+        assert!(!is_due(&schedule, at(1, 4), at(2, 2)));
+        assert!(is_due(&schedule, at(1, 4), at(2, 3)));
+        assert!(!is_due(&schedule, at(2, 3), at(2, 23)));
+        assert!(is_due(&schedule, at(1, 4), at(9, 12)));
+    }
+}
