@@ -44,7 +44,7 @@ format: ## Format Rust and web
 	cd web && npm run format
 
 docs: ## Build the API documentation; broken links are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --workspace --no-deps --document-private-items
 
 licences: ## Check licences and advisories of all dependencies
 	cargo deny --locked check licenses bans sources

@@ -4,7 +4,7 @@
 //! * [`gradients`]: loss and gradients of one batch;
 //! * [`adamw`]: the optimizer;
 //! * [`order`]: which sequences form which batch;
-//! * [`log`]: `train_log.jsonl`;
+//! * [`log`](mod@log): `train_log.jsonl`;
 //! * [`state`]: what a checkpoint holds besides the weights;
 //! * [`run`]: the loop.
 
