@@ -4,7 +4,7 @@
 //! * [`place`]: the folders of the XDG base directory specification;
 //! * [`user`][]: `$XDG_CONFIG_HOME/lcctl/config.toml`;
 //! * [`study`]: a study's TOML file, laid over the user's study defaults;
-//! * [`file`]: reading TOML with errors of one line.
+//! * [`file`](mod@file): reading TOML with errors of one line.
 
 pub mod file;
 pub mod place;

@@ -1,6 +1,6 @@
 //! Texts to sequences of token ids, and sequences to whoever trains or measures on them.
 //!
-//! [`prepare`] reads a dataset ([`source`]: built-in stories, files, folders, the Hugging Face hub),
+//! [`prepare`](fn@prepare) reads a dataset ([`source`]: built-in stories, files, folders, the Hugging Face hub),
 //! tokenizes it ([`Tokenizer`]) and cuts it into sequences of equal length ([`chunk`]). The data
 //! folder it leaves holds
 //!

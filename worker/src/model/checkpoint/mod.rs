@@ -1,6 +1,6 @@
 //! Checkpoint folders in Hugging Face's layout: `config.json` and `model.safetensors`.
 //!
-//! * [`locate`]: which folder a model folder and an index mean;
+//! * [`locate`](fn@locate): which folder a model folder and an index mean;
 //! * [`load`](fn@load): weights in; [`save`](fn@save): weights out, never half written.
 
 mod load;
