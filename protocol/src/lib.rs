@@ -28,7 +28,8 @@ pub mod exit {
     pub const SUCCESS: i32 = 0;
     /// The work failed.
     pub const FAILURE: i32 = 1;
-    /// Wrong use: an unknown flag, a value that is not accepted, input that can't be read.
+    /// Wrong use, or anything else that a person has to change first: an unknown flag, a value that is
+    /// not accepted, bad input, a full disk, a port in use.
     pub const USAGE: i32 = 2;
     /// Interrupted, a checkpoint was written, `--resume` goes on (`EX_TEMPFAIL` of sysexits).
     pub const RESUMABLE: i32 = 75;

@@ -121,7 +121,7 @@ views! {
     StudyPlan {
         /// Name.
         name: String,
-        /// Whether anything was recorded.
+        /// Whether the study was recorded: false on a dry run.
         created: bool,
         /// Runs of the study after this call.
         runs: Vec<PlannedRun>,

@@ -48,9 +48,11 @@ impl Error {
 
     /// The exit code that tells this failure to a shell.
     #[must_use]
-    pub const fn exit_code(&self) -> i32 {
+    pub fn exit_code(&self) -> i32 {
         match self {
             Self::Input(_) => exit::USAGE,
+            // As with bad input, a person has to change something first.
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => exit::USAGE,
             Self::Io { .. } | Self::Failed(_) => exit::FAILURE,
             Self::Interrupted(_) => exit::RESUMABLE,
         }

@@ -1,6 +1,7 @@
 //! Files that are never seen half written.
 
 use crate::{Error, Result};
+use memmap2::Mmap;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -60,6 +61,20 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .map_err(|error| Error::input(format!("{}: not the expected JSON: {error}", path.display())))
 }
 
+/// Maps a file for reading; its pages are loaded when they are touched and can be dropped again.
+///
+/// # Errors
+/// When it can't be opened or mapped.
+pub fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    #[expect(
+        unsafe_code,
+        reason = "a mapping is sound while nobody truncates the file, which is written once and renamed into place"
+    )]
+    let map = unsafe { Mmap::map(&file) };
+    map.map_err(Error::io(path))
+}
+
 /// SHA-256 of a file's content, in hexadecimal digits.
 ///
 /// # Errors
@@ -95,7 +110,9 @@ mod tests {
             out.write_all(b"half")?;
             Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
         });
-        assert!(failed.unwrap_err().to_string().contains("free some space"));
+        let failed = failed.unwrap_err();
+        assert!(failed.to_string().contains("free some space"), "{failed}");
+        assert_eq!(failed.exit_code(), protocol::exit::USAGE);
         assert_eq!(read_json::<Vec<i32>>(&path).unwrap(), [1, 2]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -23,6 +23,7 @@ pub mod measure;
 pub mod model;
 pub mod report;
 pub mod stats;
+pub mod tensors;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -68,7 +68,7 @@ fn wrong_arguments_get_one_line_that_names_them() {
     assert_eq!(refusal(&[]), "error: a command is missing; see 'lc-worker --help'");
     assert_eq!(
         refusal(&["trian"]),
-        "error: unknown command 'trian', did you mean 'train'?; see 'lc-worker --help'"
+        "error: unknown command 'trian', did you mean 'train'? see 'lc-worker --help'"
     );
     assert_eq!(
         refusal(&["train", "--foo"]),

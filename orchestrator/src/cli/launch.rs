@@ -74,11 +74,10 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
                 Some(status) => format!("the daemon for {} ended with {status}", root.display()),
                 None => format!("the daemon for {} does not answer", root.display()),
             };
-            return Err(Failure::Failed(format!(
-                "{what}; its log {} ends: {}",
-                log.display(),
-                tail(&log, before)
-            )));
+            let line = format!("{what}; its log {} ends: {}", log.display(), tail(&log, before));
+            // The daemon's own exit code says whether a person has to change something first.
+            let usage = ended.and_then(|status| status.code()) == Some(protocol::exit::USAGE);
+            return Err(if usage { Failure::Usage(line) } else { Failure::Failed(line) });
         }
         tokio::time::sleep(PAUSE).await;
     }

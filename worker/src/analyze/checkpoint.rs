@@ -3,13 +3,10 @@
 use crate::{
     Error, Result, files,
     model::checkpoint::{CONFIG, INDEX, WEIGHTS, locate},
-    stats::{Mapped, run_name},
+    stats::run_name,
+    tensors::{Mapped, floats},
 };
-use half::{bf16, f16};
-use safetensors::{
-    SafeTensors,
-    tensor::{Dtype, TensorView},
-};
+use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -110,24 +107,11 @@ impl Checkpoint {
                         shard.refuse(format!("`{name}` has shape {:?}; expected two axes", tensor.shape()))
                     );
                 };
-                let weights = to_f32(&tensor).ok_or_else(|| {
-                    shard.refuse(format!("`{name}` is {}; accepted: F32, F16, BF16", tensor.dtype()))
-                })?;
+                let weights = floats(name, &tensor).map_err(|error| shard.refuse(error))?;
                 return Ok(Head { weights, classes, width });
             }
         }
         let what = format!("no linear head: neither `{HEAD}` nor `{EMBEDDING}`");
         Err(self.shards.first().map_or_else(|| Error::input(what.clone()), |shard| shard.refuse(&what)))
-    }
-}
-
-fn to_f32(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
-    let bytes = tensor.data();
-    let halves = || bytes.as_chunks().0.iter();
-    match tensor.dtype() {
-        Dtype::F32 => Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-        Dtype::F16 => Some(halves().map(|b| f16::from_le_bytes(*b).to_f32()).collect()),
-        Dtype::BF16 => Some(halves().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()),
-        _ => None,
     }
 }

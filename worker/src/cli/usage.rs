@@ -15,7 +15,10 @@ pub(super) fn explain(error: &Error) -> ExitCode {
         drop(error.print());
         return code(exit::SUCCESS);
     }
-    complain(&format!("{}; see '{} --help'", what(error), command_in_use(error)));
+    let what = what(error);
+    // After a question ("did you mean ...?") no other mark is due.
+    let joint = if what.ends_with('?') { "" } else { ";" };
+    complain(&format!("{what}{joint} see '{} --help'", command_in_use(error)));
     code(exit::USAGE)
 }
 

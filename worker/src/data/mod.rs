@@ -14,7 +14,6 @@
 pub mod builtin;
 pub mod chunk;
 mod manifest;
-mod map;
 mod prepare;
 mod sequences;
 pub mod source;

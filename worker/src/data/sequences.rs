@@ -1,7 +1,7 @@
 //! The sequences of a split, memory-mapped.
 
-use super::{Manifest, map::map};
-use crate::{Error, Result};
+use super::Manifest;
+use crate::{Error, Result, files::map};
 use memmap2::Mmap;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,13 @@
 //! `lc-worker logits`: the forward pass of a checkpoint on given tokens, for comparing with other
 //! programs.
 
-use super::{Precision, attention::Masks, checkpoint, head, weights};
-use crate::{Error, Result, device::Device, files, on_device};
+use super::{Precision, attention::Masks, checkpoint, head};
+use crate::{
+    Error, Result,
+    device::Device,
+    files, on_device,
+    tensors::{self, Mapped},
+};
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use safetensors::{Dtype, tensor::TensorView};
 use std::{io::Write as _, path::Path};
@@ -21,24 +26,19 @@ pub fn logits(
     device: Device,
 ) -> Result<[usize; 2]> {
     let folder = checkpoint::locate(model, index)?.folder;
-    let (ids, shape) = weights::with_file(input, |tensors| {
-        let view = tensors
-            .tensor("input_ids")
-            .map_err(|_| Error::input(format!("{}: no tensor input_ids", input.display())))?;
-        let &[batch, length] = view.shape() else {
-            return Err(Error::input(format!(
-                "{}: input_ids has shape {:?}; expected [batch, length]",
-                input.display(),
-                view.shape()
-            )));
-        };
-        Ok((weights::integers("input_ids", &view)?, [batch, length]))
-    })?;
+    let file = Mapped::open(input)?;
+    let tensor = file.tensor("input_ids")?;
+    let &[batch, length] = tensor.shape() else {
+        return Err(
+            file.refuse(format!("`input_ids` has shape {:?}; expected [batch, length]", tensor.shape()))
+        );
+    };
+    let ids = tensors::integers("input_ids", &tensor).map_err(|error| file.refuse(error))?;
+    let shape = [batch, length];
     let (logits, hidden, sizes) = on_device!(device, |B, place| compute::<B>(&folder, ids, shape, &place))?;
     let [vocabulary, width] = sizes;
     let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
     let (logits, hidden) = (bytes(&logits), bytes(&hidden));
-    let [batch, length] = shape;
     let view = |data, size| TensorView::new(Dtype::F32, vec![batch, length, size], data);
     let file = view(&logits[..], vocabulary)
         .and_then(|logits| Ok([("logits", logits), ("last_hidden", view(&hidden[..], width)?)]))

@@ -24,7 +24,6 @@ pub mod head;
 pub mod init;
 pub mod logits;
 pub mod precision;
-pub mod weights;
 
 pub use config::GptNeoConfig;
 pub use gpt_neo::GptNeo;

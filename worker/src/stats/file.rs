@@ -1,7 +1,7 @@
 //! The form that the three kinds of statistics files share.
 
-use super::{Mapped, Meta};
-use crate::{Result, files};
+use super::Meta;
+use crate::{Result, files, tensors::Mapped};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::{collections::HashMap, io::Write as _, path::Path};
 

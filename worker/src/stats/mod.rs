@@ -9,14 +9,12 @@
 mod decs;
 mod file;
 mod hash;
-mod mapped;
 mod means;
 mod summary;
 mod vars;
 
 pub use decs::Decs;
 pub use hash::means_hash;
-pub use mapped::Mapped;
 pub use means::Means;
 pub use summary::Summary;
 pub use vars::Vars;

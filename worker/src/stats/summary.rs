@@ -1,7 +1,7 @@
 //! What a statistics file says about itself, without its totals.
 
-use super::{Mapped, file};
-use crate::Result;
+use super::file;
+use crate::{Result, tensors::Mapped};
 use std::path::Path;
 
 /// A statistics file in short.

@@ -36,7 +36,7 @@ impl Tensors {
     }
 
     pub fn floats(&self, name: &str) -> Vec<f32> {
-        worker::model::weights::floats(name, &self.parsed().tensor(name).unwrap()).unwrap()
+        worker::tensors::floats(name, &self.parsed().tensor(name).unwrap()).unwrap()
     }
 
     pub fn doubles(&self, name: &str) -> Vec<f64> {
@@ -49,7 +49,7 @@ impl Tensors {
     pub fn integers(&self, name: &str) -> (Vec<i32>, Vec<usize>) {
         let tensors = self.parsed();
         let view = tensors.tensor(name).unwrap();
-        (worker::model::weights::integers(name, &view).unwrap(), view.shape().to_vec())
+        (worker::tensors::integers(name, &view).unwrap(), view.shape().to_vec())
     }
 }
 

@@ -5,10 +5,10 @@
 use crate::{
     Error, Result,
     data::{
-        map::map,
         split::{Progress, SequenceFile},
         staging::Staging,
     },
+    files::map,
     report::Report,
 };
 use memmap2::Mmap;

@@ -3,7 +3,8 @@
 use super::{CONFIG, INDEX, WEIGHTS};
 use crate::{
     Error, Result, files,
-    model::{GptNeo, GptNeoConfig, gpt_neo::ParameterShape, weights},
+    model::{GptNeo, GptNeoConfig, gpt_neo::ParameterShape},
+    tensors::{self, Mapped},
 };
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use std::{collections::BTreeMap, path::Path};
@@ -35,11 +36,10 @@ pub fn load_tensors<B: Backend>(
     config: &GptNeoConfig,
     device: &B::Device,
 ) -> Result<GptNeo<B>> {
-    weights::with_file(file, |tensors| {
-        GptNeo::try_build(config, |parameter| {
-            take(tensors, prefix, parameter, device)
-                .map_err(|error| Error::input(format!("{}: {error}", file.display())))
-        })
+    let file = Mapped::open(file)?;
+    let tensors = file.tensors()?;
+    GptNeo::try_build(config, |parameter| {
+        take(&tensors, prefix, parameter, device).map_err(|error| file.refuse(error))
     })
 }
 
@@ -59,11 +59,8 @@ fn load_sharded<B: Backend>(
             .into_iter()
             .find_map(|name| weight_map.get(name))
             .ok_or_else(|| Error::input(format!("{}: no tensor {}", index.display(), parameter.name)))?;
-        let path = folder.join(file);
-        weights::with_file(&path, |tensors| {
-            take(tensors, "", parameter, device)
-                .map_err(|error| Error::input(format!("{}: {error}", path.display())))
-        })
+        let file = Mapped::open(&folder.join(file))?;
+        take(&file.tensors()?, "", parameter, device).map_err(|error| file.refuse(error))
     })
 }
 
@@ -90,6 +87,6 @@ fn take<B: Backend>(
             parameter.stored()
         )));
     }
-    let values = weights::floats(&name, &view)?;
+    let values = tensors::floats(&name, &view)?;
     Ok(Tensor::from_data(TensorData::new(values, parameter.shape), device))
 }

@@ -1,11 +1,14 @@
-//! A safetensors file, mapped: only the tensors that are looked at are read from the disk.
+//! Safetensors files, mapped: only the tensors that are looked at are read from the disk.
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
+use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::{SafeTensors, tensor::TensorView};
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype, TensorView},
+};
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -21,10 +24,7 @@ impl Mapped {
     /// # Errors
     /// When it can't be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        #[expect(unsafe_code, reason = "files are replaced by renaming, never changed in place")]
-        let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), bytes })
+        Ok(Self { path: path.to_owned(), bytes: files::map(path)? })
     }
 
     /// The tensors.
@@ -65,4 +65,38 @@ impl Mapped {
     fn broken(&self, error: impl std::fmt::Display) -> Error {
         self.refuse(format!("damaged or not a safetensors file ({error}); make it again"))
     }
+}
+
+/// The values of a floating-point tensor as `f32`.
+///
+/// # Errors
+/// When the tensor holds something else.
+pub fn floats(name: &str, tensor: &TensorView<'_>) -> Result<Vec<f32>> {
+    let bytes = tensor.data();
+    Ok(match tensor.dtype() {
+        Dtype::F32 => each(bytes).map(f32::from_le_bytes).collect(),
+        Dtype::F64 => each(bytes).map(|b| f64::from_le_bytes(b) as f32).collect(),
+        Dtype::F16 => each(bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => each(bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+        other => return Err(Error::input(format!("`{name}` is {other}; accepted: F32, F64, F16, BF16"))),
+    })
+}
+
+/// The values of an integer tensor as `i32`.
+///
+/// # Errors
+/// When the tensor holds something else, or a value that does not fit.
+pub fn integers(name: &str, tensor: &TensorView<'_>) -> Result<Vec<i32>> {
+    let narrow = |value: i64| {
+        i32::try_from(value).map_err(|_| Error::input(format!("`{name}` holds {value}, which is too large")))
+    };
+    match tensor.dtype() {
+        Dtype::I32 => Ok(each(tensor.data()).map(i32::from_le_bytes).collect()),
+        Dtype::I64 => each(tensor.data()).map(|b| narrow(i64::from_le_bytes(b))).collect(),
+        other => Err(Error::input(format!("`{name}` is {other}; accepted: I32, I64"))),
+    }
+}
+
+fn each<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
 }
