@@ -76,7 +76,7 @@ fn wrong_arguments_get_one_line_that_names_them() {
     );
     assert_eq!(
         refusal(&["train", "--learning-rat", "1"]),
-        "error: unexpected argument '--learning-rat', did you mean '--learning-rate'?; see 'lc-worker train --help'"
+        "error: unexpected argument '--learning-rat', did you mean '--learning-rate'? see 'lc-worker train --help'"
     );
     assert_eq!(
         refusal(&["evaluate", "--model"]),
