@@ -52,8 +52,8 @@ fn train_arguments(root: &Path, out: &str) -> Vec<String> {
         ["--config", &text("config.json")],
         ["--data", &text("data")],
         ["--out", &text(out)],
-        ["--epochs", "2"],
-        ["--max-steps", "60"],
+        ["--epochs", "4"],
+        ["--max-steps", "150"],
         ["--batch-size", "32"],
         ["--learning-rate", "1e-3"],
         ["--seed", "3"],
@@ -108,7 +108,7 @@ fn training_ends_the_same_however_it_was_interrupted() {
     let whole = borrowed(&arguments("whole"));
     finish(&whole.iter().map(String::as_str).collect::<Vec<_>>());
     let expected = results(&root.join("whole"));
-    assert_eq!(expected.len(), 2 * 4, "one checkpoint per epoch");
+    assert_eq!(expected.len(), 4 * 4, "one checkpoint per epoch, of four files each");
 
     let words = borrowed(&arguments("interrupted"));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -116,9 +116,9 @@ fn training_ends_the_same_however_it_was_interrupted() {
     // A stop writes a checkpoint first; a kill loses the steps since the last one and nothing else.
     for (lines, signal, code) in [
         (7, Signal::SIGTERM, Some(75)),
-        (23, Signal::SIGKILL, None),
-        (31, Signal::SIGUSR1, Some(75)),
-        (52, Signal::SIGKILL, None),
+        (30, Signal::SIGKILL, None),
+        (60, Signal::SIGUSR1, Some(75)),
+        (100, Signal::SIGKILL, None),
     ] {
         let mut child = worker(&words).spawn().unwrap();
         assert!(reached(&mut child, &log, lines), "ended before step {lines}");
@@ -138,7 +138,7 @@ fn training_ends_the_same_however_it_was_interrupted() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap())
         .collect();
-    assert_eq!(steps, (1..=60).collect::<Vec<_>>(), "every step is logged once");
+    assert_eq!(steps, (1..=150).collect::<Vec<_>>(), "every step is logged once");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn other_settings_do_not_resume() {
     prepare(root);
     let mut words = train_arguments(root, "model");
     words.extend(["--max-steps".to_owned(), "2".to_owned()]);
-    words.retain(|word| word != "60");
+    words.retain(|word| word != "150");
     words.remove(words.iter().position(|word| word == "--max-steps").unwrap());
     finish(&words.iter().map(String::as_str).collect::<Vec<_>>());
     words.extend(["--weight-decay".to_owned(), "0.1".to_owned()]);

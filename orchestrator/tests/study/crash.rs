@@ -51,7 +51,7 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
         "--learning-rate",
         "1e-3",
         "--max-steps",
-        "120",
+        "400",
         "--device",
         "cpu",
     ]);
@@ -65,7 +65,7 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
     kill_9(place.daemon());
     kill_9(worker);
     wait("end of the worker", || place.workers("train").is_empty().then_some(()));
-    assert!(steps(first) < 120, "the worker was killed in time");
+    assert!(steps(first) < 400, "the worker was killed in time");
 
     // The next client starts a daemon. It dies alone, with a worker at work that outlives it.
     place.run(&["status"]);
@@ -74,7 +74,7 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
     let survivor = *place.workers("train").first().expect("a worker in training");
     kill_9(place.daemon());
     sleep(Duration::from_millis(500));
-    assert!(place.workers("train").contains(&survivor) || steps(second) == 120, "the worker goes on alone");
+    assert!(place.workers("train").contains(&survivor) || steps(second) == 400, "the worker goes on alone");
 
     place.run(&["watch", "crash"]);
 
@@ -100,7 +100,7 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap())
             .collect();
-        assert_eq!(logged, (1..=120).collect::<Vec<_>>(), "{}", run.name);
+        assert_eq!(logged, (1..=400).collect::<Vec<_>>(), "{}", run.name);
     }
     let rows = place.results("crash");
     assert_eq!(rows.len(), 4);
@@ -118,7 +118,7 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
     fs::write(&config, serde_json::to_vec(&spec.config).unwrap()).unwrap();
     let worker = std::path::Path::new(env!("CARGO_BIN_EXE_lcctl")).with_file_name("lc-worker");
     let output = std::process::Command::new(worker)
-        .args(["train", "--max-steps", "120", "--batch-size", "8", "--learning-rate", "1e-3", "--seed", "0"])
+        .args(["train", "--max-steps", "400", "--batch-size", "8", "--learning-rate", "1e-3", "--seed", "0"])
         .args(["--weight-decay", &spec.weight_decay.to_string(), "--device", "cpu", "--data"])
         .arg(&spec.data)
         .arg("--config")
@@ -128,6 +128,6 @@ fn a_study_survives_the_death_of_its_daemon_and_of_a_worker() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let weights = |model: &std::path::Path| fs::read(model.join("checkpoint-120/model.safetensors")).unwrap();
+    let weights = |model: &std::path::Path| fs::read(model.join("checkpoint-400/model.safetensors")).unwrap();
     assert!(weights(&alone) == weights(&spec.out), "the weights differ");
 }
