@@ -1302,7 +1302,7 @@ export interface components {
          *     same name may be posted again with a larger grid: runs that exist stay as they are.
          */
         StudyPlan: {
-            /** @description Whether anything was recorded. */
+            /** @description Whether the study was recorded: false on a dry run. */
             created: boolean;
             /**
              * Format: int64
