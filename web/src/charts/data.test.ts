@@ -48,7 +48,7 @@ test('the first measure of neural collapse is shown first', () => {
 });
 
 test('validation losses lie at the steps of their checkpoints', () => {
-  expect(stepOf('/root/models/x/checkpoint-120')).toBe(120);
+  expect(stepOf('/lc/models/x/checkpoint-120')).toBe(120);
   const train = { stage: 'train', checkpoints: ['/m/checkpoint-40', '/m/checkpoint-80'] };
   const outputs = [
     { stage: 1, checkpoint: 1, output: { stage: 'evaluate', eval_loss: 2 } },
