@@ -29,10 +29,10 @@ pub struct Extra<'a, B: Backend> {
 const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a checkpoint folder under a temporary name, syncs it and renames it to `folder`. An existing
-/// folder of that name is replaced.
+/// folder of that name is replaced; a kill in that instant leaves neither under the name, never a half.
 ///
 /// # Errors
-/// When anything can't be written; then there is no new folder, and an old one is as it was.
+/// When anything can't be written; then there is no new folder.
 pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'_, B>>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
@@ -52,8 +52,11 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
         fs::set_permissions(inside, fs::Permissions::from_mode(0o755)).map_err(Error::io(inside))?;
     }
     File::open(inside).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))?;
+    // An old folder steps aside whole: deleting it in place would show half of it to readers, and to
+    // whoever comes after a kill. What steps aside is deleted when `aside` goes out of scope.
+    let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
     if folder.exists() {
-        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+        fs::rename(folder, aside.path().join("replaced")).map_err(Error::io(folder))?;
     }
     fs::rename(temporary.keep(), folder).map_err(Error::io(folder))?;
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
@@ -122,4 +125,32 @@ fn write_tensors<B: Backend>(
         other => Error::failed(format!("{}: {other}", shown.display())),
     })?;
     File::open(file).and_then(|file| file.sync_all()).map_err(Error::io(shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{backend::Cpu, checkpoint::load, init};
+    use burn_flex::FlexDevice;
+
+    /// Embeddings; attention with its bias; two layer norms; the MLP with its biases; the last layer norm.
+    const PARAMETERS: usize = 8 * (5 + 4) + (4 * 64 + 8) + 32 + (2 * 8 * 32 + 32 + 8) + 16;
+
+    #[test]
+    fn a_checkpoint_replaces_the_old_one_whole_and_leaves_nothing_beside_it() {
+        let fields = serde_json::json!({"hidden_size": 8, "num_heads": 2, "num_layers": 1, "vocab_size": 5,
+            "max_position_embeddings": 4});
+        let config = crate::model::GptNeoConfig::from_fields(fields.as_object().unwrap().clone()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("checkpoint-1");
+        let bytes = |folder: &Path| fs::read(folder.join(WEIGHTS)).unwrap();
+        save::<Cpu>(&folder, &init::random(&config, 0, &FlexDevice), None).unwrap();
+        let first = bytes(&folder);
+        fs::write(folder.join("eval_results.json"), "of the old weights").unwrap();
+        save::<Cpu>(&folder, &init::random(&config, 1, &FlexDevice), None).unwrap();
+        assert_ne!(bytes(&folder), first);
+        assert!(!folder.join("eval_results.json").exists());
+        assert_eq!(load::<Cpu>(&folder, &FlexDevice).unwrap().parameter_count(), PARAMETERS);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
 }
