@@ -2,6 +2,7 @@
 //!
 //! * [`data`]: texts to sequences of tokens;
 //! * [`model`]: GPT-Neo, and Hugging Face checkpoints in and out;
+//! * [`kernels`]: the operations that models are made of, forward and backward;
 //! * [`train`], [`evaluate`], [`collect`]: what is done with a model;
 //! * [`stats`]: files of class statistics;
 //! * [`measure`]: the neural-collapse measures, plain `f64` linear algebra;
@@ -19,6 +20,7 @@ pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod files;
+pub mod kernels;
 pub mod measure;
 pub mod model;
 pub mod report;

@@ -2,18 +2,17 @@
 
 mod golden;
 
-use burn::tensor::{Int, Tensor, TensorData};
 use burn_flex::FlexDevice;
 use golden::{Tensors, assert_close, json, path};
 use worker::{
+    kernels::Kernels,
     model::{
-        GptNeo, Precision,
-        attention::Masks,
+        Batch, GptNeo, Precision,
         backend::Cpu,
         checkpoint, gpt_neo,
         head::{self, host_floats, host_ints},
     },
-    train::gradients::{Batch, loss_and_gradients, with_targets},
+    train::gradients::loss_and_gradients,
 };
 
 const MODELS: [&str; 3] = ["m1_mixed", "m2_inter", "m3_global"];
@@ -22,21 +21,18 @@ fn load(name: &str) -> GptNeo<Cpu> {
     checkpoint::load(&path(&format!("gptneo/{name}")), &FlexDevice).unwrap()
 }
 
-fn ids(tensors: &Tensors, name: &str) -> (Vec<i32>, [usize; 2]) {
-    let (values, shape) = tensors.integers(name);
-    (values, [shape[0], shape[1]])
+fn batch(tensors: &Tensors) -> Batch {
+    let (ids, shape) = tensors.integers("input_ids");
+    Batch { ids, length: shape[1] }
 }
 
 #[test]
 fn logits_and_last_embeddings_equal_the_reference() {
     for name in MODELS {
         let expected = Tensors::read(&format!("gptneo/{name}/forward.safetensors"));
-        let (ids, shape) = ids(&expected, "input_ids");
         let model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
-        let hidden = model.forward(input, &masks, None);
-        let logits = head::logits(hidden.clone(), model.token_embedding(), Precision::F32);
+        let hidden = model.forward(&batch(&expected));
+        let logits = head::logits(&hidden, model.token_embedding());
         let best = host_ints(logits.clone().argmax(1)).unwrap();
         assert_close(&host_floats(logits).unwrap(), &expected.floats("logits"), 1e-5, name);
         assert_close(&host_floats(hidden).unwrap(), &expected.floats("last_hidden"), 1e-5, name);
@@ -48,12 +44,10 @@ fn logits_and_last_embeddings_equal_the_reference() {
 fn the_input_of_every_block_equals_the_reference() {
     for name in MODELS {
         let expected = Tensors::read(&format!("gptneo/{name}/hidden_states.safetensors"));
-        let (ids, shape) = ids(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")), "input_ids");
+        let batch = batch(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")));
         let model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
         let mut seen = 0;
-        let last = model.run(input, &masks, None, |layer, x| {
+        let last = model.run(&batch, |layer, x| {
             let values = host_floats(x.clone()).unwrap();
             assert_close(&values, &expected.floats(&format!("h{layer}")), 1e-5, name);
             seen += 1;
@@ -69,11 +63,8 @@ fn loss_and_gradients_equal_the_reference() {
         let forward = Tensors::read(&format!("gptneo/{name}/forward.safetensors"));
         let expected = Tensors::read(&format!("gptneo/{name}/grads.safetensors"));
         let figures = json(&format!("gptneo/{name}/expected.json"));
-        let (ids, shape) = ids(&forward, "input_ids");
         let model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let batch = Batch { ids, length: shape[1] };
-        let (loss, gradients) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        let (loss, gradients) = loss_and_gradients(&model, &batch(&forward), None).unwrap();
         let wanted = figures["loss_f32"].as_f64().unwrap();
         assert!((loss / wanted - 1.0).abs() < 1e-6, "{name}: {loss} instead of {wanted}");
         assert_eq!(model.parameter_count() as u64, figures["n_params_unique"].as_u64().unwrap());
@@ -92,14 +83,11 @@ fn loss_and_gradients_equal_the_reference() {
 fn evaluation_equals_the_reference_trainer() {
     for name in MODELS {
         let figures = json(&format!("gptneo/{name}/expected.json"));
-        let (ids, shape) =
-            ids(&Tensors::read(&format!("gptneo/{name}/eval_inputs.safetensors")), "input_ids");
+        let batch = batch(&Tensors::read(&format!("gptneo/{name}/eval_inputs.safetensors")));
         let model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let batch = Batch { ids, length: shape[1] };
-        let hidden = with_targets(model.forward(batch.tensor(&FlexDevice), &masks, None), shape[1]);
+        let hidden = batch.with_targets(model.forward(&batch));
         let targets = batch.targets();
-        let (loss, hits) = head::loss_and_hits(hidden, model.token_embedding(), &targets).unwrap();
+        let (loss, hits) = Cpu::loss_and_hits(&hidden, model.token_embedding(), &targets).unwrap();
         let (loss, accuracy) = (loss / targets.len() as f64, hits as f64 / targets.len() as f64);
         let eval = &figures["eval"];
         let wanted = |key: &str| eval[key].as_f64().unwrap_or_else(|| panic!("{key} in {eval}"));
@@ -113,16 +101,15 @@ fn evaluation_equals_the_reference_trainer() {
 fn padding_never_changes_a_valid_position() {
     for name in MODELS {
         let expected = Tensors::read(&format!("gptneo/{name}/padded.safetensors"));
-        let (ids, shape) = ids(&expected, "input_ids");
+        let batch = batch(&expected);
         let (lengths, _) = expected.integers("lengths");
         let model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let input = Tensor::<Cpu, 2, Int>::from_data(TensorData::new(ids, shape), &FlexDevice);
-        let hidden = host_floats(model.forward(input, &masks, None)).unwrap();
+        let hidden = host_floats(model.forward(&batch)).unwrap();
         let wanted = expected.floats("last_hidden");
         let width = model.config.hidden_size;
         for (row, &length) in lengths.iter().enumerate() {
-            let valid = row * shape[1] * width..(row * shape[1] + length as usize) * width;
+            let first = row * batch.length;
+            let valid = first * width..(first + length as usize) * width;
             assert_close(&hidden[valid.clone()], &wanted[valid], 1e-5, name);
         }
     }
@@ -131,13 +118,11 @@ fn padding_never_changes_a_valid_position() {
 #[test]
 fn bf16_products_give_nearly_the_same_loss_and_gradients() {
     for name in MODELS {
-        let (ids, shape) = ids(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")), "input_ids");
+        let batch = batch(&Tensors::read(&format!("gptneo/{name}/forward.safetensors")));
         let mut model = load(name);
-        let masks = Masks::new(&model.config, shape[1], &FlexDevice);
-        let batch = Batch { ids, length: shape[1] };
-        let (exact, gradients) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        let (exact, gradients) = loss_and_gradients(&model, &batch, None).unwrap();
         model.precision = Precision::Bf16;
-        let (rounded, others) = loss_and_gradients(&model, &batch, &masks, None).unwrap();
+        let (rounded, others) = loss_and_gradients(&model, &batch, None).unwrap();
         assert!(rounded != exact && (rounded / exact - 1.0).abs() < 2e-3, "{name}: {rounded} and {exact}");
         for (gradient, other) in gradients.into_iter().zip(others) {
             let (a, b) = (host_floats(gradient).unwrap(), host_floats(other).unwrap());

@@ -5,10 +5,9 @@ mod golden;
 use burn_flex::FlexDevice;
 use golden::{Tensors, json, path};
 use worker::{
-    model::{backend::Cpu, checkpoint, gpt_neo, head::host_floats},
+    model::{Batch, backend::Cpu, checkpoint, gpt_neo, head::host_floats},
     train::{
         adamw::AdamW,
-        gradients::Batch,
         run::{Trainer, learning_rate},
     },
 };
@@ -25,7 +24,7 @@ fn fifteen_steps_equal_the_reference_at_four_settings() {
         let run = &expected["runs"][name];
         let model = checkpoint::load::<Cpu>(&path("trainer/initial"), &FlexDevice).unwrap();
         let optimizer = AdamW::new(&model, weight_decay);
-        let mut trainer = Trainer::new(model, optimizer, length, 0, 1.0);
+        let mut trainer = Trainer::new(model, optimizer, 0, 1.0);
         let order: Vec<Vec<usize>> = serde_json::from_value(run["order"].clone()).unwrap();
         assert_eq!(order.len(), 15);
         for (at, rows) in order.iter().enumerate() {

@@ -7,17 +7,18 @@
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
+    kernels::Kernels,
     model::head::{host_floats, host_ints},
     stats::{Decs, Means, Meta},
 };
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, TensorData};
 use protocol::output::CollectOutput;
 use std::path::Path;
 
 /// Classes compared at once, per row of embeddings.
 const BLOCK: usize = 4096;
 
-struct Decisions<B: Backend> {
+struct Decisions<B: Kernels> {
     /// Class means, `[classes, width]`.
     means: Tensor<B, 2>,
     /// Half their squared norms, `[1, classes]`.
@@ -26,7 +27,7 @@ struct Decisions<B: Backend> {
     decs: Decs,
 }
 
-impl<B: Backend> Decisions<B> {
+impl<B: Kernels> Decisions<B> {
     /// For each row of `embeddings` the class with the largest score: `x . m - |m|^2 / 2` (the nearest
     /// mean), or `x . w` (the linear decision).
     fn decide(
@@ -56,7 +57,7 @@ impl<B: Backend> Decisions<B> {
     }
 }
 
-impl<B: Backend> Accumulator<B> for Decisions<B> {
+impl<B: Kernels> Accumulator<B> for Decisions<B> {
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
         let nearest = self.decide(&embeddings, &self.means, Some(&self.half_squares))?;
         let linear = self.decide(&embeddings, &self.head, None)?;
@@ -72,7 +73,7 @@ impl<B: Backend> Accumulator<B> for Decisions<B> {
     }
 }
 
-pub(super) fn collect<B: Backend>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
+pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
     let pass = job.open::<B>("validation", device)?;
     let means: Means = job.read_means(&pass)?;
     let hash = means.meta.hash.clone();

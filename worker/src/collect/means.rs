@@ -3,17 +3,18 @@
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
+    kernels::Kernels,
     model::head::host_floats,
     stats::{Means, Meta, means_hash},
 };
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::Tensor;
 use protocol::output::CollectOutput;
 use std::path::Path;
 
 /// Sums in `f64` of `f32` embeddings.
 struct Sums(Means);
 
-impl<B: Backend> Accumulator<B> for Sums {
+impl<B: Kernels> Accumulator<B> for Sums {
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
         let embeddings = host_floats(embeddings)?;
         let Means { counts, totals, dim, .. } = &mut self.0;
@@ -33,7 +34,7 @@ impl<B: Backend> Accumulator<B> for Sums {
     }
 }
 
-pub(super) fn collect<B: Backend>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
+pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
     let pass = job.open::<B>("train", device)?;
     let read = |path: &Path| {
         let found = path.exists().then(|| Means::read(path)).transpose()?;

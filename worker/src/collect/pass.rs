@@ -5,16 +5,15 @@ use crate::{
     Error, Result,
     data::{Manifest, Sequences},
     files,
+    kernels::Kernels,
     model::{
-        GptNeo,
-        attention::Masks,
+        Batch, GptNeo,
         checkpoint::{self, Located},
     },
     report::Report,
     stats::{Means, Meta},
-    train::gradients::{Batch, with_targets},
 };
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::Tensor;
 use protocol::spec::CollectSpec;
 use std::{
     collections::BTreeMap,
@@ -34,16 +33,14 @@ pub(super) struct Job<'a> {
 }
 
 /// A model and a split, ready to run.
-pub(super) struct Pass<B: Backend> {
+pub(super) struct Pass<B: Kernels> {
     pub(super) model: GptNeo<B>,
     sequences: Sequences,
-    masks: Masks<B>,
-    device: B::Device,
     made_from: BTreeMap<String, String>,
 }
 
 /// Statistics that grow batch by batch.
-pub(super) trait Accumulator<B: Backend> {
+pub(super) trait Accumulator<B: Kernels> {
     /// Takes the embeddings `[targets, width]` and the next token of each.
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()>;
     /// Writes everything so far to a file.
@@ -52,7 +49,7 @@ pub(super) trait Accumulator<B: Backend> {
 
 impl Job<'_> {
     /// Loads the model and opens the split.
-    pub(super) fn open<B: Backend>(&self, split: &str, device: &B::Device) -> Result<Pass<B>> {
+    pub(super) fn open<B: Kernels>(&self, split: &str, device: &B::Device) -> Result<Pass<B>> {
         let sequences = Sequences::open(&self.spec.data, split)?;
         let model = checkpoint::load::<B>(&self.located.folder, device)?;
         model.config.check_fits(&self.spec.data, &sequences)?;
@@ -63,18 +60,17 @@ impl Job<'_> {
             ("data_sha256".to_owned(), data),
             ("split".to_owned(), split.to_owned()),
         ]);
-        let masks = Masks::new(&model.config, sequences.block_size(), device);
-        Ok(Pass { model, sequences, masks, device: device.clone(), made_from })
+        Ok(Pass { model, sequences, made_from })
     }
 
     /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
     /// are known beforehand.
-    pub(super) fn belongs<B: Backend>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
+    pub(super) fn belongs<B: Kernels>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
         meta.made_from == pass.made_from && hash.is_none_or(|hash| meta.hash == hash)
     }
 
     /// The class means that variances and decisions refer to.
-    pub(super) fn read_means<B: Backend>(&self, pass: &Pass<B>) -> Result<Means> {
+    pub(super) fn read_means<B: Kernels>(&self, pass: &Pass<B>) -> Result<Means> {
         if !self.means.exists() {
             return Err(Error::input(format!(
                 "{}: no such file; collect the means of this checkpoint first (--stage means)",
@@ -109,7 +105,7 @@ impl Job<'_> {
     }
 }
 
-impl<B: Backend> Pass<B> {
+impl<B: Kernels> Pass<B> {
     /// Sequences of the split.
     pub(super) fn total(&self) -> u64 {
         self.sequences.len() as u64
@@ -135,8 +131,8 @@ impl<B: Backend> Pass<B> {
             let end = (done + u64::from(job.spec.batch_size)).min(total);
             let rows = (done..end).map(|row| self.sequences.get(row as usize));
             let batch = Batch::new(rows, length);
-            let hidden = self.model.forward(batch.tensor(&self.device), &self.masks, None);
-            accumulator.add(with_targets(hidden, length), &batch.targets())?;
+            let hidden = self.model.forward(&batch);
+            accumulator.add(batch.with_targets(hidden), &batch.targets())?;
             done = end;
             batches += 1;
             let stop = job.report.stop_requested();

@@ -3,10 +3,11 @@
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
+    kernels::Kernels,
     model::head::host_floats,
     stats::{Means, Meta, Vars},
 };
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::Tensor;
 use protocol::output::CollectOutput;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ struct Distances {
     vars: Vars,
 }
 
-impl<B: Backend> Accumulator<B> for Distances {
+impl<B: Kernels> Accumulator<B> for Distances {
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
         let embeddings = host_floats(embeddings)?;
         for (embedding, &class) in embeddings.chunks_exact(self.dim).zip(targets) {
@@ -35,7 +36,7 @@ impl<B: Backend> Accumulator<B> for Distances {
     }
 }
 
-pub(super) fn collect<B: Backend>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
+pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
     let pass = job.open::<B>("train", device)?;
     let means: Means = job.read_means(&pass)?;
     let hash = means.meta.hash.clone();

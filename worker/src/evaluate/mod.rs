@@ -4,16 +4,14 @@ use crate::{
     Error, Result,
     data::Sequences,
     device, files,
+    kernels::Kernels,
     model::{
-        attention::Masks,
+        Batch,
         checkpoint::{self, EVAL_RESULTS, Located},
-        head,
     },
     on_device,
     report::Report,
-    train::gradients::{Batch, with_targets},
 };
-use burn::tensor::backend::Backend;
 use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 
 /// Evaluates a checkpoint. Results on the validation split are written to the checkpoint's
@@ -35,7 +33,7 @@ pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> 
     Ok(output)
 }
 
-fn run<B: Backend>(
+fn run<B: Kernels>(
     spec: &EvaluateSpec,
     located: &Located,
     report: &Report,
@@ -45,7 +43,6 @@ fn run<B: Backend>(
     let model = checkpoint::load::<B>(&located.folder, device)?;
     model.config.check_fits(&spec.data, &sequences)?;
     let length = sequences.block_size();
-    let masks = Masks::new(&model.config, length, device);
     let total = sequences.len();
     let (mut loss, mut hits) = (0.0, 0);
     for start in (0..total).step_by(spec.batch_size as usize) {
@@ -55,9 +52,8 @@ fn run<B: Backend>(
         report.progress(start as u64, total as u64, "sequences");
         let end = (start + spec.batch_size as usize).min(total);
         let batch = Batch::new((start..end).map(|row| sequences.get(row)), length);
-        let hidden = with_targets(model.forward(batch.tensor(device), &masks, None), length);
-        let (batch_loss, batch_hits) =
-            head::loss_and_hits(hidden, model.token_embedding(), &batch.targets())?;
+        let hidden = batch.with_targets(model.forward(&batch));
+        let (batch_loss, batch_hits) = B::loss_and_hits(&hidden, model.token_embedding(), &batch.targets())?;
         loss += batch_loss;
         hits += batch_hits;
     }

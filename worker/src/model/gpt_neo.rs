@@ -1,7 +1,12 @@
-//! The parameters and the forward pass.
+//! The parameters, the forward and the backward pass.
 
-use super::{GptNeoConfig, Precision, attention::Masks, block, dropout::Dropout};
-use burn::tensor::{Int, Tensor, backend::Backend};
+use super::{
+    Batch, GptNeoConfig, Precision,
+    block::{self, Block},
+    dropout::{Dropout, Place},
+};
+use crate::kernels::Kernels;
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use std::sync::Arc;
 
 /// The parameters of a block, in the order of the library.
@@ -160,51 +165,124 @@ impl<B: Backend> GptNeo<B> {
     }
 
     /// A parameter of block `layer`.
-    pub(super) fn part(&self, layer: usize, part: Part) -> Tensor<B, 2> {
-        self.parameters[2 + layer * NAMES.len() + part as usize].clone()
+    pub(super) fn part(&self, layer: usize, part: Part) -> &Tensor<B, 2> {
+        &self.parameters[2 + layer * NAMES.len() + part as usize]
     }
+}
 
+impl<B: Kernels> GptNeo<B> {
     /// The last embeddings: what the head reads, after the final layer norm.
     ///
     /// `ids` is `[batch, sequence]` with at most `max_position_embeddings` positions; the result is
-    /// `[batch * sequence, width]`. `masks` must be made for this sequence length.
+    /// `[batch * sequence, width]`.
     #[must_use]
-    pub fn forward(
-        &self,
-        ids: Tensor<B, 2, Int>,
-        masks: &Masks<B>,
-        dropout: Option<&mut Dropout>,
-    ) -> Tensor<B, 2> {
-        self.run(ids, masks, dropout, |_, _| ())
+    pub fn forward(&self, ids: &Batch) -> Tensor<B, 2> {
+        self.run(ids, |_, _| ())
     }
 
     /// As [`Self::forward`]; `inspect` sees the input of each block by index.
-    pub fn run(
-        &self,
-        ids: Tensor<B, 2, Int>,
-        masks: &Masks<B>,
-        mut dropout: Option<&mut Dropout>,
-        mut inspect: impl FnMut(usize, &Tensor<B, 2>),
-    ) -> Tensor<B, 2> {
-        let [batch, length] = ids.dims();
-        let width = self.config.hidden_size;
-        let tokens = self.parameters[0].clone().select(0, ids.reshape([batch * length]));
-        let positions = self.parameters[1].clone().narrow(0, 0, length);
-        let x = tokens.reshape([batch, length, width]) + positions.unsqueeze_dim(0);
-        let mut x = x.reshape([batch * length, width]);
-        if let Some(dropout) = dropout.as_deref_mut() {
-            x = dropout.apply(x, self.config.embed_dropout);
-        }
+    pub fn run(&self, ids: &Batch, mut inspect: impl FnMut(usize, &Tensor<B, 2>)) -> Tensor<B, 2> {
+        let mut x = self.embed(ids);
         for layer in 0..self.config.num_layers() {
             inspect(layer, &x);
-            x = block::forward(self, layer, x, batch, masks, dropout.as_deref_mut());
+            x = self.block(layer, ids, None).forward(x).0;
         }
+        self.last_norm(&x)
+    }
+
+    /// As [`Self::forward`], keeping what [`Self::backward`] needs.
+    #[must_use]
+    pub fn forward_traced(&self, ids: &Batch, dropout: Option<Dropout>) -> (Tensor<B, 2>, Trace<B>) {
+        let mut x = drop_embedding(self.embed(ids), dropout, &self.config);
+        let mut blocks = Vec::with_capacity(self.config.num_layers());
+        for layer in 0..self.config.num_layers() {
+            let (output, trace) = self.block(layer, ids, dropout).forward(x);
+            blocks.push(trace);
+            x = output;
+        }
+        (self.last_norm(&x), Trace { blocks, last: x, dropout })
+    }
+
+    /// Gradients of all parameters, in the order of [`shapes`], from that of [`Self::forward_traced`]'s
+    /// result. `head` is the gradient that the embedding has from its other use.
+    #[must_use]
+    pub fn backward(
+        &self,
+        ids: &Batch,
+        trace: Trace<B>,
+        gradient: &Tensor<B, 2>,
+        head: Tensor<B, 2>,
+    ) -> Vec<Tensor<B, 2>> {
+        let Trace { blocks, last, dropout } = trace;
+        let weight = &self.parameters[self.parameters.len() - 2];
+        let norm = B::layer_norm_backward(&last, weight, gradient, self.config.layer_norm_epsilon);
+        drop(last);
+        let mut parts = Vec::with_capacity(self.config.num_layers());
+        let mut gradient = norm.input;
+        for (layer, trace) in blocks.into_iter().enumerate().rev() {
+            let (input, of_block) = self.block(layer, ids, dropout).backward(trace, gradient);
+            parts.push(of_block);
+            gradient = input;
+        }
+        let gradient = drop_embedding(gradient, dropout, &self.config);
+        let positions = self.position_gradient(&gradient, ids);
+        let mut all = vec![B::add_rows(head, &ids.ids, gradient), positions];
+        all.extend(parts.into_iter().rev().flatten());
+        all.extend([norm.weight, norm.bias]);
+        all
+    }
+
+    fn block(&self, layer: usize, ids: &Batch, dropout: Option<Dropout>) -> Block<'_, B> {
+        Block { model: self, layer, batch: ids.sequences(), dropout }
+    }
+
+    /// The sum of token and position embeddings.
+    fn embed(&self, ids: &Batch) -> Tensor<B, 2> {
+        let (batch, length, width) = (ids.sequences(), ids.length, self.config.hidden_size);
+        let device = self.parameters[0].device();
+        let indices =
+            Tensor::<B, 1, Int>::from_data(TensorData::new(ids.ids.clone(), [batch * length]), &device);
+        let tokens = self.parameters[0].clone().select(0, indices);
+        let positions = self.parameters[1].clone().narrow(0, 0, length);
+        let x = tokens.reshape([batch, length, width]) + positions.unsqueeze_dim(0);
+        x.reshape([batch * length, width])
+    }
+
+    /// The gradient of the position embedding; positions that no sequence has get zero.
+    fn position_gradient(&self, gradient: &Tensor<B, 2>, ids: &Batch) -> Tensor<B, 2> {
+        let (batch, length, width) = (ids.sequences(), ids.length, self.config.hidden_size);
+        let sum = gradient.clone().reshape([batch, length, width]).sum_dim(0).reshape([length, width]);
+        let rest = self.config.max_position_embeddings - length;
+        if rest == 0 {
+            return sum;
+        }
+        let device = gradient.device();
+        Tensor::cat(vec![sum, Tensor::zeros([rest, width], &device)], 0)
+    }
+
+    fn last_norm(&self, x: &Tensor<B, 2>) -> Tensor<B, 2> {
         let last = self.parameters.len() - 2;
-        block::layer_norm(
-            x,
-            self.parameters[last].clone(),
-            self.parameters[last + 1].clone(),
-            self.config.layer_norm_epsilon,
-        )
+        let (weight, bias) = (&self.parameters[last], &self.parameters[last + 1]);
+        B::layer_norm_forward(x, weight, bias, self.config.layer_norm_epsilon)
+    }
+}
+
+/// What the backward pass needs of a forward pass.
+pub struct Trace<B: Kernels> {
+    blocks: Vec<block::Trace<B>>,
+    /// The input of the final layer norm.
+    last: Tensor<B, 2>,
+    dropout: Option<Dropout>,
+}
+
+/// Drops entries of the embeddings, or of their gradient.
+fn drop_embedding<B: Kernels>(
+    x: Tensor<B, 2>,
+    dropout: Option<Dropout>,
+    config: &GptNeoConfig,
+) -> Tensor<B, 2> {
+    match dropout.and_then(|dropout| dropout.mask(Place::Embedding, config.embed_dropout)) {
+        Some(mask) => mask.apply(x),
+        None => x,
     }
 }

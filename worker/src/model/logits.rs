@@ -1,14 +1,15 @@
 //! `lc-worker logits`: the forward pass of a checkpoint on given tokens, for comparing with other
 //! programs.
 
-use super::{Precision, attention::Masks, checkpoint, head};
+use super::{Batch, checkpoint, head};
 use crate::{
     Error, Result,
     device::Device,
-    files, on_device,
+    files,
+    kernels::Kernels,
+    on_device,
     tensors::{self, Mapped},
 };
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use safetensors::{Dtype, tensor::TensorView};
 use std::{io::Write as _, path::Path};
 
@@ -49,7 +50,7 @@ pub fn logits(
 }
 
 /// Logits and last embeddings on the host, with vocabulary and width.
-fn compute<B: Backend>(
+fn compute<B: Kernels>(
     folder: &Path,
     ids: Vec<i32>,
     shape: [usize; 2],
@@ -71,9 +72,7 @@ fn compute<B: Backend>(
             config.vocab_size - 1
         )));
     }
-    let masks = Masks::new(&config, shape[1], device);
-    let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), device);
-    let hidden = model.forward(ids, &masks, None);
-    let logits = head::logits(hidden.clone(), model.token_embedding(), Precision::F32);
+    let hidden = model.forward(&Batch { ids, length: shape[1] });
+    let logits = head::logits(&hidden, model.token_embedding());
     Ok((head::host_floats(logits)?, head::host_floats(hidden)?, [config.vocab_size, config.hidden_size]))
 }

@@ -1,8 +1,9 @@
 //! GPT-Neo, and its checkpoints in Hugging Face's layout.
 //!
 //! * [`config`]: the fields of `config.json`, checked;
-//! * [`gpt_neo`]: the parameters and the forward pass, with [`block`] and [`attention`];
-//! * [`head`]: logits, and the loss with its gradient in chunks of tokens;
+//! * [`gpt_neo`]: the parameters, the forward and the backward pass, with [`block`];
+//! * [`batch`]: what goes in;
+//! * [`head`]: logits;
 //! * [`dropout`]: masks from the run's seed;
 //! * [`init`]: random weights from a seed;
 //! * [`checkpoint`]: folders in and out;
@@ -10,12 +11,14 @@
 //! * [`precision`]: in which numbers matrix products are computed;
 //! * [`logits`]: the `logits` command.
 //!
+//! The operations themselves are in [`crate::kernels`].
+//!
 //! Matrices keep the orientation of the checkpoint, `[out, in]`; hidden states are two-dimensional,
 //! `[batch * sequence, width]`. All tensors of parameters have two dimensions, a vector being one row.
 
-pub mod attention;
 pub mod backend;
-pub mod block;
+pub mod batch;
+mod block;
 pub mod checkpoint;
 pub mod config;
 pub mod dropout;
@@ -25,6 +28,7 @@ pub mod init;
 pub mod logits;
 pub mod precision;
 
+pub use batch::Batch;
 pub use config::GptNeoConfig;
 pub use gpt_neo::GptNeo;
 pub use precision::Precision;

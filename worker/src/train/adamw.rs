@@ -2,10 +2,10 @@
 
 use crate::{
     Result,
+    kernels::{AdamWStep, Kernels, Moments},
     model::{
         GptNeo,
         gpt_neo::{is_vector, shapes},
-        head::host_floats,
     },
 };
 use burn::tensor::{Tensor, backend::Backend};
@@ -24,7 +24,7 @@ pub struct AdamW<B: Backend> {
     weight_decay: f64,
 }
 
-impl<B: Backend> AdamW<B> {
+impl<B: Kernels> AdamW<B> {
     /// An optimizer that has seen nothing.
     #[must_use]
     pub fn new(model: &GptNeo<B>, weight_decay: f64) -> Self {
@@ -45,50 +45,52 @@ impl<B: Backend> AdamW<B> {
         Self { first, second, decayed, weight_decay }
     }
 
-    /// One update. `step` counts from 1.
+    /// One update by gradients that are multiplied with `scale` first. `step` counts from 1.
     pub fn update(
         &mut self,
         model: &mut GptNeo<B>,
         gradients: Vec<Tensor<B, 2>>,
+        scale: f64,
         learning_rate: f64,
         step: u64,
     ) {
         let count = step.min(i32::MAX as u64) as i32;
-        let correction_1 = 1.0 - BETA_1.powi(count);
-        let correction_2 = (1.0 - BETA_2.powi(count)).sqrt();
+        let rate = learning_rate / (1.0 - BETA_1.powi(count));
+        let correction = (1.0 - BETA_2.powi(count)).sqrt();
         let moments = self.first.iter_mut().zip(&mut self.second);
         let parameters = model.parameters_mut().iter_mut().zip(&self.decayed);
         for (((parameter, &decayed), (first, second)), gradient) in parameters.zip(moments).zip(gradients) {
-            first.inplace(|m| m * BETA_1 + gradient.clone() * (1.0 - BETA_1));
-            second.inplace(|v| v * BETA_2 + gradient.square() * (1.0 - BETA_2));
-            let denominator = second.clone().sqrt() / correction_2 + EPSILON;
-            let change = first.clone() / denominator * (learning_rate / correction_1);
             let keep = if decayed { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
-            parameter.inplace(|p| p * keep - change);
+            let numbers =
+                AdamWStep { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON, scale, keep, rate, correction };
+            let held = Moments { parameter: take(parameter), first: take(first), second: take(second) };
+            let updated = B::adamw(held, gradient, numbers);
+            (*parameter, *first, *second) = (updated.parameter, updated.first, updated.second);
         }
     }
+}
+
+/// Leaves nothing behind, so that the tensor has one owner and can be changed in place.
+fn take<B: Backend>(tensor: &mut Tensor<B, 2>) -> Tensor<B, 2> {
+    let device = tensor.device();
+    std::mem::replace(tensor, Tensor::empty([0, 0], &device))
 }
 
 /// The Euclidean norm of all gradients together, in `f64`.
 ///
 /// # Errors
 /// When the device fails.
-pub fn global_norm<B: Backend>(gradients: &[Tensor<B, 2>]) -> Result<f64> {
-    // Row sums first: one short vector per parameter comes back from the device.
+pub fn global_norm<B: Kernels>(gradients: &[Tensor<B, 2>]) -> Result<f64> {
     let mut sum = 0.0;
     for gradient in gradients {
-        let rows = host_floats(gradient.clone().square().sum_dim(1))?;
-        sum += rows.iter().map(|&x| f64::from(x)).sum::<f64>();
+        sum += B::sum_of_squares(gradient)?;
     }
     Ok(sum.sqrt())
 }
 
-/// Scales gradients of global norm `norm` down to `most`, by the library's `most / (norm + 1e-6)`.
+/// What gradients of global norm `norm` are multiplied with so that it is at most `most`: the library's
+/// `most / (norm + 1e-6)`.
 #[must_use]
-pub fn clip<B: Backend>(gradients: Vec<Tensor<B, 2>>, norm: f64, most: f64) -> Vec<Tensor<B, 2>> {
-    let scale = most / (norm + 1e-6);
-    if scale >= 1.0 {
-        return gradients;
-    }
-    gradients.into_iter().map(|gradient| gradient * scale).collect()
+pub fn clipping(norm: f64, most: f64) -> f64 {
+    (most / (norm + 1e-6)).min(1.0)
 }

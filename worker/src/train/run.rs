@@ -1,8 +1,8 @@
 //! The training loop.
 
 use super::{
-    adamw::{AdamW, clip, global_norm},
-    gradients::{Batch, loss_and_gradients},
+    adamw::{AdamW, clipping, global_norm},
+    gradients::loss_and_gradients,
     log::{Line, Log},
     order::Order,
     state::{self, Settings, TrainerState},
@@ -11,9 +11,9 @@ use crate::{
     Error, Result,
     data::{self, Manifest, Sequences},
     device, files,
+    kernels::Kernels,
     model::{
-        GptNeo, GptNeoConfig, Precision,
-        attention::Masks,
+        Batch, GptNeo, GptNeoConfig, Precision,
         checkpoint::{self, CONFIG, checkpoints},
         config::FromData,
         dropout::Dropout,
@@ -22,7 +22,6 @@ use crate::{
     on_device,
     report::Report,
 };
-use burn::{backend::Autodiff, tensor::backend::Backend};
 use chrono::Utc;
 use protocol::{output::TrainOutput, real::Real, spec::TrainSpec};
 use std::{
@@ -44,12 +43,11 @@ pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
 }
 
 /// A model on its way.
-pub struct Trainer<B: Backend> {
+pub struct Trainer<B: Kernels> {
     /// The model.
     pub model: GptNeo<B>,
     /// Its optimizer.
     pub optimizer: AdamW<B>,
-    masks: Masks<Autodiff<B>>,
     seed: u32,
     max_grad_norm: f64,
 }
@@ -63,12 +61,11 @@ pub struct Step {
     pub grad_norm: f64,
 }
 
-impl<B: Backend> Trainer<B> {
-    /// A trainer for sequences of `length` tokens.
+impl<B: Kernels> Trainer<B> {
+    /// A trainer that clips gradients to a norm of `max_grad_norm`; the seed is that of dropout.
     #[must_use]
-    pub fn new(model: GptNeo<B>, optimizer: AdamW<B>, length: usize, seed: u32, max_grad_norm: f64) -> Self {
-        let masks = Masks::new(&model.config, length, &model.token_embedding().device());
-        Self { model, optimizer, masks, seed, max_grad_norm }
+    pub const fn new(model: GptNeo<B>, optimizer: AdamW<B>, seed: u32, max_grad_norm: f64) -> Self {
+        Self { model, optimizer, seed, max_grad_norm }
     }
 
     /// One step, counted from 1.
@@ -77,16 +74,16 @@ impl<B: Backend> Trainer<B> {
     /// When the device fails, or loss or gradients are no longer numbers; then the weights are as
     /// they were.
     pub fn step(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<Step> {
-        let mut dropout = Dropout::at_step(self.seed, step);
-        let (loss, gradients) = loss_and_gradients(&self.model, batch, &self.masks, Some(&mut dropout))?;
+        let dropout = Dropout::at_step(self.seed, step);
+        let (loss, gradients) = loss_and_gradients(&self.model, batch, Some(dropout))?;
         let grad_norm = global_norm(&gradients)?;
         if !loss.is_finite() || !grad_norm.is_finite() {
             return Err(Error::failed(format!(
                 "step {step}: loss {loss}, gradient norm {grad_norm}; try a smaller learning rate"
             )));
         }
-        let gradients = clip(gradients, grad_norm, self.max_grad_norm);
-        self.optimizer.update(&mut self.model, gradients, learning_rate, step);
+        let scale = clipping(grad_norm, self.max_grad_norm);
+        self.optimizer.update(&mut self.model, gradients, scale, learning_rate, step);
         Ok(Step { loss, grad_norm })
     }
 }
@@ -97,7 +94,7 @@ pub fn learning_rate(peak: f64, step: u64, total: u64) -> f64 {
     peak * (1.0 - (step - 1) as f64 / total as f64)
 }
 
-fn run<B: Backend>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
+fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
     let manifest = Manifest::read(&spec.data)?;
     let sequences = Sequences::open(&spec.data, "train")?;
     let mut order =
@@ -148,7 +145,7 @@ fn run<B: Backend>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let mut tokens = last.as_ref().map_or(0, |line| line.tokens);
     let tokens_before = tokens;
     let mut final_loss = last.map_or(Real(f64::NAN), |line| line.loss);
-    let mut trainer = Trainer::new(model, optimizer, sequences.block_size(), spec.seed, spec.max_grad_norm);
+    let mut trainer = Trainer::new(model, optimizer, spec.seed, spec.max_grad_norm);
     let state = |step: u64| TrainerState {
         global_step: step,
         max_steps: total,

@@ -3,12 +3,12 @@
 use super::adamw::AdamW;
 use crate::{
     Error, Result, files,
+    kernels::Kernels,
     model::{
         GptNeo,
         checkpoint::{self, Extra, OPTIMIZER, TRAINER_STATE, checkpoints},
     },
 };
-use burn::tensor::backend::Backend;
 use protocol::spec::TrainSpec;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,7 +78,7 @@ pub struct TrainerState {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn save<B: Backend>(
+pub fn save<B: Kernels>(
     out: &Path,
     model: &GptNeo<B>,
     optimizer: &AdamW<B>,
@@ -100,7 +100,7 @@ pub fn save<B: Backend>(
 }
 
 /// A training run as it was at a checkpoint.
-pub struct Resumed<B: Backend> {
+pub struct Resumed<B: Kernels> {
     /// Weights.
     pub model: GptNeo<B>,
     /// Moments.
@@ -113,7 +113,7 @@ pub struct Resumed<B: Backend> {
 ///
 /// # Errors
 /// When it was made with other settings (the line names the first that differs), or is damaged.
-pub fn newest<B: Backend>(out: &Path, settings: &Settings, device: &B::Device) -> Result<Option<Resumed<B>>> {
+pub fn newest<B: Kernels>(out: &Path, settings: &Settings, device: &B::Device) -> Result<Option<Resumed<B>>> {
     let mut all = if out.is_dir() { checkpoints(out)? } else { Vec::new() };
     all.extend(resumes(out)?);
     all.sort();

@@ -1,0 +1,190 @@
+//! The operations on the processor: loops over rows and blocks that stay in its caches.
+//!
+//! * [`lanes`]: vectorised loops and reductions, and the exponential;
+//! * [`gemm`]: products of matrices, in panels of rows;
+//! * [`layer_norm`], [`gelu`], [`attention`], [`cross_entropy`], [`adamw`]: what their names say;
+//! * [`memory`]: tensors as slices and back.
+//!
+//! Work is cut into tasks by the shape of the problem alone, each task is computed by one thread, and sums
+//! over tasks are taken in order: any number of threads gives the same bytes. What `bf16` asks for is
+//! rounding, not speed, on a processor: it takes the plain path.
+
+mod adamw;
+mod attention;
+mod cross_entropy;
+mod gelu;
+pub mod gemm;
+pub mod lanes;
+mod layer_norm;
+mod memory;
+mod rows;
+
+use super::{
+    AdamWStep, Attended, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected, plain,
+};
+use crate::{
+    Result,
+    model::{Precision, backend::Cpu, dropout::Mask},
+};
+use burn::tensor::Tensor;
+use memory::{Owned, Slice, matrix};
+
+type Matrix = Tensor<Cpu, 2>;
+
+impl Kernels for Cpu {
+    fn linear_forward(x: &Matrix, weight: &Matrix, bias: Option<&Matrix>, precision: Precision) -> Matrix {
+        if precision != Precision::F32 {
+            return plain::linear::forward(x, weight, bias, precision);
+        }
+        let ([rows, inner], [columns, _]) = (x.dims(), weight.dims());
+        let (x, weight, bias) = (Slice::of(x), Slice::of(weight), bias.map(Slice::of));
+        let mut y = vec![0.0; rows * columns];
+        let (a, b) = (gemm::view(&x, rows, inner), gemm::view(&weight, columns, inner).transpose());
+        match bias {
+            Some(bias) => gemm::multiply_add_row(&mut y, &bias, a, b),
+            None => gemm::multiply(&mut y, a, b),
+        }
+        matrix(y, [rows, columns])
+    }
+
+    fn linear_input_gradient(gradient: &Matrix, weight: &Matrix, precision: Precision) -> Matrix {
+        if precision != Precision::F32 {
+            return plain::linear::input_gradient(gradient, weight, precision);
+        }
+        let ([rows, inner], [_, columns]) = (gradient.dims(), weight.dims());
+        let (gradient, weight) = (Slice::of(gradient), Slice::of(weight));
+        let mut y = vec![0.0; rows * columns];
+        gemm::multiply(&mut y, gemm::view(&gradient, rows, inner), gemm::view(&weight, inner, columns));
+        matrix(y, [rows, columns])
+    }
+
+    fn linear_weight_gradient(gradient: &Matrix, x: &Matrix, precision: Precision) -> Matrix {
+        if precision != Precision::F32 {
+            return plain::linear::weight_gradient(gradient, x, precision);
+        }
+        let ([inner, rows], [_, columns]) = (gradient.dims(), x.dims());
+        let (gradient, x) = (Slice::of(gradient), Slice::of(x));
+        let mut y = vec![0.0; rows * columns];
+        let gradient = gemm::view(&gradient, inner, rows).transpose();
+        gemm::multiply(&mut y, gradient, gemm::view(&x, inner, columns));
+        matrix(y, [rows, columns])
+    }
+
+    fn sum_rows(x: &Matrix) -> Matrix {
+        let [_, width] = x.dims();
+        matrix(rows::sum(&Slice::of(x), width), [1, width])
+    }
+
+    fn layer_norm_forward(x: &Matrix, weight: &Matrix, bias: &Matrix, epsilon: f64) -> Matrix {
+        let shape = x.dims();
+        matrix(layer_norm::forward(&Slice::of(x), &Slice::of(weight), &Slice::of(bias), epsilon), shape)
+    }
+
+    fn layer_norm_backward(
+        x: &Matrix,
+        weight: &Matrix,
+        gradient: &Matrix,
+        epsilon: f64,
+    ) -> LayerNormGradients<Self> {
+        let (shape, [_, width]) = (x.dims(), x.dims());
+        let [input, weight, bias] =
+            layer_norm::backward(&Slice::of(x), &Slice::of(weight), &Slice::of(gradient), epsilon);
+        LayerNormGradients {
+            input: matrix(input, shape),
+            weight: matrix(weight, [1, width]),
+            bias: matrix(bias, [1, width]),
+        }
+    }
+
+    fn gelu_new(x: &Matrix) -> Matrix {
+        matrix(gelu::forward(&Slice::of(x)), x.dims())
+    }
+
+    fn gelu_new_backward(x: &Matrix, gradient: &Matrix) -> Matrix {
+        matrix(gelu::backward(&Slice::of(x), &Slice::of(gradient)), x.dims())
+    }
+
+    fn attention_forward(
+        projected: &Projected<Self>,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Attended<Self> {
+        if heads.precision != Precision::F32 {
+            return plain::attention::forward(projected, heads, dropout);
+        }
+        let [rows, width] = projected.query.dims();
+        let Projected { query, key, value } = projected;
+        let shape = attention::Shape::of(rows, width, heads);
+        let (mixed, log_sums) =
+            attention::forward(&Slice::of(query), &Slice::of(key), &Slice::of(value), shape, dropout);
+        let sums = [heads.batch * heads.heads, rows / heads.batch];
+        Attended { mixed: matrix(mixed, [rows, width]), log_sums: matrix(log_sums, sums) }
+    }
+
+    fn attention_backward(
+        projected: &Projected<Self>,
+        attended: &Attended<Self>,
+        gradient: &Matrix,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Projected<Self> {
+        if heads.precision != Precision::F32 {
+            return plain::attention::backward(projected, attended, gradient, heads, dropout);
+        }
+        let [rows, width] = projected.query.dims();
+        let given = attention::Given {
+            query: &Slice::of(&projected.query),
+            key: &Slice::of(&projected.key),
+            value: &Slice::of(&projected.value),
+            mixed: &Slice::of(&attended.mixed),
+            log_sums: &Slice::of(&attended.log_sums),
+            gradient: &Slice::of(gradient),
+        };
+        let [query, key, value] =
+            attention::backward(&given, attention::Shape::of(rows, width, heads), dropout)
+                .map(|gradient| matrix(gradient, [rows, width]));
+        Projected { query, key, value }
+    }
+
+    fn cross_entropy(
+        hidden: &Matrix,
+        head: &Matrix,
+        targets: &[i32],
+        precision: Precision,
+    ) -> Result<LossGradients<Self>> {
+        if precision != Precision::F32 {
+            return plain::cross_entropy::gradients(hidden, head, targets, precision);
+        }
+        let (shape, head_shape, [_, width]) = (hidden.dims(), head.dims(), hidden.dims());
+        let found = cross_entropy::gradients(&Slice::of(hidden), &Slice::of(head), targets, width);
+        Ok(LossGradients {
+            loss: found.loss,
+            hidden: matrix(found.hidden, shape),
+            head: matrix(found.head, head_shape),
+        })
+    }
+
+    fn loss_and_hits(hidden: &Matrix, head: &Matrix, targets: &[i32]) -> Result<(f64, u64)> {
+        let [_, width] = hidden.dims();
+        Ok(cross_entropy::loss_and_hits(&Slice::of(hidden), &Slice::of(head), targets, width))
+    }
+
+    fn add_rows(sums: Matrix, indices: &[i32], values: Matrix) -> Matrix {
+        let [_, width] = sums.dims();
+        let mut sums = Owned::of(sums);
+        rows::add(sums.entries(), indices, &Slice::of(&values), width);
+        sums.tensor()
+    }
+
+    fn sum_of_squares(x: &Matrix) -> Result<f64> {
+        Ok(adamw::sum_of_squares(&Slice::of(x)))
+    }
+
+    fn adamw(moments: Moments<Self>, gradient: Matrix, step: AdamWStep) -> Moments<Self> {
+        let [mut parameter, mut first, mut second] =
+            [moments.parameter, moments.first, moments.second].map(Owned::of);
+        let changed = [parameter.entries(), first.entries(), second.entries()];
+        adamw::update(changed, &Slice::of(&gradient), step);
+        Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() }
+    }
+}

@@ -1,0 +1,41 @@
+//! Sums of rows.
+
+use super::lanes::vectorised;
+use rayon::prelude::*;
+
+/// Rows summed by one task.
+const ROWS: usize = 256;
+
+/// The sum of all rows.
+pub(super) fn sum(x: &[f32], width: usize) -> Vec<f32> {
+    let parts: Vec<Vec<f32>> = x
+        .par_chunks(ROWS * width)
+        .map(|rows| {
+            let mut sums = vec![0.0; width];
+            vectorised(|| rows.chunks_exact(width).for_each(|row| add_to(&mut sums, row)));
+            sums
+        })
+        .collect();
+    in_order(&parts, width)
+}
+
+/// The sum of some rows, one after the other.
+pub(super) fn in_order(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; width];
+    parts.iter().for_each(|part| add_to(&mut sums, part));
+    sums
+}
+
+/// Adds each row of `values` to the row of `sums` that its index names, one after the other.
+pub(super) fn add(sums: &mut [f32], indices: &[i32], values: &[f32], width: usize) {
+    vectorised(|| {
+        for (&index, row) in indices.iter().zip(values.chunks_exact(width)) {
+            add_to(&mut sums[index as usize * width..][..width], row);
+        }
+    });
+}
+
+#[inline(always)]
+fn add_to(sums: &mut [f32], row: &[f32]) {
+    sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+}

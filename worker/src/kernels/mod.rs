@@ -1,0 +1,245 @@
+//! What a GPT-Neo step computes, one operation at a time, each with its backward pass.
+//!
+//! [`Kernels`] extends a burn backend. Its methods are written in burn's tensor operations
+//! ([`plain`]), which run on every device; a backend overrides what it can do better. [`cpu`] does so for
+//! the processor: loops over memory that is in the cache, no temporaries of the size of the logits or of
+//! the attention scores. Both are tested against each other and against golden values.
+//!
+//! Backward passes are written out, not recorded: the model ([`crate::model`]) calls them in reverse order
+//! and decides what is kept and what is computed again.
+//!
+//! Matrices are row-major `[rows, columns]`; weights have the orientation of the checkpoint, `[out, in]`.
+
+pub mod cpu;
+pub mod plain;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    Result,
+    model::{Precision, dropout::Mask},
+};
+use burn::tensor::{Tensor, backend::Backend};
+
+/// How the rows of queries, keys and values are split, and what they see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Sequences.
+    pub batch: usize,
+    /// Heads; each takes `width / heads` neighbouring columns.
+    pub heads: usize,
+    /// How many positions a position sees, itself included: `window` for a local layer, the length of the
+    /// sequence for a global one. Never a later one.
+    pub window: usize,
+    /// In which numbers scores and mixtures are computed.
+    pub precision: Precision,
+}
+
+/// Queries, keys and values, or their gradients, each `[batch * length, width]`.
+#[derive(Clone, Debug)]
+pub struct Projected<B: Backend> {
+    /// What a position looks for.
+    pub query: Tensor<B, 2>,
+    /// What a position is found by.
+    pub key: Tensor<B, 2>,
+    /// What a position gives.
+    pub value: Tensor<B, 2>,
+}
+
+/// The outcome of attention.
+#[derive(Clone, Debug)]
+pub struct Attended<B: Backend> {
+    /// The mixture of values, `[batch * length, width]`.
+    pub mixed: Tensor<B, 2>,
+    /// Logarithm of the sum of the exponentials of the scores, `[batch * heads, length]`.
+    pub log_sums: Tensor<B, 2>,
+}
+
+/// Gradients of a layer norm.
+#[derive(Clone, Debug)]
+pub struct LayerNormGradients<B: Backend> {
+    /// Of the input, `[rows, width]`.
+    pub input: Tensor<B, 2>,
+    /// Of the weight, `[1, width]`.
+    pub weight: Tensor<B, 2>,
+    /// Of the bias, `[1, width]`.
+    pub bias: Tensor<B, 2>,
+}
+
+/// The mean cross-entropy and its gradients.
+#[derive(Clone, Debug)]
+pub struct LossGradients<B: Backend> {
+    /// Mean over all rows, nats per token.
+    pub loss: f64,
+    /// Gradient of the hidden states, `[rows, width]`.
+    pub hidden: Tensor<B, 2>,
+    /// Gradient of the head, `[vocabulary, width]`.
+    pub head: Tensor<B, 2>,
+}
+
+/// The numbers of one AdamW update of one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWStep {
+    /// Decay rate of the running mean of the gradients.
+    pub beta_1: f64,
+    /// Decay rate of the running mean of their squares.
+    pub beta_2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// What the gradients are multiplied with first, to clip their norm.
+    pub scale: f64,
+    /// What the parameter is multiplied with: `1 - learning rate * weight decay`.
+    pub keep: f64,
+    /// Learning rate by the bias correction of the first moment.
+    pub rate: f64,
+    /// Square root of the bias correction of the second moment.
+    pub correction: f64,
+}
+
+/// A parameter and its moments.
+#[derive(Clone, Debug)]
+pub struct Moments<B: Backend> {
+    /// The parameter.
+    pub parameter: Tensor<B, 2>,
+    /// Running mean of its gradients.
+    pub first: Tensor<B, 2>,
+    /// Running mean of their squares.
+    pub second: Tensor<B, 2>,
+}
+
+/// The operations of a model and its training on a backend.
+///
+/// Errors are those of the device. Results of an operation do not depend on the number of threads.
+pub trait Kernels: Backend {
+    /// `x W^T + b` for `x` `[rows, in]`, `W` `[out, in]` and `b` `[1, out]`.
+    fn linear_forward(
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        bias: Option<&Tensor<Self, 2>>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        plain::linear::forward(x, weight, bias, precision)
+    }
+
+    /// `g W` for the gradient `g` `[rows, out]` of [`Self::linear_forward`]'s result: the gradient of its input.
+    fn linear_input_gradient(
+        gradient: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        plain::linear::input_gradient(gradient, weight, precision)
+    }
+
+    /// `g^T x`: the gradient of [`Self::linear_forward`]'s weight.
+    fn linear_weight_gradient(
+        gradient: &Tensor<Self, 2>,
+        x: &Tensor<Self, 2>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        plain::linear::weight_gradient(gradient, x, precision)
+    }
+
+    /// The sum of all rows, `[1, columns]`: the gradient of a bias.
+    fn sum_rows(x: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        x.clone().sum_dim(0)
+    }
+
+    /// Layer norm of each row of `x` `[rows, width]`, with the biased variance; `weight` and `bias` are
+    /// `[1, width]`.
+    fn layer_norm_forward(
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        bias: &Tensor<Self, 2>,
+        epsilon: f64,
+    ) -> Tensor<Self, 2> {
+        plain::layer_norm::forward(x, weight, bias, epsilon)
+    }
+
+    /// Gradients of [`Self::layer_norm_forward`] from that of its result.
+    fn layer_norm_backward(
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        gradient: &Tensor<Self, 2>,
+        epsilon: f64,
+    ) -> LayerNormGradients<Self> {
+        plain::layer_norm::backward(x, weight, gradient, epsilon)
+    }
+
+    /// The tanh form of the Gaussian error linear unit.
+    fn gelu_new(x: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::gelu::forward(x)
+    }
+
+    /// The gradient of the input of [`Self::gelu_new`].
+    fn gelu_new_backward(x: &Tensor<Self, 2>, gradient: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::gelu::backward(x, gradient)
+    }
+
+    /// Mixes the values by the softmax of the queries' products with the keys (not scaled); `dropout`
+    /// drops weights.
+    fn attention_forward(
+        projected: &Projected<Self>,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Attended<Self> {
+        plain::attention::forward(projected, heads, dropout)
+    }
+
+    /// Gradients of queries, keys and values from that of the mixture.
+    fn attention_backward(
+        projected: &Projected<Self>,
+        attended: &Attended<Self>,
+        gradient: &Tensor<Self, 2>,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Projected<Self> {
+        plain::attention::backward(projected, attended, gradient, heads, dropout)
+    }
+
+    /// Cross-entropy of `targets` `[rows]` given `hidden` `[rows, width]` and the head `[vocabulary,
+    /// width]`, with gradients; never with more than a chunk of logits in memory.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn cross_entropy(
+        hidden: &Tensor<Self, 2>,
+        head: &Tensor<Self, 2>,
+        targets: &[i32],
+        precision: Precision,
+    ) -> Result<LossGradients<Self>> {
+        plain::cross_entropy::gradients(hidden, head, targets, precision)
+    }
+
+    /// Sum of the cross-entropies and number of right predictions (first of the largest logits).
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn loss_and_hits(
+        hidden: &Tensor<Self, 2>,
+        head: &Tensor<Self, 2>,
+        targets: &[i32],
+    ) -> Result<(f64, u64)> {
+        plain::cross_entropy::loss_and_hits(hidden, head, targets)
+    }
+
+    /// Adds row `i` of `values` `[rows, columns]` to row `indices[i]` of `sums`, in order.
+    fn add_rows(sums: Tensor<Self, 2>, indices: &[i32], values: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::rows::add(sums, indices, values)
+    }
+
+    /// The sum of the squares of all entries, in `f64`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn sum_of_squares(x: &Tensor<Self, 2>) -> Result<f64> {
+        plain::adamw::sum_of_squares(x)
+    }
+
+    /// One AdamW update, by PyTorch's formula.
+    fn adamw(moments: Moments<Self>, gradient: Tensor<Self, 2>, step: AdamWStep) -> Moments<Self> {
+        plain::adamw::update(moments, gradient, step)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Kernels for crate::model::backend::Gpu {}

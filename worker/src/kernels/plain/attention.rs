@@ -1,0 +1,85 @@
+//! Causal attention, all scores of a layer at once.
+
+use crate::{
+    kernels::{Attended, Heads, Projected},
+    model::dropout::Mask,
+};
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
+
+pub(in crate::kernels) fn forward<B: Backend>(
+    projected: &Projected<B>,
+    heads: Heads,
+    dropout: Option<&Mask>,
+) -> Attended<B> {
+    let Projected { query, key, value } = projected;
+    let [rows, width] = query.dims();
+    let scores = scores(query, key, heads);
+    let largest = scores.clone().max_dim(3);
+    let weights = (scores - largest.clone()).exp();
+    let sums = weights.clone().sum_dim(3);
+    let log_sums = sums.clone().log() + largest;
+    let weights = dropped(weights / sums, dropout);
+    let mixed = heads.precision.matmul(weights, split(value, heads));
+    Attended {
+        mixed: mixed.swap_dims(1, 2).reshape([rows, width]),
+        log_sums: log_sums.reshape([heads.batch * heads.heads, rows / heads.batch]),
+    }
+}
+
+pub(in crate::kernels) fn backward<B: Backend>(
+    projected: &Projected<B>,
+    attended: &Attended<B>,
+    gradient: &Tensor<B, 2>,
+    heads: Heads,
+    dropout: Option<&Mask>,
+) -> Projected<B> {
+    let Projected { query, key, value } = projected;
+    let [rows, width] = query.dims();
+    let (matmul, length) = (heads.precision, rows / heads.batch);
+    let log_sums = attended.log_sums.clone().reshape([heads.batch, heads.heads, length, 1]);
+    let weights = (scores(query, key, heads) - log_sums).exp();
+    let (gradient, value) = (split(gradient, heads), split(value, heads));
+    let mixed = split(&attended.mixed, heads);
+    let merge = |x: Tensor<B, 4>| x.swap_dims(1, 2).reshape([rows, width]);
+
+    let of_value = matmul.matmul(dropped(weights.clone(), dropout).transpose(), gradient.clone());
+    let of_weights = dropped(matmul.matmul(gradient.clone(), value.transpose()), dropout);
+    let along = (gradient * mixed).sum_dim(3);
+    let of_scores = weights * (of_weights - along);
+    Projected {
+        query: merge(matmul.matmul(of_scores.clone(), split(key, heads))),
+        key: merge(matmul.matmul(of_scores.transpose(), split(query, heads))),
+        value: merge(of_value),
+    }
+}
+
+/// `[batch * length, width]` to `[batch, heads, length, width / heads]`.
+fn split<B: Backend>(x: &Tensor<B, 2>, Heads { batch, heads, .. }: Heads) -> Tensor<B, 4> {
+    let [rows, width] = x.dims();
+    x.clone().reshape([batch, rows / batch, heads, width / heads]).swap_dims(1, 2)
+}
+
+/// Products of queries and keys, `[batch, heads, length, length]`; the smallest number where a query (row)
+/// must not see a key (column).
+fn scores<B: Backend>(query: &Tensor<B, 2>, key: &Tensor<B, 2>, heads: Heads) -> Tensor<B, 4> {
+    let length = query.dims()[0] / heads.batch;
+    let scores = heads.precision.matmul(split(query, heads), split(key, heads).transpose());
+    let hidden = hidden::<B>(length, heads.window, &query.device());
+    scores.mask_fill(hidden.expand([heads.batch, heads.heads, length, length]), f32::MIN)
+}
+
+fn hidden<B: Backend>(length: usize, window: usize, device: &B::Device) -> Tensor<B, 4, Bool> {
+    let positions = Tensor::<B, 1, Int>::arange(0..length as i64, device);
+    let query = positions.clone().reshape([1, 1, length, 1]).expand([1, 1, length, length]);
+    let key = positions.reshape([1, 1, 1, length]).expand([1, 1, length, length]);
+    let later = key.clone().greater(query.clone());
+    let distant = (key + window.min(length) as i64).lower_equal(query);
+    later.bool_or(distant)
+}
+
+fn dropped<B: Backend>(weights: Tensor<B, 4>, dropout: Option<&Mask>) -> Tensor<B, 4> {
+    match dropout {
+        Some(mask) => mask.apply(weights),
+        None => weights,
+    }
+}

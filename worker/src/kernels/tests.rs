@@ -1,0 +1,214 @@
+//! The operations on the processor against the plain ones, and with other numbers of threads.
+
+use super::{AdamWStep, Heads, Kernels, Moments, Projected, plain};
+use crate::model::{
+    Precision,
+    backend::Cpu,
+    dropout::{Dropout, Mask, Place},
+    head::host_floats,
+};
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::FlexDevice;
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+type Matrix = Tensor<Cpu, 2>;
+
+/// Entries between -1 and 1.
+fn random(seed: u64, shape: [usize; 2]) -> Matrix {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = || (f64::from(generator.next_u32()) / 2f64.powi(31) - 1.0) as f32;
+    let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| draw()).collect();
+    Tensor::from_data(TensorData::new(values, shape), &FlexDevice)
+}
+
+fn indices(seed: u64, count: usize, below: usize) -> Vec<i32> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| (generator.next_u32() as usize % below) as i32).collect()
+}
+
+/// Equal up to `tolerance` of the largest entry.
+fn assert_close(found: &Matrix, expected: &Matrix, tolerance: f32, what: &str) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let [found, expected] = [found, expected].map(|x| host_floats(x.clone()).unwrap());
+    let largest = expected.iter().fold(1e-30f32, |a, b| a.max(b.abs()));
+    for (at, (a, b)) in found.iter().zip(&expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * largest, "{what}: entry {at} is {a} instead of {b}");
+    }
+}
+
+#[test]
+fn linear_layers_equal_the_plain_ones() {
+    for [rows, inner, columns] in [[1, 1, 1], [300, 48, 7], [5, 130, 200], [1100, 64, 256]] {
+        let (x, weight, bias) =
+            (random(1, [rows, inner]), random(2, [columns, inner]), random(3, [1, columns]));
+        let gradient = random(4, [rows, columns]);
+        for bias in [None, Some(&bias)] {
+            let found = Cpu::linear_forward(&x, &weight, bias, Precision::F32);
+            let expected = plain::linear::forward(&x, &weight, bias, Precision::F32);
+            assert_close(&found, &expected, 1e-5, "forward");
+        }
+        let found = Cpu::linear_input_gradient(&gradient, &weight, Precision::F32);
+        let expected = plain::linear::input_gradient(&gradient, &weight, Precision::F32);
+        assert_close(&found, &expected, 1e-5, "gradient of the input");
+        let found = Cpu::linear_weight_gradient(&gradient, &x, Precision::F32);
+        let expected = plain::linear::weight_gradient(&gradient, &x, Precision::F32);
+        assert_close(&found, &expected, 1e-5, "gradient of the weight");
+        assert_close(&Cpu::sum_rows(&gradient), &gradient.clone().sum_dim(0), 1e-5, "gradient of the bias");
+    }
+}
+
+#[test]
+fn layer_norm_and_activation_equal_the_plain_ones() {
+    for shape in [[1, 3], [70, 48], [513, 130]] {
+        let (x, gradient) = (random(1, shape) * 3.0, random(2, shape));
+        let (weight, bias) = (random(3, [1, shape[1]]), random(4, [1, shape[1]]));
+        let found = Cpu::layer_norm_forward(&x, &weight, &bias, 1e-5);
+        assert_close(&found, &plain::layer_norm::forward(&x, &weight, &bias, 1e-5), 1e-5, "layer norm");
+        let found = Cpu::layer_norm_backward(&x, &weight, &gradient, 1e-5);
+        let expected = plain::layer_norm::backward(&x, &weight, &gradient, 1e-5);
+        assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
+        assert_close(&found.weight, &expected.weight, 1e-5, "gradient of the weight");
+        assert_close(&found.bias, &expected.bias, 1e-5, "gradient of the bias");
+        let x = x * 4.0;
+        assert_close(&Cpu::gelu_new(&x), &plain::gelu::forward(&x), 1e-6, "activation");
+        let found = Cpu::gelu_new_backward(&x, &gradient);
+        assert_close(&found, &plain::gelu::backward(&x, &gradient), 2e-6, "gradient of the activation");
+    }
+}
+
+/// Forward and backward of attention, four matrices.
+fn attention<'a>(
+    input: &Projected<Cpu>,
+    gradient: &Matrix,
+    heads: Heads,
+    mask: impl Into<Option<&'a Mask>>,
+    fast: bool,
+) -> [Matrix; 5] {
+    let mask = mask.into();
+    let (attended, gradients) = if fast {
+        let attended = Cpu::attention_forward(input, heads, mask);
+        let gradients = Cpu::attention_backward(input, &attended, gradient, heads, mask);
+        (attended, gradients)
+    } else {
+        let attended = plain::attention::forward(input, heads, mask);
+        let gradients = plain::attention::backward(input, &attended, gradient, heads, mask);
+        (attended, gradients)
+    };
+    [attended.mixed, attended.log_sums, gradients.query, gradients.key, gradients.value]
+}
+
+fn projected(rows: usize, width: usize) -> Projected<Cpu> {
+    let [query, key, value] = [1, 2, 3].map(|seed| random(seed, [rows, width]) * 2.0);
+    Projected { query, key, value }
+}
+
+#[test]
+fn attention_equals_the_plain_one() {
+    // Batch, heads, size of a head, length, window.
+    let cases =
+        [[1, 1, 1, 1, 1], [2, 3, 4, 65, 65], [3, 2, 16, 128, 64], [1, 4, 8, 200, 7], [2, 1, 5, 130, 1]];
+    for [batch, heads, size, length, window] in cases {
+        let (rows, width) = (batch * length, heads * size);
+        let (input, gradient) = (projected(rows, width), random(4, [rows, width]));
+        let heads = Heads { batch, heads, window, precision: Precision::F32 };
+        let mask = Dropout::at_step(5, 2).mask(Place::Attention(1), 0.3);
+        for mask in [None, mask.as_ref()] {
+            let found = attention(&input, &gradient, heads, mask, true);
+            let expected = attention(&input, &gradient, heads, mask, false);
+            for (found, (expected, what)) in
+                found.iter().zip(expected.iter().zip(["mixed", "sums", "q", "k", "v"]))
+            {
+                assert_close(found, expected, 2e-5, &format!("{what} of {heads:?}, {length} positions"));
+            }
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_equals_the_plain_one() {
+    for [rows, width, vocabulary] in [[1, 2, 3], [300, 24, 1024], [70, 16, 2500], [513, 8, 1025]] {
+        let (hidden, head) = (random(1, [rows, width]) * 3.0, random(2, [vocabulary, width]));
+        let targets = indices(3, rows, vocabulary);
+        let found = Cpu::cross_entropy(&hidden, &head, &targets, Precision::F32).unwrap();
+        let expected = plain::cross_entropy::gradients(&hidden, &head, &targets, Precision::F32).unwrap();
+        assert!((found.loss / expected.loss - 1.0).abs() < 1e-6, "{} not {}", found.loss, expected.loss);
+        assert_close(&found.hidden, &expected.hidden, 1e-5, "gradient of the hidden states");
+        assert_close(&found.head, &expected.head, 1e-5, "gradient of the head");
+        let (loss, hits) = Cpu::loss_and_hits(&hidden, &head, &targets).unwrap();
+        let (plain_loss, plain_hits) = plain::cross_entropy::loss_and_hits(&hidden, &head, &targets).unwrap();
+        assert!((loss / plain_loss - 1.0).abs() < 1e-6, "{loss} not {plain_loss}");
+        assert_eq!(hits, plain_hits);
+    }
+}
+
+#[test]
+fn the_first_of_equal_logits_counts_as_the_prediction() {
+    let (hidden, head) = (Tensor::ones([3, 2], &FlexDevice), Tensor::ones([2100, 2], &FlexDevice));
+    for targets in [[0, 0, 0], [0, 1, 1500], [2, 1024, 2099]] {
+        let expected = targets.iter().filter(|&&target| target == 0).count() as u64;
+        assert_eq!(Cpu::loss_and_hits(&hidden, &head, &targets).unwrap().1, expected);
+    }
+}
+
+#[test]
+fn rows_are_added_and_parameters_updated_as_by_the_plain_operations() {
+    let (sums, values, rows) = (random(1, [50, 20]), random(2, [300, 20]), indices(3, 300, 50));
+    let found = Cpu::add_rows(sums.clone(), &rows, values.clone());
+    assert_close(&found, &plain::rows::add(sums, &rows, values), 1e-5, "rows");
+
+    let shape = [130, 200];
+    let moments =
+        Moments { parameter: random(1, shape), first: random(2, shape), second: random(3, shape).abs() };
+    let gradient = random(4, shape);
+    let step = AdamWStep {
+        beta_1: 0.9,
+        beta_2: 0.999,
+        epsilon: 1e-8,
+        scale: 0.5,
+        keep: 0.99,
+        rate: 1e-2,
+        correction: 0.7,
+    };
+    let kept = moments.clone();
+    let found = Cpu::adamw(moments.clone(), gradient.clone(), step);
+    let expected = plain::adamw::update(moments, gradient.clone(), step);
+    assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
+    assert_close(&found.first, &expected.first, 1e-6, "first moment");
+    assert_close(&found.second, &expected.second, 1e-6, "second moment");
+    assert_close(&kept.parameter, &random(1, shape), 0.0, "a parameter that somebody else holds");
+    let (found, expected) =
+        (Cpu::sum_of_squares(&gradient).unwrap(), plain::adamw::sum_of_squares(&gradient).unwrap());
+    assert!((found / expected - 1.0).abs() < 1e-6, "{found} not {expected}");
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let all = || {
+        let heads = Heads { batch: 3, heads: 4, window: 50, precision: Precision::F32 };
+        let mut found = attention(&projected(300, 64), &random(4, [300, 64]), heads, None, true).to_vec();
+        let loss = Cpu::cross_entropy(
+            &random(5, [300, 64]),
+            &random(6, [3000, 64]),
+            &indices(7, 300, 3000),
+            Precision::F32,
+        )
+        .unwrap();
+        found.extend([loss.hidden, loss.head]);
+        let (x, weight) = (random(8, [1000, 64]), random(9, [300, 64]));
+        let y = Cpu::linear_forward(&x, &weight, None, Precision::F32);
+        found.push(Cpu::linear_weight_gradient(&y, &x, Precision::F32));
+        found.push(Cpu::linear_input_gradient(&y, &weight, Precision::F32));
+        let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, 1e-5);
+        found.extend([norm.input, norm.weight, norm.bias, Cpu::sum_rows(&y)]);
+        let squares = Cpu::sum_of_squares(&y).unwrap();
+        (found.into_iter().map(|x| host_floats(x).unwrap()).collect::<Vec<_>>(), loss.loss, squares)
+    };
+    let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
+    let one = with(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(with(threads), one, "{threads} threads");
+    }
+}
