@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => by_hand(&args.into_spec(), json),
         Command::Train(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Evaluate(args) => by_hand(&args.into_spec(), json),
-        Command::Collect(args) => by_hand(&args.into_spec(), json),
+        Command::Collect(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Analyze(args) => args.run(json),
         Command::Logits(args) => args.run(json),
         Command::Run(args) => args.run(json),

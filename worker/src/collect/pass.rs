@@ -36,7 +36,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Pass<B: Kernels> {
     pub(super) model: GptNeo<B>,
     sequences: Sequences,
-    made_from: BTreeMap<String, String>,
+    /// What statistics of this pass are made from.
+    pub(super) made_from: BTreeMap<String, String>,
 }
 
 /// Statistics that grow batch by batch.
@@ -106,6 +107,11 @@ impl Job<'_> {
 }
 
 impl<B: Kernels> Pass<B> {
+    /// Targets of a sequence.
+    pub(super) fn targets(&self) -> usize {
+        self.sequences.block_size() - 1
+    }
+
     /// Sequences of the split.
     pub(super) fn total(&self) -> u64 {
         self.sequences.len() as u64
