@@ -48,6 +48,9 @@ vectorised! {
                 *lane += f64::from(x) * f64::from(x);
             }
         }
-        lanes.iter().sum::<f64>() + rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>()
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane += f64::from(x) * f64::from(x);
+        }
+        lanes.iter().sum()
     }
 }

@@ -78,12 +78,18 @@ impl Shape {
         self.length * self.size()
     }
 
-    /// The rows of a head of a sequence, `[length, size]`.
-    fn head(self, x: &[f32], task: usize) -> MatRef<'_, f32> {
+    /// The entries of a head of a sequence, with those of the other heads between its rows.
+    fn entries(self, x: &[f32], task: usize) -> &[f32] {
         let (sequence, head) = (task / self.heads, task % self.heads);
         let first = sequence * self.length * self.width + head * self.size();
         let last = first + (self.length - 1) * self.width + self.size();
-        MatRef::from_row_major_slice_with_stride(&x[first..last], self.length, self.size(), self.width)
+        &x[first..last]
+    }
+
+    /// The rows of a head of a sequence, `[length, size]`.
+    fn head(self, x: &[f32], task: usize) -> MatRef<'_, f32> {
+        let entries = self.entries(x, task);
+        MatRef::from_row_major_slice_with_stride(entries, self.length, self.size(), self.width)
     }
 
     /// Blocks of queries.
@@ -152,7 +158,9 @@ vectorised! {
             let largest = max(scores);
             let sum = exponentials(scores, largest);
             let factor = 1.0 / sum;
-            scores.iter_mut().for_each(|x| *x *= factor);
+            for score in scores {
+                *score *= factor;
+            }
             *log_sum = largest + sum.ln();
         }
     }
@@ -168,10 +176,10 @@ pub(super) fn backward(given: &Given<'_>, shape: Shape, dropout: Option<&Mask>) 
         .zip(of_value.par_chunks_mut(shape.task()));
     tasks.enumerate().for_each(|(task, ((of_query, of_key), of_value))| {
         let Given { query, key, value, mixed, gradient, log_sums } = *given;
-        let [query, key, value, mixed, gradient] =
-            [query, key, value, mixed, gradient].map(|x| shape.head(x, task));
+        let [mixed, entries] = [mixed, gradient].map(|x| shape.entries(x, task));
+        let along = inner_products(entries, mixed, shape.width, size);
+        let [query, key, value, gradient] = [query, key, value, gradient].map(|x| shape.head(x, task));
         let log_sums = &log_sums[task * shape.length..][..shape.length];
-        let along: Vec<f32> = (0..shape.length).map(|row| inner(gradient, mixed, row)).collect();
         let (mut weights, mut slopes) = (Vec::new(), Vec::new());
         for block in shape.blocks() {
             let (queries, keys) = (&block.queries, &block.keys);
@@ -224,11 +232,14 @@ fn rows<'a>(x: MatRef<'a, f32>, of: &Range<usize>) -> MatRef<'a, f32> {
     x.subrows(of.start, of.len())
 }
 
-/// Inner product of row `row` of two matrices.
-fn inner(a: MatRef<'_, f32>, b: MatRef<'_, f32>, row: usize) -> f32 {
-    match (a.row(row).try_as_row_major(), b.row(row).try_as_row_major()) {
-        (Some(a), Some(b)) => dot(a.as_slice(), b.as_slice()),
-        _ => a.row(row).iter().zip(b.row(row).iter()).map(|(a, b)| a * b).sum(),
+vectorised! {
+    /// The inner products of the first `size` entries of the rows of two matrices of `width` columns.
+    fn inner_products<'a>(a: &'a [f32], b: &'a [f32], width: usize, size: usize) -> Vec<f32> {
+        let mut products = Vec::with_capacity(a.len().div_ceil(width));
+        for (a, b) in a.chunks(width).zip(b.chunks(width)) {
+            products.push(dot(&a[..size], &b[..size]));
+        }
+        products
     }
 }
 

@@ -116,7 +116,9 @@ vectorised! {
     fn add_parts<'a>(sums: &'a mut [f32], parts: &'a [Vec<f32>], first: usize) -> () {
         for part in parts {
             let part = &part[first..][..sums.len()];
-            sums.iter_mut().zip(part).for_each(|(sum, &x)| *sum += x);
+            for (sum, &x) in sums.iter_mut().zip(part) {
+                *sum += x;
+            }
         }
     }
 }

@@ -59,7 +59,9 @@ vectorised! {
     ) -> () {
         for scores in scores.chunks_exact_mut(classes) {
             if let Some(offsets) = offsets {
-                scores.iter_mut().zip(offsets).for_each(|(score, offset)| *score += offset);
+                for (score, offset) in scores.iter_mut().zip(offsets) {
+                    *score += offset;
+                }
             }
             let score = max(scores);
             let at = scores.iter().position(|&x| x == score).unwrap_or(0);

@@ -17,7 +17,9 @@ pub(super) fn forward(x: &[f32]) -> Vec<f32> {
 
 vectorised! {
     fn forward_part<'a>(y: &'a mut [f32], x: &'a [f32]) -> () {
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * gate(x));
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x * gate(x);
+        }
     }
 }
 

@@ -53,7 +53,9 @@ vectorised! {
         let rows = x.chunks_exact(width).zip(gradient.chunks_exact(width));
         for (input, (x, gradient)) in input.chunks_exact_mut(width).zip(rows) {
             let scale = normalise(&mut normed, x, epsilon);
-            normed.iter_mut().for_each(|x| *x *= scale);
+            for x in &mut normed {
+                *x *= scale;
+            }
             let sums = of_weight.iter_mut().zip(&mut of_bias);
             for (((of_weight, of_bias), &gradient), &normed) in sums.zip(gradient).zip(&normed) {
                 *of_weight = gradient.mul_add(normed, *of_weight);
@@ -76,6 +78,8 @@ vectorised! {
 #[inline(always)]
 fn normalise(y: &mut [f32], x: &[f32], epsilon: f64) -> f32 {
     let mean = sum(x) / x.len() as f32;
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = x - mean);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x - mean;
+    }
     1.0 / (dot(y, y) / x.len() as f32 + epsilon as f32).sqrt()
 }

@@ -15,7 +15,9 @@ pub(super) fn sum(x: &[f32], width: usize) -> Vec<f32> {
 vectorised! {
     fn sum_part<'a>(rows: &'a [f32], width: usize) -> Vec<f32> {
         let mut sums = vec![0.0; width];
-        rows.chunks_exact(width).for_each(|row| add_to(&mut sums, row));
+        for row in rows.chunks_exact(width) {
+            add_to(&mut sums, row);
+        }
         sums
     }
 }
@@ -42,5 +44,7 @@ vectorised! {
 
 #[inline(always)]
 fn add_to(sums: &mut [f32], row: &[f32]) {
-    sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+    for (sum, &x) in sums.iter_mut().zip(row) {
+        *sum += x;
+    }
 }
