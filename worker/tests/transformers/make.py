@@ -29,7 +29,7 @@ CASES = {
     "narrow": dict(hidden_size=8, num_layers=1, num_heads=8, intermediate_size=3, attention_types=[GLOBAL]),
 }
 SIZES = dict(vocab_size=211, hidden_size=32, max_position_embeddings=64, bos_token_id=0, eos_token_id=0)
-SHARD = 6000  # bytes: several files, also for the smallest model
+SHARD = 1000  # bytes: several files, also for the smallest model
 
 
 def model_of(case, dtype):
