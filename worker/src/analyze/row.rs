@@ -62,7 +62,7 @@ pub(super) fn compute(
 fn loss(folder: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Real>> {
     let scores = Scores::read(folder)?;
     let values = [
-        Some(Real(checkpoint.n_params()? as f64)),
+        Some(Real(checkpoint.n_params() as f64)),
         scores.and_then(|scores| scores.accuracy),
         scores.and_then(|scores| scores.loss),
         scores.and_then(|scores| scores.perplexity()),

@@ -4,7 +4,6 @@ use super::partial;
 use crate::{
     Error, Result,
     data::{Manifest, Sequences},
-    files,
     kernels::Kernels,
     model::{
         Batch, GptNeo,
@@ -57,7 +56,7 @@ impl Job<'_> {
         let data = Manifest::read(&self.spec.data)?.splits[split].sha256.clone();
         let made_from = BTreeMap::from([
             ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
-            ("checkpoint_sha256".to_owned(), checkpoint_hash(&self.located.folder)?),
+            ("checkpoint_sha256".to_owned(), checkpoint::weights::hash(&self.located.folder)?),
             ("data_sha256".to_owned(), data),
             ("split".to_owned(), split.to_owned()),
         ]);
@@ -156,14 +155,4 @@ impl<B: Kernels> Pass<B> {
         accumulator.write(&job.file, meta(total))?;
         partial::remove(&job.file)
     }
-}
-
-/// SHA-256 of the checkpoint's weights file, or of the table of contents of several.
-fn checkpoint_hash(folder: &Path) -> Result<String> {
-    let path = [checkpoint::INDEX, checkpoint::WEIGHTS]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .find(|path| path.exists())
-        .ok_or_else(|| Error::input(format!("{}: no weights in it", folder.display())))?;
-    files::sha256(&path)
 }

@@ -9,12 +9,15 @@
 mod decs;
 mod file;
 mod hash;
+mod import;
 mod means;
+mod published;
 mod summary;
 mod vars;
 
 pub use decs::Decs;
 pub use hash::means_hash;
+pub use import::{Import, Imported, Outcome as ImportOutcome, import};
 pub use means::Means;
 pub use summary::Summary;
 pub use vars::Vars;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 /// Entries of one task.
 const CHUNK: usize = 1 << 14;
 /// `2 sqrt(2 / pi)`.
-const TWICE_ROOT: f32 = 1.595_769_1;
+const TWICE_ROOT: f32 = 1.595_769;
 
 pub(super) fn forward(x: &[f32]) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
