@@ -9,6 +9,14 @@ use super::{
 };
 use safetensors::Dtype;
 
+/// The line about something that is not needed.
+pub(super) fn refusal(what: &str) -> String {
+    format!(
+        "asks for {what}, which plain tensors do not need; nothing in it was run. Save it again as a dictionary of \
+         tensors, numbers and texts, such as model.state_dict()"
+    )
+}
+
 /// A name that may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
@@ -40,10 +48,7 @@ impl Global {
             ("torch", "ByteStorage") => Self::Storage(Dtype::U8),
             ("torch", "BoolStorage") => Self::Storage(Dtype::BOOL),
             _ => {
-                return Err(format!(
-                    "asks for `{module}.{name}`, which a dictionary of plain tensors does not need; nothing in \
-                     it was run. Save it again as torch.save(model.state_dict(), ...)"
-                ));
+                return Err(refusal(&format!("`{module}.{name}`")));
             }
         })
     }

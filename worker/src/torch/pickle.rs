@@ -198,11 +198,7 @@ impl<'a> Machine<'a> {
             }
             b'b' => self.build()?,
             other => {
-                return Err(format!(
-                    "asks for pickle instruction {:?}, which a dictionary of plain tensors does not need; nothing \
-                     in it was run. Save it again as torch.save(model.state_dict(), ...)",
-                    char::from(other)
-                ));
+                return Err(globals::refusal(&format!("pickle instruction {:?}", char::from(other))));
             }
         }
         Ok(())
