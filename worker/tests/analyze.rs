@@ -64,7 +64,9 @@ fn golden_stats() -> TempDir {
         let (counts, totals) = (i32s("means.Ns_toks"), f64s("means.totals"));
         Means { counts, totals, dim, meta: meta(StageKind::Means) }.write(&path(StageKind::Means)).unwrap();
         let (counts, totals) = (i32s("vars.Ns_toks"), f64s("vars.totals"));
-        Vars { counts, totals, meta: meta(StageKind::Vars) }.write(&path(StageKind::Vars)).unwrap();
+        Vars { counts, totals, covariance: None, meta: meta(StageKind::Vars) }
+            .write(&path(StageKind::Vars))
+            .unwrap();
         let (counts, totals) = (i32s("decs.Ns_toks"), i32s("decs.totals"));
         Decs { counts, totals, meta: meta(StageKind::Decs) }.write(&path(StageKind::Decs)).unwrap();
     }
@@ -245,7 +247,8 @@ fn duplicates(stats: &Path, name: &str) {
     };
     means.meta.hash = means_hash(&means);
     means.write(&stats::path(stats, StageKind::Means, 1, name)).unwrap();
-    let vars = Vars { counts: means.counts, totals: vec![1.0, 0.0, 0.0, 0.0], meta: means.meta };
+    let vars =
+        Vars { counts: means.counts, totals: vec![1.0, 0.0, 0.0, 0.0], covariance: None, meta: means.meta };
     vars.write(&stats::path(stats, StageKind::Vars, 1, name)).unwrap();
 }
 

@@ -78,9 +78,12 @@ fn what_is_written_is_read_back_and_equal_content_gives_equal_bytes() {
     assert_eq!(Means { meta: Meta { hash: String::new(), ..read.meta.clone() }, ..read.clone() }, means);
     assert_eq!(read.means(), [0.5, 1.5, 0.0, 0.0, -0.5, 0.25]);
 
-    let vars = Vars { counts: vec![2, 0, 1], totals: vec![0.5, 0.0, 0.0], meta: read.meta.clone() };
-    vars.write(&first).unwrap();
-    assert_eq!(Vars::read(&first).unwrap(), vars);
+    for covariance in [None, Some(vec![1.5, -0.25, -0.25, 2.0])] {
+        let (counts, totals, meta) = (vec![2, 0, 1], vec![0.5, 0.0, 0.0], read.meta.clone());
+        let vars = Vars { counts, totals, covariance, meta };
+        vars.write(&first).unwrap();
+        assert_eq!(Vars::read(&first).unwrap(), vars);
+    }
     let decs = Decs { counts: vec![2, 0, 1], totals: vec![1, 0, 1], meta: read.meta };
     decs.write(&first).unwrap();
     assert_eq!(Decs::read(&first).unwrap(), decs);
@@ -107,7 +110,9 @@ fn a_damaged_or_wrong_file_is_refused_by_name_in_one_line() {
     renamed[hash + 1] = b'H';
     fs::write(&path, &renamed).unwrap();
     refusal("no `hash`");
-    Vars { counts: vec![1], totals: vec![1.0], meta: Meta::default() }.write(&path).unwrap();
+    Vars { counts: vec![1], totals: vec![1.0], covariance: None, meta: Meta::default() }
+        .write(&path)
+        .unwrap();
     refusal("expected F64 with 2 axes");
     fs::remove_file(&path).unwrap();
     refusal("No such file");

@@ -48,7 +48,12 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         return Ok(output(job, &vars));
     }
     let classes = means.counts.len();
-    let empty = || Vars { counts: vec![0; classes], totals: vec![0.0; classes], meta: Meta::default() };
+    let empty = || Vars {
+        counts: vec![0; classes],
+        totals: vec![0.0; classes],
+        covariance: None,
+        meta: Meta::default(),
+    };
     let vars = read(&job.partial())?.unwrap_or_else(empty);
     let done = vars.meta.n_seqs;
     let mut distances = Distances { means: means.means(), dim: means.dim, vars };

@@ -43,9 +43,13 @@ pub(super) struct Content<T> {
 
 /// Reads a statistics file with `totals` of `rank` axes.
 pub(super) fn read<T: Number>(path: &Path, rank: usize) -> Result<Content<T>> {
-    let file = Mapped::open(path)?;
-    let (counts, meta) = counts_and_meta(&file)?;
-    let (totals, shape) = numbers::<T>(&file, "totals", rank)?;
+    content(&Mapped::open(path)?, rank)
+}
+
+/// Reads what every statistics file has, with `totals` of `rank` axes.
+pub(super) fn content<T: Number>(file: &Mapped, rank: usize) -> Result<Content<T>> {
+    let (counts, meta) = counts_and_meta(file)?;
+    let (totals, shape) = numbers::<T>(file, "totals", rank)?;
     if shape[0] != counts.len() {
         return Err(file.refuse(format!("`totals` has {} classes, `Ns_toks` {}", shape[0], counts.len())));
     }
@@ -65,6 +69,18 @@ pub(super) fn counts_and_meta(file: &Mapped) -> Result<(Vec<i32>, Meta)> {
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| file.refuse("no whole number `N_seqs` in its metadata"))?;
     Ok((counts, Meta { hash, n_seqs, made_from }))
+}
+
+/// Reads a square matrix that a file may have.
+pub(super) fn square(file: &Mapped, name: &str) -> Result<Option<Vec<f64>>> {
+    if !file.tensors()?.names().contains(&name) {
+        return Ok(None);
+    }
+    let (values, shape) = numbers::<f64>(file, name, 2)?;
+    if shape[0] != shape[1] {
+        return Err(file.refuse(format!("`{name}` has shape {shape:?}; expected a square")));
+    }
+    Ok(Some(values))
 }
 
 fn numbers<T: Number>(file: &Mapped, name: &str, rank: usize) -> Result<(Vec<T>, Vec<usize>)> {
@@ -88,31 +104,53 @@ pub(super) fn write<T: Number>(
     shape: &[usize],
     meta: &Meta,
 ) -> Result<()> {
+    write_with_square(path, counts, totals, shape, None, meta)
+}
+
+/// The same, with a square matrix, row by row, under a name of its own.
+pub(super) fn write_with_square<T: Number>(
+    path: &Path,
+    counts: &[i32],
+    totals: &[T],
+    shape: &[usize],
+    square: Option<(&str, &[f64])>,
+    meta: &Meta,
+) -> Result<()> {
     assert_eq!(totals.len(), shape.iter().product::<usize>(), "totals and their shape");
     assert_eq!(counts.len(), shape[0], "classes of counts and totals");
-    let header = header::<T>(counts.len(), shape, meta);
+    let header = header::<T>(counts.len(), shape, square, meta);
     files::write_atomically(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         // The wider type comes first, as the format's own writer does, so that both are aligned.
         write_numbers(out, totals)?;
+        write_numbers(out, square.map_or(&[], |(_, values)| values))?;
         write_numbers(out, counts)
     })
 }
 
-fn header<T: Number>(classes: usize, shape: &[usize], meta: &Meta) -> Vec<u8> {
+fn header<T: Number>(
+    classes: usize,
+    shape: &[usize],
+    square: Option<(&str, &[f64])>,
+    meta: &Meta,
+) -> Vec<u8> {
     let mut strings: HashMap<String, String> = meta.made_from.clone().into_iter().collect();
     strings.insert("hash".into(), meta.hash.clone());
     strings.insert("N_seqs".into(), meta.n_seqs.to_string());
-    let middle = shape.iter().product::<usize>() * T::WIDTH;
-    let end = middle + classes * i32::WIDTH;
-    let tensors = vec![
-        ("totals".into(), TensorInfo { dtype: T::DTYPE, shape: shape.to_vec(), data_offsets: (0, middle) }),
-        (
-            "Ns_toks".into(),
-            TensorInfo { dtype: i32::DTYPE, shape: vec![classes], data_offsets: (middle, end) },
-        ),
-    ];
+    let mut end = 0;
+    let mut tensor = |name: &str, dtype, width: usize, shape: Vec<usize>| {
+        let start = end;
+        end += shape.iter().product::<usize>() * width;
+        (name.to_owned(), TensorInfo { dtype, shape, data_offsets: (start, end) })
+    };
+    let mut tensors = vec![tensor("totals", T::DTYPE, T::WIDTH, shape.to_vec())];
+    if let Some((name, values)) = square {
+        let width = values.len().isqrt();
+        assert_eq!(width * width, values.len(), "{name} is no square");
+        tensors.push(tensor(name, f64::DTYPE, f64::WIDTH, vec![width, width]));
+    }
+    tensors.push(tensor("Ns_toks", i32::DTYPE, i32::WIDTH, vec![classes]));
     let header = Metadata::new(Some(strings), tensors).expect("contiguous tensors");
     // By way of a `Value`, whose keys are sorted: the strings come from a hash map.
     let mut json = serde_json::to_value(&header).expect("strings and numbers").to_string().into_bytes();

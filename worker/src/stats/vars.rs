@@ -1,8 +1,11 @@
 //! Within-class variances.
 
 use super::{Meta, file};
-use crate::Result;
+use crate::{Result, tensors::Mapped};
 use std::path::Path;
+
+/// The optional matrix of a file.
+const COVARIANCE: &str = "covariance";
 
 /// Sums of squared distances to the class mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +14,9 @@ pub struct Vars {
     pub counts: Vec<i32>,
     /// Sums of squared distances, `[classes]`.
     pub totals: Vec<f64>,
+    /// Sum over the samples of all classes of `(x - M_y)(x - M_y)^T`, `[width, width]`, row by row; not
+    /// divided by their number. Missing where it was not collected.
+    pub covariance: Option<Vec<f64>>,
     /// Of the file; its hash is that of the means that the distances were taken from.
     pub meta: Meta,
 }
@@ -21,8 +27,10 @@ impl Vars {
     /// # Errors
     /// When it can't be read, is damaged, or holds something else; the line names the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let file::Content { counts, totals, meta, .. } = file::read(path, 1)?;
-        Ok(Self { counts, totals, meta })
+        let opened = Mapped::open(path)?;
+        let file::Content { counts, totals, meta, .. } = file::content(&opened, 1)?;
+        let covariance = file::square(&opened, COVARIANCE)?;
+        Ok(Self { counts, totals, covariance, meta })
     }
 
     /// Writes a statistics file atomically.
@@ -31,8 +39,10 @@ impl Vars {
     /// When the file can't be written.
     ///
     /// # Panics
-    /// When the lengths of `counts` and `totals` differ.
+    /// When the lengths of `counts` and `totals` differ, or the covariance is no square.
     pub fn write(&self, path: &Path) -> Result<()> {
-        file::write(path, &self.counts, &self.totals, &[self.counts.len()], &self.meta)
+        let covariance = self.covariance.as_deref().map(|values| (COVARIANCE, values));
+        let shape = [self.counts.len()];
+        file::write_with_square(path, &self.counts, &self.totals, &shape, covariance, &self.meta)
     }
 }
