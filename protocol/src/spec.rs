@@ -153,6 +153,16 @@ pub struct AnalyzeSpec {
     pub min_per_class: u32,
     /// Keep classes with fewer train samples than this.
     pub max_per_class: Option<u32>,
+    /// Statistics folder with the means of the same checkpoints over other texts; fills the columns that
+    /// compare with these.
+    #[serde(default)]
+    pub foreign_stats: Option<PathBuf>,
+    /// Round as the published tool does.
+    #[serde(default)]
+    pub compat: bool,
     /// CSV file to write; none if missing.
     pub out: Option<PathBuf>,
+    /// File for the values of single classes, `.csv` or `.parquet`; none if missing.
+    #[serde(default)]
+    pub per_class: Option<PathBuf>,
 }

@@ -1,91 +1,24 @@
 //! From statistics files and checkpoints to the table, against the published tool's output.
 
+#[path = "analyzing/files.rs"]
+mod files;
+
+use files::{MODELS, duplicates, golden, golden_stats, spec};
 use half::bf16;
+use parquet::{
+    file::reader::{FileReader as _, SerializedFileReader},
+    record::Field,
+};
 use protocol::{output::AnalyzeOutput, spec::AnalyzeSpec, stage::StageKind};
-use safetensors::{
-    SafeTensors,
-    tensor::{Dtype, TensorView},
-};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-use tempfile::TempDir;
+use safetensors::tensor::{Dtype, TensorView};
+use std::{fs, path::Path};
 use worker::{
     Error,
     analyze::{accepted_groups, analyze, progress},
+    measure::{CLASS_COLUMNS, MEASURES},
     report::Report,
-    stats::{self, Decs, Means, Meta, Vars, means_hash},
+    stats::{self, Decs, Means, Vars},
 };
-
-const MODELS: [&str; 3] = ["01x0032_01n", "02x0048_01d", "01x0064_03L"];
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/analyze").join(name)
-}
-
-/// The golden statistics, one file per stage.
-fn golden_stats() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let info: serde_json::Value =
-        serde_json::from_slice(&fs::read(golden("stats/info.json")).unwrap()).unwrap();
-    for name in MODELS {
-        let bytes = fs::read(golden(&format!("stats/{name}@0.safetensors"))).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let i32s = |name: &str| -> Vec<i32> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i32::from_le_bytes(*b))
-                .collect()
-        };
-        let f64s = |name: &str| -> Vec<f64> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f64::from_le_bytes(*b))
-                .collect()
-        };
-        let meta = |stage: StageKind| Meta {
-            hash: info[name][stage.as_str()]["hash"].as_str().unwrap().into(),
-            n_seqs: info[name][stage.as_str()]["N_seqs"].as_u64().unwrap(),
-            made_from: [("made_by".to_owned(), "the published tool".to_owned())].into(),
-        };
-        let path = |stage: StageKind| stats::path(folder.path(), stage, 0, name);
-        let dim = tensors.tensor("means.totals").unwrap().shape()[1];
-        let (counts, totals) = (i32s("means.Ns_toks"), f64s("means.totals"));
-        Means { counts, totals, dim, squares: None, meta: meta(StageKind::Means) }
-            .write(&path(StageKind::Means))
-            .unwrap();
-        let (counts, totals) = (i32s("vars.Ns_toks"), f64s("vars.totals"));
-        Vars { counts, totals, covariance: None, meta: meta(StageKind::Vars) }
-            .write(&path(StageKind::Vars))
-            .unwrap();
-        let (counts, totals) = (i32s("decs.Ns_toks"), i32s("decs.totals"));
-        Decs { counts, totals, meta: meta(StageKind::Decs) }.write(&path(StageKind::Decs)).unwrap();
-    }
-    folder
-}
-
-fn spec(stats: &Path, measures: &[&str]) -> AnalyzeSpec {
-    AnalyzeSpec {
-        stats: stats.to_owned(),
-        models: golden("models"),
-        only: None,
-        measures: measures.iter().map(|&group| group.to_owned()).collect(),
-        min_per_class: 1,
-        max_per_class: None,
-        out: None,
-    }
-}
 
 fn run(spec: &AnalyzeSpec) -> AnalyzeOutput {
     analyze(spec, &Report::silent()).unwrap()
@@ -99,25 +32,25 @@ fn refusal(spec: &AnalyzeSpec) -> String {
     line
 }
 
-fn assert_table(found: &Path, expected: &Path) {
-    let read = |path: &Path| -> Vec<Vec<String>> {
-        let mut csv = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
-        csv.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
-    };
-    let (found, expected) = (read(found), read(expected));
+fn read_csv(path: &Path) -> Vec<Vec<String>> {
+    let mut csv = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
+    csv.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// Compares tables; `tolerances` of columns that the published tool has in single, and in double precision.
+fn assert_table(found: &Path, expected: &Path, [single, double]: [f64; 2]) {
+    let (found, expected) = (read_csv(found), read_csv(expected));
     assert_eq!(found[0], expected[0], "columns");
     assert_eq!(found.len(), expected.len(), "rows");
     for (found, line) in found.iter().zip(&expected).skip(1) {
         for (column, (found, value)) in expected[0].iter().zip(found.iter().zip(line)) {
-            if ["model", "n_params", "hits", "misses", "val_acc", "val_loss", "perplex"]
-                .contains(&column.as_str())
-            {
-                assert_eq!(found, value, "{column}");
+            let exact = ["model", "n_params", "hits", "misses", "val_acc", "val_loss", "perplex"];
+            if exact.contains(&column.as_str()) || value.is_empty() || value == "inf" {
+                assert_eq!(found, value, "{column} of {}", line[0]);
                 continue;
             }
-            let single =
-                ["cdnv", "log_kern", "dual", "simcos", "dists"].iter().any(|it| column.starts_with(it));
-            let tolerance = if single { 1e-5 } else { 1e-6 };
+            let in_single = ["cdnv", "log_kern", "riesz_kern", "dual", "simcos", "dists"];
+            let tolerance = if in_single.iter().any(|it| column.starts_with(it)) { single } else { double };
             let (x, y): (f64, f64) = (found.parse().unwrap(), value.parse().unwrap());
             assert!(
                 (x - y).abs() <= tolerance * y.abs(),
@@ -133,7 +66,7 @@ fn the_published_tools_table_is_reproduced() {
     let stats = golden_stats();
     let out = stats.path().join("results/all.csv");
     run(&AnalyzeSpec { out: Some(out.clone()), ..spec(stats.path(), &["all"]) });
-    assert_table(&out, &golden("all.csv"));
+    assert_table(&out, &golden("all.csv"), [1e-5, 1e-6]);
 
     // The same from its groups, in whatever order they are asked for.
     let again = stats.path().join("results/groups.csv");
@@ -143,12 +76,29 @@ fn the_published_tools_table_is_reproduced() {
 }
 
 #[test]
+fn rounded_as_the_published_tool_rounds_its_tables_agree_in_more_digits() {
+    let stats = golden_stats();
+    let out = stats.path().join("compat.csv");
+    let riesz = ["snr", "nor", "etf", "kern-riesz", "dual", "decs", "loss"];
+    let tables: [(&str, &[&str], u32, Option<u32>); 3] = [
+        ("all.csv", &["all"], 1, None),
+        ("min5max60.csv", &["all"], 5, Some(60)),
+        ("riesz.csv", &riesz, 1, None),
+    ];
+    for (table, groups, min_per_class, max_per_class) in tables {
+        let spec = spec(stats.path(), groups);
+        run(&AnalyzeSpec { compat: true, min_per_class, max_per_class, out: Some(out.clone()), ..spec });
+        assert_table(&out, &golden(table), [1e-6, 1e-10]);
+    }
+}
+
+#[test]
 fn the_filter_keeps_classes_by_their_train_counts() {
     let stats = golden_stats();
     let out = stats.path().join("filtered.csv");
     let filtered = AnalyzeSpec { min_per_class: 5, max_per_class: Some(60), ..spec(stats.path(), &["all"]) };
     run(&AnalyzeSpec { out: Some(out.clone()), ..filtered.clone() });
-    assert_table(&out, &golden("min5max60.csv"));
+    assert_table(&out, &golden("min5max60.csv"), [1e-5, 1e-6]);
     assert!(refusal(&AnalyzeSpec { max_per_class: Some(5), ..filtered }).contains("max_per_class"));
 }
 
@@ -239,22 +189,6 @@ fn what_is_not_there_leaves_cells_empty() {
     assert_eq!(lines[2], "02x0048_01d@0,,,,,,672,588");
 }
 
-/// Statistics of four classes of width two, the first two with equal means.
-fn duplicates(stats: &Path, name: &str) {
-    let mut means = Means {
-        counts: vec![2, 1, 1, 1],
-        totals: vec![2.0, 4.0, 1.0, 2.0, -1.0, 0.5, 0.0, -3.0],
-        dim: 2,
-        squares: None,
-        meta: Meta { n_seqs: 1, ..Meta::default() },
-    };
-    means.meta.hash = means_hash(&means);
-    means.write(&stats::path(stats, StageKind::Means, 1, name)).unwrap();
-    let vars =
-        Vars { counts: means.counts, totals: vec![1.0, 0.0, 0.0, 0.0], covariance: None, meta: means.meta };
-    vars.write(&stats::path(stats, StageKind::Vars, 1, name)).unwrap();
-}
-
 #[test]
 fn equal_means_are_infinite_in_the_table() {
     let stats = tempfile::tempdir().unwrap();
@@ -301,4 +235,143 @@ fn checkpoints_in_half_precision_and_in_shards_are_read() {
     assert!(values["simcos_mean"].0 > 0.9, "{values:?}");
     let row = fs::read_to_string(&out).unwrap().lines().nth(1).unwrap().to_owned();
     assert!(row.starts_with("study-mine@1,8,1.0,inf,inf,"), "{row}");
+}
+
+#[test]
+fn values_per_class_are_written_as_csv_and_as_parquet() {
+    let stats = golden_stats();
+    let path = |ending: &str| stats.path().join(format!("classes.{ending}"));
+    // One model has no decisions: its cells are empty.
+    fs::remove_file(stats::path(stats.path(), StageKind::Decs, 0, MODELS[1])).unwrap();
+    for ending in ["csv", "parquet"] {
+        let spec = spec(stats.path(), &["nor", "snr"]);
+        let output = run(&AnalyzeSpec { per_class: Some(path(ending)), min_per_class: 5, ..spec });
+        assert_eq!(output.columns.len(), 5);
+    }
+    let lines = read_csv(&path("csv"));
+    let names: Vec<&str> = CLASS_COLUMNS.iter().map(|column| column.name).collect();
+    assert_eq!(lines[0][..2], ["model", "class"]);
+    assert_eq!(lines[0][2..], names);
+    let counts = Means::read(&stats::path(stats.path(), StageKind::Means, 0, MODELS[0])).unwrap().counts;
+    let kept: Vec<usize> = (0..counts.len()).filter(|&class| counts[class] >= 5).collect();
+    assert_eq!(lines.len(), 1 + 3 * kept.len());
+    let of_first: Vec<_> = lines.iter().filter(|line| line[0] == format!("{}@0", MODELS[0])).collect();
+    for (line, class) in of_first.iter().zip(&kept) {
+        assert_eq!((&line[1], &line[2]), (&class.to_string(), &counts[*class].to_string()));
+    }
+    let hits = names.iter().position(|name| *name == "hits").unwrap() + 2;
+    let without = lines.iter().filter(|line| line[hits].is_empty());
+    assert!(without.clone().all(|line| line[0] == format!("{}@0", MODELS[1])));
+    assert_eq!(without.count(), kept.len());
+
+    let parquet = SerializedFileReader::new(fs::File::open(path("parquet")).unwrap()).unwrap();
+    assert_eq!(parquet.num_row_groups(), 3);
+    let rows: Vec<_> = parquet.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), lines.len() - 1);
+    for (row, line) in rows.iter().zip(&lines[1..]) {
+        let cells = row.get_column_iter().map(|(_, field)| match field {
+            Field::Str(name) => name.clone(),
+            Field::Int(n) => n.to_string(),
+            Field::Double(x) => format!("{x:?}"),
+            Field::Null => String::new(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(cells.collect::<Vec<_>>(), *line);
+    }
+}
+
+#[test]
+fn values_per_class_need_a_file_whose_ending_names_a_format() {
+    let stats = golden_stats();
+    let path = stats.path().join("classes.txt");
+    let line = refusal(&AnalyzeSpec { per_class: Some(path.clone()), ..spec(stats.path(), &["nor"]) });
+    assert!(line.contains("classes.txt") && line.contains(".csv or .parquet"), "{line}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn means_over_other_texts_fill_what_compares_with_them() {
+    let stats = golden_stats();
+    let line = refusal(&spec(stats.path(), &["ood"]));
+    assert!(line.contains("--foreign-stats"), "{line}");
+
+    // Every foreign sample is the mean of one class: the direction that is compared with.
+    let (foreign, class) = (tempfile::tempdir().unwrap(), 40);
+    let own = Means::read(&stats::path(stats.path(), StageKind::Means, 0, MODELS[0])).unwrap();
+    let path = stats::path(foreign.path(), StageKind::Means, 0, MODELS[0]);
+    let mut other = own.clone();
+    let direction: Vec<f64> = own.mean(own.counts.iter().position(|&n| n > class).unwrap()).collect();
+    for (totals, &count) in other.totals.chunks_mut(own.dim).zip(&own.counts) {
+        totals.iter_mut().zip(&direction).for_each(|(total, x)| *total = x * f64::from(count));
+    }
+    other.write(&path).unwrap();
+    let spec = AnalyzeSpec { foreign_stats: Some(foreign.path().to_owned()), ..spec(stats.path(), &["nor"]) };
+    let output = run(&spec);
+    assert!(output.columns.contains(&"orthogonality_deviation".to_owned()), "{:?}", output.columns);
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let cosines: Vec<f64> = (0..own.counts.len())
+        .filter(|&class| own.counts[class] > 0)
+        .map(|class| {
+            let mean: Vec<f64> = own.mean(class).collect();
+            let product: f64 = mean.iter().zip(&direction).map(|(a, b)| a * b).sum();
+            (product / norm(&mean) / norm(&direction)).abs()
+        })
+        .collect();
+    let expected = cosines.iter().sum::<f64>() / cosines.len() as f64;
+    let found = output.rows[0].values["orthogonality_deviation"].0;
+    assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+    assert!(output.rows[1..].iter().all(|row| !row.values.contains_key("orthogonality_deviation")));
+
+    other.meta.made_from.insert("checkpoint_sha256".into(), "others".into());
+    other.write(&path).unwrap();
+    let mut own = own;
+    own.meta.made_from.insert("checkpoint_sha256".into(), "ours".into());
+    own.write(&stats::path(stats.path(), StageKind::Means, 0, MODELS[0])).unwrap();
+    assert!(refusal(&spec).contains("made from other weights"));
+}
+
+#[test]
+fn a_covariance_is_divided_by_the_samples() {
+    let stats = golden_stats();
+    let path = stats::path(stats.path(), StageKind::Vars, 0, MODELS[0]);
+    let mut vars = Vars::read(&path).unwrap();
+    let (dim, samples) = (32, vars.counts.iter().map(|&n| f64::from(n)).sum::<f64>());
+    let identity =
+        |dim: usize| (0..dim * dim).map(|i| if i % (dim + 1) == 0 { samples } else { 0.0 }).collect();
+    vars.covariance = Some(identity(dim));
+    vars.write(&path).unwrap();
+    let output = run(&spec(stats.path(), &["nor", "cov"]));
+    let values = &output.rows[0].values;
+    let (of, k) = (|column: &str| values[column].0, 159.0);
+    let between = of("norms_mean").powi(2) + of("norms_var") * (k - 1.0) / k;
+    let expected = dim as f64 / between;
+    assert!((of("covariance_ratio_quotient") / expected - 1.0).abs() < 1e-12, "{values:?}");
+    assert!(output.rows[1..].iter().all(|row| !row.values.contains_key("covariance_ratio_pinv")));
+
+    vars.covariance = Some(identity(dim + 1));
+    vars.write(&path).unwrap();
+    assert!(refusal(&spec(stats.path(), &["cov"])).contains("a covariance of width 33; the means have 32"));
+}
+
+#[test]
+fn what_was_asked_before_there_were_more_questions_still_reads() {
+    let old = r#"{"stats": "s", "models": "m", "only": ["a", 1], "measures": ["all"], "min_per_class": 1,
+                  "max_per_class": null, "out": null}"#;
+    let spec: AnalyzeSpec = serde_json::from_str(old).unwrap();
+    assert!(!spec.compat && spec.foreign_stats.is_none() && spec.per_class.is_none());
+}
+
+#[test]
+fn every_column_is_explained_in_the_documentation() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/measures.md");
+    let text = fs::read_to_string(file).unwrap();
+    let measured = MEASURES.iter().flat_map(|measure| measure.columns.iter().copied());
+    let of_classes = CLASS_COLUMNS.iter().map(|column| column.name);
+    let groups = accepted_groups().into_iter();
+    let missing: Vec<&str> = measured
+        .chain(of_classes)
+        .chain(groups)
+        .filter(|name| !text.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -94,6 +94,9 @@ fn measures_of_imported_statistics_are_the_published_tools() {
         min_per_class: 1,
         max_per_class: None,
         out: None,
+        foreign_stats: None,
+        compat: false,
+        per_class: None,
     };
     let output = analyze(&spec, &Report::silent()).unwrap();
     let mut golden = csv::Reader::from_path(path("analyze/all.csv")).unwrap();

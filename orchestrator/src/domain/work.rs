@@ -87,7 +87,10 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                     measures: config.analysis.measures.clone(),
                     min_per_class: config.analysis.min_per_class,
                     max_per_class: config.analysis.max_per_class,
+                    foreign_stats: None,
+                    compat: false,
                     out: None,
+                    per_class: None,
                 }),
             }
         }

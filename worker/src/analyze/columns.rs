@@ -2,8 +2,9 @@
 
 use crate::{
     Error, Result,
-    measure::{MEASURES, Measure, Need},
+    measure::{CLASS_COLUMNS, MEASURES, Measure, Need},
 };
+use protocol::spec::AnalyzeSpec;
 
 /// The group of what evaluation and the checkpoint itself tell.
 const LOSS: &str = "loss";
@@ -16,13 +17,17 @@ const ALL: &str = "all";
 #[derive(Debug)]
 pub(super) struct Columns {
     groups: Vec<String>,
+    /// Whether means over other texts are given, which asks for what is made of them.
+    foreign: bool,
+    /// Whether values per class are wanted, for which every input is read.
+    per_class: bool,
 }
 
 /// What `measures` may hold: `all` (every published column) and the names of single groups.
 #[must_use]
 pub fn accepted_groups() -> Vec<&'static str> {
     let mut groups = vec![ALL, LOSS];
-    for measure in MEASURES.iter().filter(|measure| is_available(measure)) {
+    for measure in MEASURES {
         if !groups.contains(&measure.group) {
             groups.push(measure.group);
         }
@@ -30,19 +35,22 @@ pub fn accepted_groups() -> Vec<&'static str> {
     groups
 }
 
-/// Whether statistics files and checkpoints hold what a measure needs.
-fn is_available(measure: &Measure) -> bool {
-    measure.needs.iter().all(|need| matches!(need, Need::Vars | Need::Weights | Need::Decisions))
-}
-
 impl Columns {
-    pub(super) fn parse(groups: &[String]) -> Result<Self> {
-        let accepted = accepted_groups();
+    pub(super) fn parse(spec: &AnalyzeSpec) -> Result<Self> {
+        let (accepted, groups) = (accepted_groups(), &spec.measures);
+        let foreign = spec.foreign_stats.is_some();
+        let columns = Self { groups: groups.clone(), foreign, per_class: spec.per_class.is_some() };
         let unknown = groups.iter().find(|group| !accepted.contains(&group.as_str()));
         let refused = match unknown {
             Some(unknown) => format!("measures: {unknown:?} is not a group"),
             None if groups.is_empty() => "measures: none given".into(),
-            None => return Ok(Self { groups: groups.to_vec() }),
+            None if columns.need(Need::ForeignMean) && !foreign => {
+                return Err(Error::input(
+                    "measures: \"ood\" compares with the means over other texts; give their statistics folder \
+                     (--foreign-stats)",
+                ));
+            }
+            None => return Ok(columns),
         };
         Err(Error::input(format!("{refused}; accepted: {}", accepted.join(", "))))
     }
@@ -58,12 +66,15 @@ impl Columns {
 
     /// Whether a measure is wanted.
     pub(super) fn wants(&self, measure: &Measure) -> bool {
-        is_available(measure) && (self.asks_for(measure.group) || (measure.published && self.asks_for(ALL)))
+        self.asks_for(measure.group)
+            || (measure.published && self.asks_for(ALL))
+            || (self.foreign && measure.needs.contains(&Need::ForeignMean))
     }
 
-    /// Whether a wanted measure takes this input.
+    /// Whether anything that is wanted takes this input.
     pub(super) fn need(&self, need: Need) -> bool {
         MEASURES.iter().any(|measure| self.wants(measure) && measure.needs.contains(&need))
+            || (self.per_class && CLASS_COLUMNS.iter().any(|column| column.need == Some(need)))
     }
 
     /// Names of all columns, in order, without the row name.

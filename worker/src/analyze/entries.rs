@@ -48,8 +48,9 @@ impl Entry {
     /// Refuses variances and decisions that were made with other means, where they are needed.
     pub(super) fn check_hashes(&self, stats: &Path, columns: &Columns) -> Result<()> {
         let Some(means) = self.summary(stats, StageKind::Means)? else { return Ok(()) };
-        for (stage, need) in [(StageKind::Vars, Need::Vars), (StageKind::Decs, Need::Decisions)] {
-            let other = if columns.need(need) { self.summary(stats, stage)? } else { None };
+        let vars = columns.need(Need::Vars) || columns.need(Need::Covariance);
+        for (stage, needed) in [(StageKind::Vars, vars), (StageKind::Decs, columns.need(Need::Decisions))] {
+            let other = if needed { self.summary(stats, stage)? } else { None };
             if other.is_some_and(|other| other.hash != means.hash) {
                 return Err(Error::input(format!(
                     "{}: made with other means than {}; collect {stage} again",

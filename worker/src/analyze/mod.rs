@@ -5,8 +5,10 @@
 //! computed. The numbers themselves come from [`crate::measure`].
 
 mod checkpoint;
+mod class_table;
 mod columns;
 mod entries;
+mod foreign;
 mod progress;
 mod row;
 mod scores;
@@ -15,42 +17,96 @@ mod table;
 pub use columns::accepted_groups;
 pub use progress::{Collected, collected, progress};
 
-use crate::{Error, Result, measure::Filter, report::Report};
+use crate::{
+    Error, Result, files,
+    measure::{Filter, Options, PerClass},
+    report::Report,
+};
+use class_table::{ClassTable, Format};
 use columns::Columns;
-use protocol::{output::AnalyzeOutput, spec::AnalyzeSpec};
+use entries::Entry;
+use protocol::{
+    output::{AnalyzeOutput, MeasureRow},
+    spec::AnalyzeSpec,
+};
+use std::{io, path::Path};
 
-/// Computes the measures of all models that `spec` names, and writes the table if it says where.
+/// Computes the measures of all models that `spec` names, and writes the tables if it says where.
 ///
 /// # Errors
-/// When a measure group is unknown, nothing is found, a file is damaged or belongs to other means, the
+/// When a measure group is unknown, nothing is found, a file is damaged or belongs to other means, a
 /// table can't be written, or a stop was asked for.
 pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
-    let columns = Columns::parse(&spec.measures)?;
+    let columns = Columns::parse(spec)?;
     let filter = Filter { min_per_class: spec.min_per_class, max_per_class: spec.max_per_class };
     if filter.max_per_class.is_some_and(|max| max <= filter.min_per_class) {
         return Err(Error::input(
             "max_per_class must be above min_per_class: it is the first count left out",
         ));
     }
+    let options = Options { filter, compat: spec.compat, per_class: spec.per_class.is_some() };
+    let format = spec.per_class.as_deref().map(class_table::format).transpose()?;
     let entries = entries::with_means(spec, report)?;
     entries.iter().try_for_each(|entry| entry.check_hashes(&spec.stats, &columns))?;
 
-    let total = entries.len() as u64;
-    let mut rows = Vec::with_capacity(entries.len());
-    report.progress(0, total, "models");
-    for entry in &entries {
-        if report.stop_requested() {
-            return Err(Error::Interrupted(format!(
-                "stopped after {} of {total} models; no table was written",
-                rows.len()
-            )));
-        }
-        rows.push(row::compute(spec, entry, &columns, &filter, report)?);
-        report.progress(rows.len() as u64, total, "models");
-    }
-    let output = AnalyzeOutput { columns: columns.names(), rows };
+    let job = Job { spec, columns, options, entries, report };
+    let rows = match (&spec.per_class, format) {
+        (Some(path), Some(format)) => job.rows_and_classes(path, format)?,
+        _ => job.rows(|_, _| Ok(()))?,
+    };
+    let output = AnalyzeOutput { columns: job.columns.names(), rows };
     if let Some(out) = &spec.out {
         table::write(out, &output)?;
     }
     Ok(output)
+}
+
+/// What is to be computed, of which checkpoints.
+struct Job<'a> {
+    spec: &'a AnalyzeSpec,
+    columns: Columns,
+    options: Options,
+    entries: Vec<Entry>,
+    report: &'a Report,
+}
+
+impl Job<'_> {
+    /// The row of each checkpoint, one after the other; `classes` gets the values per class.
+    fn rows(&self, mut classes: impl FnMut(&str, &PerClass) -> Result<()>) -> Result<Vec<MeasureRow>> {
+        let total = self.entries.len() as u64;
+        let mut rows = Vec::with_capacity(self.entries.len());
+        self.report.progress(0, total, "models");
+        for entry in &self.entries {
+            if self.report.stop_requested() {
+                return Err(Error::Interrupted(format!(
+                    "stopped after {} of {total} models; no table was written",
+                    rows.len()
+                )));
+            }
+            let (row, per_class) = row::compute(self, entry)?;
+            if let Some(of) = per_class {
+                classes(&row.model, &of)?;
+            }
+            rows.push(row);
+            self.report.progress(rows.len() as u64, total, "models");
+        }
+        Ok(rows)
+    }
+
+    /// The same, with the values per class written to a file as they come.
+    fn rows_and_classes(&self, path: &Path, format: Format) -> Result<Vec<MeasureRow>> {
+        let mut computed = None;
+        let written = files::write_atomically(path, |out| {
+            let mut table = ClassTable::new(format, out)?;
+            let rows = self.rows(|model, of| table.push(model, of).map_err(Error::io(path)));
+            let failed = rows.is_err();
+            computed = Some(rows);
+            if failed { Err(io::Error::other("nothing to write")) } else { table.finish() }
+        });
+        match computed {
+            Some(Err(error)) => Err(error),
+            Some(Ok(rows)) => written.map(|()| rows),
+            None => written.map(|()| Vec::new()),
+        }
+    }
 }

@@ -1,30 +1,26 @@
 //! One row of the table.
 
 use super::{
+    Job,
     checkpoint::{self, Checkpoint, Head},
-    columns::{Columns, LOSS_COLUMNS},
+    columns::LOSS_COLUMNS,
     entries::Entry,
+    foreign,
     scores::Scores,
 };
 use crate::{
     Error, Result,
-    measure::{self, Decisions, Filter, Inputs, Measured, Need},
-    report::Report,
+    measure::{self, Decisions, Inputs, Measured, Need, PerClass},
     stats::{Decs, Means, Vars, means_hash},
 };
-use protocol::{output::MeasureRow, real::Real, spec::AnalyzeSpec, stage::StageKind};
+use protocol::{output::MeasureRow, real::Real, stage::StageKind};
 use std::{collections::BTreeMap, path::Path};
 
-/// Computes the row of one checkpoint. Nothing of it stays in memory but the row.
-pub(super) fn compute(
-    spec: &AnalyzeSpec,
-    entry: &Entry,
-    columns: &Columns,
-    filter: &Filter,
-    report: &Report,
-) -> Result<MeasureRow> {
+/// Computes the row of one checkpoint, and the values of its classes. Nothing else of it stays in memory.
+pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Option<PerClass>)> {
+    let (spec, columns) = (job.spec, &job.columns);
     let model = entry.row_name();
-    let warn = |what: &str| report.warn(format!("{model}: {what}"));
+    let warn = |what: &str| job.report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
     let mut head = None;
@@ -47,16 +43,16 @@ pub(super) fn compute(
         }
     }
 
-    let statistics = Statistics::read(&spec.stats, entry, columns, &warn)?;
+    let statistics = Statistics::read(job, entry, &warn)?;
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
     }
-    let measured = statistics.measure(head.as_ref(), filter, columns);
+    let measured = statistics.measure(head.as_ref(), job);
     explain(&measured, &warn);
     let found =
         measured.values.iter().filter_map(|(column, value)| Some(((*column).to_owned(), Real((*value)?))));
     values.extend(found);
-    Ok(MeasureRow { model, values })
+    Ok((MeasureRow { model, values }, measured.per_class))
 }
 
 fn loss(folder: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Real>> {
@@ -89,12 +85,16 @@ struct Statistics {
     counts: Vec<i32>,
     dim: usize,
     vars: Option<Vars>,
+    /// Divided by the number of samples.
+    covariance: Option<Vec<f64>>,
     decs: Option<Decs>,
+    foreign_mean: Option<Vec<f64>>,
 }
 
 impl Statistics {
-    fn read(stats: &Path, entry: &Entry, columns: &Columns, warn: &impl Fn(&str)) -> Result<Self> {
-        let path = entry.path(stats, StageKind::Means);
+    fn read(job: &Job<'_>, entry: &Entry, warn: &impl Fn(&str)) -> Result<Self> {
+        let (spec, columns) = (job.spec, &job.columns);
+        let path = entry.path(&spec.stats, StageKind::Means);
         let means = Means::read(&path)?;
         if means_hash(&means) != means.meta.hash {
             return Err(Error::input(format!(
@@ -102,40 +102,70 @@ impl Statistics {
                 path.display()
             )));
         }
-        let classes = means.counts.len();
-        let fits = |stage, counts: &[i32]| {
-            let path = entry.path(stats, stage);
-            let found = counts.len();
-            let refused =
-                || Error::input(format!("{}: {found} classes; the means have {classes}", path.display()));
-            if found == classes { Ok(()) } else { Err(refused()) }
-        };
-
-        let mut vars = None;
-        let path = entry.path(stats, StageKind::Vars);
-        if columns.need(Need::Vars) && path.exists() {
-            let read = Vars::read(&path)?;
-            fits(StageKind::Vars, &read.counts)?;
-            if read.counts == means.counts {
-                vars = Some(read);
-            } else {
-                warn("variances and means were collected over different samples; cells stay empty");
+        let foreign_mean = match &spec.foreign_stats {
+            Some(stats) => {
+                let mean = foreign::mean(stats, entry, &means)?;
+                if mean.is_none() {
+                    warn("no means over other texts; cells stay empty");
+                }
+                mean
             }
-        } else if columns.need(Need::Vars) {
-            warn("no variances; cells stay empty");
+            None => None,
+        };
+        let (mut vars, covariance) = Self::variances(job, entry, &means, warn)?;
+        if !columns.need(Need::Vars) {
+            vars = None;
         }
         let mut decs = None;
-        let path = entry.path(stats, StageKind::Decs);
+        let path = entry.path(&spec.stats, StageKind::Decs);
         if columns.need(Need::Decisions) && path.exists() {
             let read = Decs::read(&path)?;
-            fits(StageKind::Decs, &read.counts)?;
+            fits(&path, &read.counts, &means)?;
             decs = Some(read);
         } else if columns.need(Need::Decisions) {
             warn("no decisions; cells stay empty");
         }
         let dim = means.dim;
         let (means, counts) = means.into_means();
-        Ok(Self { means, counts, dim, vars, decs })
+        Ok(Self { means, counts, dim, vars, covariance, decs, foreign_mean })
+    }
+
+    /// The variances, and the covariance around the class means divided by the number of samples.
+    fn variances(
+        job: &Job<'_>,
+        entry: &Entry,
+        means: &Means,
+        warn: &impl Fn(&str),
+    ) -> Result<(Option<Vars>, Option<Vec<f64>>)> {
+        let path = entry.path(&job.spec.stats, StageKind::Vars);
+        if !job.columns.need(Need::Vars) && !job.columns.need(Need::Covariance) {
+            return Ok((None, None));
+        }
+        if !path.exists() {
+            warn("no variances; cells stay empty");
+            return Ok((None, None));
+        }
+        let mut vars = Vars::read(&path)?;
+        fits(&path, &vars.counts, means)?;
+        if vars.counts != means.counts {
+            warn("variances and means were collected over different samples; cells stay empty");
+            return Ok((None, None));
+        }
+        let mut covariance = vars.covariance.take();
+        if let Some(covariance) = &mut covariance {
+            let (found, dim) = (covariance.len().isqrt(), means.dim);
+            if found != dim {
+                let path = path.display();
+                return Err(Error::input(format!(
+                    "{path}: a covariance of width {found}; the means have {dim}"
+                )));
+            }
+            let samples = means.tokens() as f64;
+            covariance.iter_mut().for_each(|total| *total /= samples);
+        } else if job.columns.need(Need::Covariance) {
+            warn("the variances have no covariance; cells stay empty");
+        }
+        Ok((Some(vars), covariance))
     }
 
     fn check_head(&self, entry: &Entry, stats: &Path, head: &Head) -> Result<()> {
@@ -152,7 +182,7 @@ impl Statistics {
         )))
     }
 
-    fn measure(&self, head: Option<&Head>, filter: &Filter, columns: &Columns) -> Measured {
+    fn measure(&self, head: Option<&Head>, job: &Job<'_>) -> Measured {
         let inputs = Inputs {
             dim: self.dim,
             counts: &self.counts,
@@ -160,9 +190,18 @@ impl Statistics {
             vars: self.vars.as_ref().map(|vars| vars.totals.as_slice()),
             weights: head.map(|head| head.weights.as_slice()),
             decisions: self.decs.as_ref().map(|decs| Decisions { counts: &decs.counts, hits: &decs.totals }),
-            covariance: None,
-            foreign_mean: None,
+            covariance: self.covariance.as_deref(),
+            foreign_mean: self.foreign_mean.as_deref(),
         };
-        measure::compute(&inputs, filter, |measure| columns.wants(measure))
+        measure::compute(&inputs, &job.options, |measure| job.columns.wants(measure))
     }
+}
+
+/// Refuses statistics of another number of classes than the means have.
+fn fits(path: &Path, counts: &[i32], means: &Means) -> Result<()> {
+    let (found, classes) = (counts.len(), means.counts.len());
+    if found == classes {
+        return Ok(());
+    }
+    Err(Error::input(format!("{}: {found} classes; the means have {classes}", path.display())))
 }

@@ -36,9 +36,21 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = values::at_least_one::<u32>)]
     max_per_class: Option<u32>,
 
+    /// Statistics folder with the means of the same checkpoints over other texts, to compare with.
+    #[arg(long, value_name = "STATS_DIR", value_parser = values::folder)]
+    foreign_stats: Option<PathBuf>,
+
+    /// Round as the published tool does, so that numbers agree with its tables in more digits.
+    #[arg(long)]
+    compat: bool,
+
     /// CSV file to write.
-    #[arg(long, value_name = "RESULTS.csv", required_unless_present_any = ["list", "progress", "json"])]
+    #[arg(long, value_name = "RESULTS.csv", required_unless_present_any = ["list", "progress", "json", "per_class"])]
     out: Option<PathBuf>,
+
+    /// CSV or Parquet file to write with a row per model and class: count, norm, cdnv and others.
+    #[arg(long, value_name = "FILE.parquet", conflicts_with_all = ["list", "progress"])]
+    per_class: Option<PathBuf>,
 
     /// Only show how far the collection of each model is.
     #[arg(long, conflicts_with_all = ["out", "list"])]
@@ -61,7 +73,10 @@ impl Args {
             measures: self.measures,
             min_per_class: self.min_per_class,
             max_per_class: self.max_per_class,
+            foreign_stats: self.foreign_stats,
+            compat: self.compat,
             out: self.out,
+            per_class: self.per_class,
         };
         if self.progress {
             return panics::caught(|| dispatch::progress(&spec, json));

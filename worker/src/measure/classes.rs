@@ -59,12 +59,34 @@ impl Filter {
     }
 }
 
-/// The kept classes, with their means around the plain mean of the kept means.
+/// How measures are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which classes are kept.
+    pub filter: Filter,
+    /// Round as the published tool does, which keeps grids of pairs and what it computes with the linear head
+    /// in single precision: numbers differ in the seventh digit, and kernels overflow where its do.
+    pub compat: bool,
+    /// Give values per class, too.
+    pub per_class: bool,
+}
+
+/// What class means are centred on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Centre {
+    /// The plain mean of the kept class means.
+    Plain,
+    /// Their mean weighted by train samples: the mean over all samples of kept classes.
+    Weighted,
+}
+
+/// The kept classes, with their means around a centre.
 pub(super) struct Kept<'a> {
     pub(super) inputs: &'a Inputs<'a>,
+    pub(super) compat: bool,
     /// Positions among all classes.
     pub(super) classes: Vec<usize>,
-    /// `c_i = M_i - mG`, `[kept, width]`.
+    /// `c_i`, means less the centre, `[kept, width]`.
     pub(super) centred: Vec<f64>,
     /// `q_i = |c_i|^2`.
     pub(super) squares: Vec<f64>,
@@ -75,7 +97,7 @@ pub(super) struct Kept<'a> {
 impl<'a> Kept<'a> {
     /// # Panics
     /// When the inputs' lengths do not fit together.
-    pub(super) fn new(inputs: &'a Inputs<'a>, filter: &Filter) -> Self {
+    pub(super) fn new(inputs: &'a Inputs<'a>, options: &Options, centre: Centre) -> Self {
         let (all, dim) = (inputs.counts.len(), inputs.dim);
         assert_eq!(inputs.means.len(), all * dim, "means");
         assert!(inputs.vars.is_none_or(|vars| vars.len() == all), "vars");
@@ -84,12 +106,21 @@ impl<'a> Kept<'a> {
         assert!(inputs.covariance.is_none_or(|covariance| covariance.len() == dim * dim), "covariance");
         assert!(inputs.foreign_mean.is_none_or(|mean| mean.len() == dim), "foreign mean");
 
-        let classes = filter.select(inputs.counts);
+        let classes = options.filter.select(inputs.counts);
+        let weight = |class: usize| match centre {
+            Centre::Plain => 1.0,
+            Centre::Weighted => f64::from(inputs.counts[class]),
+        };
         let mut global = vec![0.0; dim];
         for &class in &classes {
-            global.iter_mut().zip(&inputs.means[class * dim..][..dim]).for_each(|(sum, x)| *sum += x);
+            let weight = weight(class);
+            global
+                .iter_mut()
+                .zip(&inputs.means[class * dim..][..dim])
+                .for_each(|(sum, x)| *sum += weight * x);
         }
-        global.iter_mut().for_each(|sum| *sum /= classes.len() as f64);
+        let weights: f64 = classes.iter().map(|&class| weight(class)).sum();
+        global.iter_mut().for_each(|sum| *sum /= weights);
         let mut centred = Vec::with_capacity(classes.len() * dim);
         for &class in &classes {
             centred.extend(inputs.means[class * dim..][..dim].iter().zip(&global).map(|(x, mean)| x - mean));
@@ -101,7 +132,7 @@ impl<'a> Kept<'a> {
             })
             .collect();
         let norms = squares.iter().map(|q| q.sqrt()).collect();
-        Self { inputs, classes, centred, squares, norms }
+        Self { inputs, compat: options.compat, classes, centred, squares, norms }
     }
 
     /// Number of classes kept.
@@ -139,14 +170,14 @@ impl<'a> Kept<'a> {
         weights[self.classes[i] * self.dim()..][..self.dim()].iter().map(|&w| f64::from(w))
     }
 
-    /// All `w_i`, `[kept, width]`.
+    /// All `w_i`, `[kept, width]`: a copy as large as the means.
     pub(super) fn weights(&self) -> Vec<f64> {
         (0..self.len()).flat_map(|i| self.weight(i)).collect()
     }
 
-    /// All `c_i / n_i`, `[kept, width]`.
-    pub(super) fn units(&self) -> Vec<f64> {
-        (0..self.len()).flat_map(|i| self.centred(i).iter().map(move |x| x / self.norms[i])).collect()
+    /// Train samples of the kept classes.
+    pub(super) fn counts(&self) -> impl Iterator<Item = i32> {
+        self.classes.iter().map(|&class| self.inputs.counts[class])
     }
 
     /// `v_i = E|x - M_i|^2`, divided by the count (not by the count less one).

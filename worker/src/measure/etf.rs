@@ -20,3 +20,14 @@ pub(super) fn participation_ratio(shared: &Shared<'_>) -> Vec<f64> {
     let trace: f64 = shared.kept.squares.iter().sum();
     vec![trace * trace / shared.grams.centred]
 }
+
+/// The participation ratio as a share of the width: one for a tight frame.
+pub(super) fn share_of_width(shared: &Shared<'_>) -> Vec<f64> {
+    vec![participation_ratio(shared)[0] / shared.kept.dim() as f64]
+}
+
+/// `|U^T U|^2`, rows `c_i/|c_i|`: the sum over all ordered pairs, equal ones included, of `cos(c_i, c_j)^2`.
+/// At least `K^2/width` for `K >= width`, which a tight frame reaches.
+pub(super) fn frame_potential(shared: &Shared<'_>) -> Vec<f64> {
+    vec![shared.grams.units]
+}

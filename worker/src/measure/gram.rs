@@ -6,12 +6,20 @@
 
 use faer::{Accum, Mat, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows and columns of a tile.
 const TILE: usize = 128;
 
-/// `<X^T X, Y^T Y>` for every pair of the given matrices, each `[rows, dim]`, row by row.
-pub(super) fn inner_products(matrices: &[&[f64]], rows: usize, dim: usize) -> Vec<Vec<f64>> {
+/// Rows that are copied at once.
+const BLOCK: usize = 1024;
+
+/// A matrix, of which a run of columns of one row can be copied: whole copies would be as large as the class
+/// means themselves.
+pub(super) type Rows<'a> = dyn Fn(usize, Range<usize>, &mut [f64]) + Sync + 'a;
+
+/// `<X^T X, Y^T Y>` for every pair of the given matrices, each `[rows, dim]`.
+pub(super) fn inner_products(matrices: &[&Rows<'_>], rows: usize, dim: usize) -> Vec<Vec<f64>> {
     let n = matrices.len();
     let tiles = dim.div_ceil(TILE);
     let corners: Vec<(usize, usize)> =
@@ -40,12 +48,29 @@ pub(super) fn gram(x: &[f64], rows: usize, dim: usize) -> Mat<f64> {
     gram
 }
 
-fn tile(x: &[f64], rows: usize, dim: usize, top: usize, left: usize) -> Mat<f64> {
-    let x = MatRef::from_row_major_slice(x, rows, dim);
-    let columns = |from: usize| x.subcols(from, TILE.min(dim - from));
+fn tile(x: &Rows<'_>, rows: usize, dim: usize, top: usize, left: usize) -> Mat<f64> {
+    let columns = |from: usize| from..dim.min(from + TILE);
     let (upper, lower) = (columns(top), columns(left));
-    let mut tile = Mat::zeros(upper.ncols(), lower.ncols());
-    matmul(tile.as_mut(), Accum::Replace, upper.transpose(), lower, 1.0, Par::Seq);
+    let mut tile = Mat::zeros(upper.len(), lower.len());
+    let mut copies = [vec![0.0; BLOCK * upper.len()], vec![0.0; BLOCK * lower.len()]];
+    for first in (0..rows).step_by(BLOCK) {
+        let n = BLOCK.min(rows - first);
+        let mut copy = |which: usize, columns: &Range<usize>| {
+            for (row, out) in (first..first + n).zip(copies[which].chunks_exact_mut(columns.len())) {
+                x(row, columns.clone(), out);
+            }
+        };
+        copy(0, &upper);
+        if left != top {
+            copy(1, &lower);
+        }
+        let block = |which: usize, columns: &Range<usize>| {
+            let width = columns.len();
+            MatRef::from_row_major_slice(&copies[which][..n * width], n, width)
+        };
+        let (a, b) = (block(0, &upper), block(usize::from(left != top), &lower));
+        matmul(tile.as_mut(), Accum::Add, a.transpose(), b, 1.0, Par::Seq);
+    }
     tile
 }
 

@@ -24,6 +24,13 @@ pub(super) fn cosine(shared: &Shared<'_>) -> Vec<f64> {
     over_pairs(&sum, &squares, shared.grams.units, kept.pairs())
 }
 
+/// Mean over the other classes of `c_i.c_j`, for each class: `(c_i.sum c - q_i)/(K-1)`.
+pub(super) fn by_class(shared: &Shared<'_>) -> Vec<f64> {
+    let kept = &shared.kept;
+    let (sum, others) = (kept.residue(), kept.len() as f64 - 1.0);
+    (0..kept.len()).map(|i| (dot(kept.centred(i), &sum) - kept.squares[i]) / others).collect()
+}
+
 fn over_pairs(sum: &[f64], squares: &[f64], gram: f64, pairs: f64) -> Vec<f64> {
     let mean = (dot(sum, sum) - squares.iter().sum::<f64>()) / 2.0 / pairs;
     let second = (gram - dot(squares, squares)) / 2.0 / pairs;

@@ -8,6 +8,7 @@
 //! A measure follows its formula where that is not finite: classes with equal means make `cdnv`
 //! and the kernels infinite (or NaN, where a formula says 0/0); [`Measured::duplicates`] counts them.
 
+mod catalogue;
 mod cdnv;
 mod classes;
 mod covariance;
@@ -15,20 +16,26 @@ mod decisions;
 mod duality;
 mod etf;
 mod foreign;
+mod frequency;
 mod gram;
 mod interference;
 mod kernels;
+mod lanes;
 mod moments;
 mod norms;
 mod pairs;
+mod per_class;
 mod registry;
 mod structure;
+mod tile;
 
-pub use classes::{Decisions, Filter, Inputs};
-pub use registry::{MEASURES, Measure, Need};
+pub use catalogue::MEASURES;
+pub use classes::{Decisions, Filter, Inputs, Options};
+pub use per_class::{CLASS_COLUMNS, ClassColumn, ClassValues, PerClass};
+pub use registry::{Measure, Need};
 
-use classes::Kept;
-use pairs::{PairSums, Wanted};
+use classes::{Centre, Kept};
+use pairs::{Pairs, Wanted};
 use registry::Grams;
 
 /// The measures of one model.
@@ -41,6 +48,8 @@ pub struct Measured {
     pub classes: usize,
     /// Pairs of classes with equal means, where a measure over all pairs was asked for.
     pub duplicates: u64,
+    /// Values of single classes, if they were asked for and there are at least two.
+    pub per_class: Option<PerClass>,
 }
 
 impl Measured {
@@ -54,7 +63,7 @@ impl Measured {
 /// What measures share.
 pub(crate) struct Shared<'a> {
     kept: Kept<'a>,
-    pairs: PairSums,
+    pairs: Pairs,
     grams: GramProducts,
 }
 
@@ -72,49 +81,79 @@ struct GramProducts {
 ///
 /// # Panics
 /// When the lengths of the inputs do not fit together.
-pub fn compute(inputs: &Inputs<'_>, filter: &Filter, wanted: impl Fn(&Measure) -> bool) -> Measured {
-    let kept = Kept::new(inputs, filter);
+pub fn compute(inputs: &Inputs<'_>, options: &Options, wanted: impl Fn(&Measure) -> bool) -> Measured {
+    let kept = Kept::new(inputs, options, Centre::Plain);
     let classes = kept.len();
-    let possible = |measure: &Measure| {
-        let given = |need: &Need| match need {
-            Need::Vars => inputs.vars.is_some(),
-            Need::Weights => inputs.weights.is_some(),
-            Need::Decisions => inputs.decisions.is_some(),
-            Need::Covariance => inputs.covariance.is_some(),
-            Need::ForeignMean => inputs.foreign_mean.is_some(),
-        };
-        classes >= 2 && measure.needs.iter().all(given)
-    };
     let asked: Vec<&Measure> = MEASURES.iter().filter(|measure| wanted(measure)).collect();
-    let able: Vec<&Measure> = asked.iter().copied().filter(|measure| possible(measure)).collect();
-    let pairs = able.iter().fold(Wanted::default(), |all, measure| all.and(measure.pairs));
-    let grams = gram_products(&kept, &able);
-    let shared = Shared { pairs: pairs::pass(&kept, pairs), grams, kept };
+    let able = |centre: Centre| -> Vec<&Measure> {
+        let is_able = |measure: &&Measure| {
+            measure.centre == centre && classes >= 2 && measure.needs.iter().all(|need| need.is_met(inputs))
+        };
+        asked.iter().copied().filter(is_able).collect()
+    };
+    let per_class = options.per_class && classes >= 2;
 
-    let mut values = Vec::new();
-    for measure in asked {
-        if possible(measure) {
-            let computed = (measure.compute)(&shared);
-            values.extend(measure.columns.iter().copied().zip(computed.into_iter().map(Some)));
-        } else {
-            values.extend(measure.columns.iter().map(|column| (*column, None)));
-        }
+    let measures = able(Centre::Plain);
+    let by_class = Wanted {
+        cdnv: inputs.vars.is_some(),
+        cdnv_by_class: inputs.vars.is_some(),
+        log: true,
+        log_by_class: true,
+        ..Wanted::NONE
+    };
+    let shared = Shared::new(kept, &measures, if per_class { by_class } else { Wanted::NONE });
+    let mut computed = shared.values(&measures);
+    let per_class = per_class.then(|| per_class::compute(&shared));
+    let duplicates = shared.pairs.sums.duplicates;
+    drop(shared);
+
+    let measures = able(Centre::Weighted);
+    if !measures.is_empty() {
+        let kept = Kept::new(inputs, options, Centre::Weighted);
+        computed.extend(Shared::new(kept, &measures, Wanted::NONE).values(&measures));
     }
-    Measured { values, classes, duplicates: shared.pairs.duplicates }
+
+    let value = |column| {
+        let found = computed.iter().find(|(name, _)| *name == column);
+        (column, found.map(|(_, value)| *value))
+    };
+    let values = asked.iter().flat_map(|measure| measure.columns).map(|column| value(*column)).collect();
+    Measured { values, classes, duplicates, per_class }
+}
+
+impl<'a> Shared<'a> {
+    /// Computes what the measures share, and what is wanted of the pairs beyond it.
+    fn new(kept: Kept<'a>, measures: &[&Measure], also: Wanted) -> Self {
+        let wanted = measures.iter().fold(also, |all, measure| all.and(measure.pairs));
+        let grams = gram_products(&kept, measures);
+        Self { pairs: pairs::pass(&kept, wanted), grams, kept }
+    }
+
+    fn values(&self, measures: &[&Measure]) -> Vec<(&'static str, f64)> {
+        let of = |measure: &&Measure| measure.columns.iter().copied().zip((measure.compute)(self));
+        measures.iter().flat_map(of).collect()
+    }
 }
 
 fn gram_products(kept: &Kept<'_>, measures: &[&Measure]) -> GramProducts {
     let wants = |part: fn(&Grams) -> bool| measures.iter().any(|measure| part(&measure.grams));
-    let mut products = GramProducts { centred: f64::NAN, units: f64::NAN, weights_centred: f64::NAN };
+    let centred: &gram::Rows<'_> = &|i, columns, out| out.copy_from_slice(&kept.centred(i)[columns]);
+    let units: &gram::Rows<'_> = &|i, columns, out| {
+        out.iter_mut().zip(&kept.centred(i)[columns]).for_each(|(u, c)| *u = c / kept.norms[i]);
+    };
+    let weights: &gram::Rows<'_> = &|i, columns, out| {
+        out.iter_mut().zip(kept.weight(i).skip(columns.start)).for_each(|(out, w)| *out = w);
+    };
+    let products = |matrices: &[&gram::Rows<'_>]| gram::inner_products(matrices, kept.len(), kept.dim());
+    let mut all = GramProducts { centred: f64::NAN, units: f64::NAN, weights_centred: f64::NAN };
     if wants(|grams| grams.weights) {
-        let weights = kept.weights();
-        let all = gram::inner_products(&[&kept.centred, &weights], kept.len(), kept.dim());
-        (products.centred, products.weights_centred) = (all[0][0], all[0][1]);
+        let found = products(&[centred, weights]);
+        (all.centred, all.weights_centred) = (found[0][0], found[0][1]);
     } else if wants(|grams| grams.centred) {
-        products.centred = gram::inner_products(&[&kept.centred], kept.len(), kept.dim())[0][0];
+        all.centred = products(&[centred])[0][0];
     }
     if wants(|grams| grams.units) {
-        products.units = gram::inner_products(&[&kept.units()], kept.len(), kept.dim())[0][0];
+        all.units = products(&[units])[0][0];
     }
-    products
+    all
 }

@@ -1,5 +1,7 @@
 //! Mean and variance, of values per class and of values per pair of classes.
 
+use super::lanes;
+
 /// Mean and unbiased variance (divided by the number less one) of values per class.
 pub(super) fn per_class(values: &[f64]) -> [f64; 2] {
     let n = values.len() as f64;
@@ -22,10 +24,12 @@ impl Moments {
         Self { shift, sum: 0.0, squares: 0.0 }
     }
 
-    pub(super) fn push(&mut self, x: f64) {
-        let x = x - self.shift;
-        self.sum += x;
-        self.squares += x * x;
+    /// Takes values; a vectorised loop where it is inlined into one.
+    #[inline(always)]
+    pub(super) fn push_all(&mut self, values: &[f64]) {
+        let shift = self.shift;
+        self.sum += lanes::sum(values, |x| x - shift);
+        self.squares += lanes::sum(values, |x| (x - shift) * (x - shift));
     }
 
     /// Adds sums around the same shift.
@@ -40,6 +44,36 @@ impl Moments {
         let mean = self.sum / pairs;
         [self.shift + mean, not_below_zero(self.squares / pairs - mean * mean)]
     }
+
+    /// The same with sums that overflow as single precision does, of values rounded to it.
+    pub(super) fn finish_single(&self, pairs: f64) -> [f64; 2] {
+        let [mean, variance] = self.finish(pairs);
+        if !self.sum.is_finite() {
+            // A value overflowed: it is infinitely far from a mean that is infinite.
+            return [self.sum, f64::NAN];
+        }
+        let single = |mean: f64| f64::from((mean * pairs) as f32) / pairs;
+        [single(mean), if single(mean).is_finite() { single(variance) } else { f64::INFINITY }]
+    }
+}
+
+/// Pearson's correlation of two values per class; NaN where one of them is the same for all.
+pub(super) fn correlation(x: &[f64], y: &[f64]) -> f64 {
+    // Rounding of their mean would make differences of equal values.
+    let is_constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    if is_constant(x) || is_constant(y) {
+        return f64::NAN;
+    }
+    let n = x.len() as f64;
+    let (x_mean, y_mean) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        let (x, y) = (x - x_mean, y - y_mean);
+        xx += x * x;
+        yy += y * y;
+        xy += x * y;
+    }
+    xy / (xx * yy).sqrt()
 }
 
 /// A variance that rounding pushed below zero is zero; NaN stays.

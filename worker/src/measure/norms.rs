@@ -9,6 +9,10 @@ pub(super) fn plain(shared: &Shared<'_>) -> Vec<f64> {
 
 /// Mean and unbiased variance of `ln n_i`; a class at the global mean makes it infinite.
 pub(super) fn log(shared: &Shared<'_>) -> Vec<f64> {
-    let logs: Vec<f64> = shared.kept.squares.iter().map(|q| 0.5 * q.ln()).collect();
-    per_class(&logs).into()
+    per_class(&logs(shared)).into()
+}
+
+/// `ln n_i` of each class.
+pub(super) fn logs(shared: &Shared<'_>) -> Vec<f64> {
+    shared.kept.squares.iter().map(|q| 0.5 * q.ln()).collect()
 }

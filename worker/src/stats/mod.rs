@@ -2,9 +2,11 @@
 //!
 //! One file per stage, checkpoint and run: `<stage>@<C>/<run name>-<stage>.safetensors`. Tensors:
 //! `Ns_toks` int32 `[classes]`, the samples of each class, and `totals` (means f64
-//! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. String
-//! metadata: `hash` of the class means that the statistics belong to, `N_seqs`, and what they were
-//! made from. A class is the *next* token; totals are not divided by anything.
+//! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. Means have
+//! `squares` f64 `[classes]` as well, the sums of squared norms, and variances may have `covariance` f64
+//! `[width, width]`, summed over the samples of all classes. String metadata: `hash` of the class means that
+//! the statistics belong to, `N_seqs`, and what they were made from. A class is the *next* token; totals are
+//! not divided by anything.
 
 mod decs;
 mod file;

@@ -78,6 +78,12 @@ impl Case {
         chosen.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as usize).collect()
     }
 
+    /// A golden tensor of real numbers.
+    pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
+        let tensors = SafeTensors::deserialize(&self.file).unwrap();
+        tensors.tensor(name).unwrap().data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+    }
+
     pub(crate) fn inputs(&self) -> Inputs<'_> {
         Inputs {
             dim: self.dim,

@@ -1,7 +1,7 @@
 //! The formulas as they are written, over the whole grid of classes; for small numbers of classes.
 
 use super::cases::Case;
-use worker::measure::Measured;
+use worker::measure::{MEASURES, Measured};
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
@@ -89,7 +89,88 @@ fn columns(case: &Case) -> Vec<(&'static str, f64)> {
     add(["log_kern_mean", "log_kern_var"], spread(&over_pairs(&|i, j| -on_sphere(i, j).ln()), 0.0));
     add(["riesz_kern_mean", "riesz_kern_var"], spread(&over_pairs(&riesz), 0.0));
     add(["dist_kern_mean", "dist_kern_var"], spread(&over_pairs(&on_sphere), 0.0));
+    columns.extend(around_all_samples(case, &rows, &weights));
+    columns.extend(over_single_classes(case, &rows, &centred));
+    let units_gram: f64 =
+        over_classes(&|i| (0..k).map(|j| dot(&units[i], &units[j]).powi(2)).sum()).iter().sum();
+    let trace: f64 = over_classes(&|i| dot(&centred[i], &centred[i])).iter().sum();
+    let gram: f64 =
+        over_classes(&|i| (0..k).map(|j| dot(&centred[i], &centred[j]).powi(2)).sum()).iter().sum();
+    columns.push(("frame_potential", units_gram));
+    columns.push(("participation_ratio", trace * trace / gram));
+    columns.push(("pr_over_d", trace * trace / gram / case.dim as f64));
     columns
+}
+
+/// Columns of means that are centred on the mean over all samples.
+fn around_all_samples(case: &Case, rows: &[Vec<f64>], weights: &[Vec<f64>]) -> Vec<(&'static str, f64)> {
+    let k = rows.len();
+    let samples: f64 = case.counts.iter().map(|&n| f64::from(n)).sum();
+    let coordinate = |d: usize| (0..k).map(|i| f64::from(case.counts[i]) * rows[i][d]).sum::<f64>() / samples;
+    let global: Vec<f64> = (0..case.dim).map(coordinate).collect();
+    let centred: Vec<Vec<f64>> = rows.iter().map(|row| minus(row, &global)).collect();
+    let unit = |a: &[f64]| scaled(a, 1.0 / norm(a));
+    let over_pairs = |f: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+        (0..k).flat_map(|i| (i + 1..k).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
+    };
+    let over_classes = |f: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..k).map(f).collect() };
+    let cosine = |a: &[f64], b: &[f64]| dot(a, b) / norm(a) / norm(b);
+    let both = [
+        ("weighted_norms", spread(&over_classes(&|i| norm(&centred[i])), 1.0)),
+        ("weighted_interfere", spread(&over_pairs(&|i, j| dot(&centred[i], &centred[j])), 0.0)),
+        ("weighted_interfere_cosine", spread(&over_pairs(&|i, j| cosine(&centred[i], &centred[j])), 0.0)),
+        ("weighted_simcos", spread(&over_classes(&|i| cosine(&weights[i], &centred[i])), 1.0)),
+        (
+            "weighted_dists",
+            spread(&over_classes(&|i| norm(&minus(&unit(&weights[i]), &unit(&centred[i])))), 1.0),
+        ),
+    ];
+    let named = |name: &str| {
+        MEASURES.iter().flat_map(|measure| measure.columns).copied().find(|column| *column == name).unwrap()
+    };
+    let pairs = both.iter().flat_map(|(name, [mean, var])| {
+        [(named(&format!("{name}_mean")), *mean), (named(&format!("{name}_var")), *var)]
+    });
+    pairs.chain([("weighted_etf_error", structure_error(&centred, &centred))]).collect()
+}
+
+/// The mean over the other classes of `(v_i + v_j)/2 / |M_i - M_j|^4`, for each class.
+pub(crate) fn cdnv_by_class(case: &Case) -> Vec<f64> {
+    let k = case.counts.len();
+    let row = |i: usize| &case.means[i * case.dim..][..case.dim];
+    let variance = |i: usize| case.vars[i] / f64::from(case.counts[i]);
+    let of = |i: usize, j: usize| (variance(i) + variance(j)) / 2.0 / norm(&minus(row(i), row(j))).powi(4);
+    (0..k).map(|i| (0..k).filter(|&j| j != i).map(|j| of(i, j)).sum::<f64>() / (k as f64 - 1.0)).collect()
+}
+
+/// Correlations with the frequency of classes.
+fn over_single_classes(case: &Case, rows: &[Vec<f64>], centred: &[Vec<f64>]) -> Vec<(&'static str, f64)> {
+    let k = rows.len();
+    let weight = |i: usize| -> Vec<f64> {
+        case.weights[i * case.dim..][..case.dim].iter().map(|&w| f64::from(w)).collect()
+    };
+    let cosine = |i: usize| dot(&weight(i), &centred[i]) / norm(&weight(i)) / norm(&centred[i]);
+    let seen: Vec<usize> = (0..k).filter(|&i| case.decision_counts[i] > 0).collect();
+    let share = |i: usize| f64::from(case.hits[i]) / f64::from(case.decision_counts[i]);
+    let everywhere: Vec<usize> = (0..k).collect();
+    let cdnv = cdnv_by_class(case);
+    let correlation = |classes: &[usize], value: &dyn Fn(usize) -> f64| {
+        let x: Vec<f64> = classes.iter().map(|&i| f64::from(case.counts[i]).ln()).collect();
+        let y: Vec<f64> = classes.iter().map(|&i| value(i)).collect();
+        if [&x, &y].iter().any(|values| values.iter().all(|value| *value == values[0])) {
+            return f64::NAN;
+        }
+        let ([x_mean, x_var], [y_mean, y_var]) = (spread(&x, 0.0), spread(&y, 0.0));
+        let both: Vec<f64> = x.iter().zip(&y).map(|(x, y)| (x - x_mean) * (y - y_mean)).collect();
+        spread(&both, 0.0)[0] / (x_var * y_var).sqrt()
+    };
+    vec![
+        ("cdnv_freq_r", correlation(&everywhere, &|i| cdnv[i].ln())),
+        ("norms_freq_r", correlation(&everywhere, &|i| norm(&centred[i]).ln())),
+        ("simcos_freq_r", correlation(&everywhere, &cosine)),
+        ("agreement_freq_r", correlation(&seen, &share)),
+        ("agreement_unweighted", seen.iter().map(|&i| share(i)).sum::<f64>() / seen.len() as f64),
+    ]
 }
 
 /// Compares a result over all classes with the formulas written out.
