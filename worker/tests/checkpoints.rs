@@ -315,6 +315,9 @@ fn measures_read_the_same_head_and_parameters_from_every_form() {
         min_per_class: 1,
         max_per_class: None,
         out: None,
+        foreign_stats: None,
+        compat: false,
+        per_class: None,
     };
     let output = analyze(&spec, &Report::silent()).unwrap();
     assert_eq!(output.rows.len(), 4);
