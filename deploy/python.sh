@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A throw-away Python environment with what this project is compared with: PyTorch, transformers, datasets.
 # Prints the path of its interpreter; installs on the first call (about 2 minutes and 6 GB, under target/).
+# PyTorch's package for Linux cannot be imported without the CUDA libraries it asks for, so all of them come along.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder="$(realpath -m "${CARGO_TARGET_DIR:-target}")/python"

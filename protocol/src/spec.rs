@@ -128,6 +128,12 @@ pub struct CollectSpec {
     pub batch_size: u32,
     /// Batches between two saves of unfinished statistics.
     pub save_every: u32,
+    /// Take variances from the sums that come with the means, without reading the data again (`vars` only).
+    #[serde(default)]
+    pub one_pass: bool,
+    /// Collect the covariance around the class means, too (`vars` only).
+    #[serde(default)]
+    pub covariance: bool,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
 }

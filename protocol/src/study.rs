@@ -204,11 +204,21 @@ pub struct CollectionSpec {
     pub batch_size: u32,
     /// Batches between two saves of unfinished statistics.
     pub save_every: u32,
+    /// Take variances from the sums that come with the means, without reading the data again.
+    pub one_pass: bool,
+    /// Collect the covariance around the class means, too, which the covariance ratios need.
+    pub covariance: bool,
 }
 
 impl Default for CollectionSpec {
     fn default() -> Self {
-        Self { checkpoints: Checkpoints::All, batch_size: 8, save_every: 1024 }
+        Self {
+            checkpoints: Checkpoints::All,
+            batch_size: 8,
+            save_every: 1024,
+            one_pass: false,
+            covariance: false,
+        }
     }
 }
 

@@ -136,7 +136,7 @@ impl Random {
         .expect("a file");
 
         let (counts, meta) = (self.counts, Meta::default());
-        let mut means = Means { counts: counts.clone(), totals: self.means, dim: WIDTH, meta };
+        let mut means = Means { counts: counts.clone(), totals: self.means, dim: WIDTH, squares: None, meta };
         for (totals, &n) in means.totals.chunks_exact_mut(WIDTH).zip(&counts) {
             totals.iter_mut().for_each(|total| *total *= f64::from(n));
         }

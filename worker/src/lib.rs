@@ -7,6 +7,7 @@
 //! * [`stats`]: files of class statistics;
 //! * [`measure`]: the neural-collapse measures, plain `f64` linear algebra;
 //! * [`analyze`]: statistics files in, table of measures out;
+//! * [`tensors`], [`torch`]: files of tensors, of safetensors and of PyTorch;
 //! * [`report`]: progress and results to the terminal and the daemon, on a thread of its own;
 //! * [`cli`]: the `lc-worker` command.
 //!
@@ -26,6 +27,7 @@ pub mod model;
 pub mod report;
 pub mod stats;
 pub mod tensors;
+pub mod torch;
 pub mod train;
 
 pub use error::{Error, Result};

@@ -16,7 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const COMMANDS: [&str; 7] = ["prepare", "train", "evaluate", "collect", "analyze", "logits", "run"];
+const COMMANDS: [&str; 8] =
+    ["prepare", "train", "evaluate", "collect", "analyze", "import-stats", "logits", "run"];
 
 fn worker() -> Command {
     let mut command = Command::cargo_bin("lc-worker").unwrap();
@@ -116,6 +117,7 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
         ("collect --stage median", "--stage <STAGE>", "accepted: means, vars, decs"),
         ("collect --save-every 0", "--save-every <BATCHES>", "from 1 up"),
         ("prepare --block-size 1", "--block-size <TOKENS>", "from 2 up"),
+        ("import-stats --from absent", "--from <FILE_OR_FOLDER>...", "no such file or folder"),
         ("analyze --min-per-class 0", "--min-per-class <N>", "from 1 up"),
     ] {
         let line = refusal(&arguments.split(' ').collect::<Vec<_>>());

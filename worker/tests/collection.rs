@@ -48,6 +48,8 @@ fn lay_out(root: &Path) -> CollectSpec {
         stats: root.join("stats"),
         batch_size: 1,
         save_every: 7,
+        one_pass: false,
+        covariance: false,
         device: "cpu".into(),
     }
 }
@@ -74,7 +76,7 @@ fn statistics_equal_the_published_tool() {
         assert!((value - wanted).abs() <= tolerance, "entry {at} is {value} instead of {wanted}");
     }
 
-    let output = run(StageKind::Vars, &spec);
+    let output = run(StageKind::Vars, &CollectSpec { covariance: true, ..spec.clone() });
     let vars = Vars::read(&output.file).unwrap();
     assert_eq!(vars.meta.hash, means.meta.hash);
     assert_eq!(vars.counts, means.counts);
@@ -83,6 +85,16 @@ fn statistics_equal_the_published_tool() {
         let close = (value - wanted).abs() <= 1e-4 * wanted.abs() + 1e-9;
         assert!(close, "class {class}: {value} instead of {wanted}");
     }
+
+    let covariance = vars.covariance.unwrap();
+    let wanted = expected.doubles("covar.totals");
+    let largest = wanted.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+    assert_eq!(covariance.len(), wanted.len());
+    for (value, wanted) in covariance.iter().zip(&wanted) {
+        assert!((value - wanted).abs() <= 1e-4 * largest, "covariance {value} instead of {wanted}");
+    }
+    let trace: f64 = covariance.iter().step_by(means.dim + 1).sum();
+    assert!((trace / vars.totals.iter().sum::<f64>() - 1.0).abs() < 1e-12, "trace {trace}");
 
     let output = run(StageKind::Decs, &spec);
     let decs = Decs::read(&output.file).unwrap();
@@ -112,11 +124,45 @@ fn statistics_equal_the_published_tool() {
 }
 
 #[test]
+fn variances_of_one_pass_equal_those_of_two() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    run(StageKind::Means, &spec);
+    let one = CollectSpec { one_pass: true, ..spec.clone() };
+    let file = run(StageKind::Vars, &spec).file;
+    let two_passes = Vars::read(&file).unwrap();
+    let two_passes_bytes = fs::read(&file).unwrap();
+    let output = run(StageKind::Vars, &one);
+    let one_pass = Vars::read(&output.file).unwrap();
+    assert_eq!((one_pass.meta.n_seqs, output.tokens), (150, 9450));
+    assert_eq!(one_pass.meta.hash, two_passes.meta.hash);
+    assert_eq!(one_pass.counts, two_passes.counts);
+    assert_ne!(one_pass.meta, two_passes.meta, "the file tells which way it was made");
+    for (class, (one, two)) in one_pass.totals.iter().zip(&two_passes.totals).enumerate() {
+        assert!((one - two).abs() <= 1e-9 * two, "class {class}: {one} instead of {two}");
+    }
+    assert!(two_passes.totals.iter().filter(|&&total| total > 0.0).count() > 100);
+    // The reference way is not satisfied with the other one's file.
+    run(StageKind::Vars, &spec);
+    assert_eq!(fs::read(&file).unwrap(), two_passes_bytes);
+
+    let means = stats::path(&spec.stats, StageKind::Means, 0, "02x0032_01n");
+    let without = Means { squares: None, ..Means::read(&means).unwrap() };
+    without.write(&means).unwrap();
+    fs::remove_file(&file).unwrap();
+    let refused = collect(StageKind::Vars, &one, &Report::silent()).unwrap_err();
+    assert!(refused.to_string().contains("no sums of squares"), "{refused}");
+    assert!(!file.exists());
+}
+
+#[test]
 fn batch_size_and_repetition_do_not_change_a_byte() {
     let root = tempfile::tempdir().unwrap();
     let spec = lay_out(root.path());
     let other =
         CollectSpec { batch_size: 4, save_every: 1, stats: root.path().join("other"), ..spec.clone() };
+    let spec = CollectSpec { covariance: true, ..spec };
+    let other = CollectSpec { covariance: true, ..other };
     for stage in [StageKind::Means, StageKind::Vars, StageKind::Decs] {
         let (one, four) = (run(stage, &spec), run(stage, &other));
         let bytes = fs::read(&one.file).unwrap();

@@ -2,6 +2,7 @@
 
 mod golden;
 
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexDevice;
 use golden::{Tensors, assert_close, json, path};
 use worker::{
@@ -37,6 +38,41 @@ fn logits_and_last_embeddings_equal_the_reference() {
         assert_close(&host_floats(logits).unwrap(), &expected.floats("logits"), 1e-5, name);
         assert_close(&host_floats(hidden).unwrap(), &expected.floats("last_hidden"), 1e-5, name);
         assert_eq!(best, expected.integers("argmax").0, "{name}");
+    }
+}
+
+/// Cross entropy of each target at its row of logits, in double precision.
+fn token_losses(logits: &[f32], vocabulary: usize, targets: &[i32]) -> Vec<f32> {
+    let loss = |(row, &target): (&[f32], &i32)| {
+        let largest = row.iter().copied().fold(f32::MIN, f32::max);
+        let sum: f64 = row.iter().map(|&x| f64::from(x - largest).exp()).sum();
+        (sum.ln() - f64::from(row[target as usize] - largest)) as f32
+    };
+    logits.chunks(vocabulary).zip(targets).map(loss).collect()
+}
+
+#[test]
+fn the_loss_of_every_token_equals_the_reference() {
+    for name in MODELS {
+        let expected = Tensors::read(&format!("gptneo/{name}/forward.safetensors"));
+        let (model, batch) = (load(name), batch(&expected));
+        let (hidden, targets) = (batch.with_targets(model.forward(&batch)), batch.targets());
+        let logits = host_floats(head::logits(&hidden, model.token_embedding())).unwrap();
+        let losses = token_losses(&logits, model.config.vocab_size, &targets);
+        assert_close(&losses, &expected.floats("token_nll"), 1e-5, name);
+        // One target at a time, through the loss that training and evaluation use.
+        let width = model.config.hidden_size;
+        let hidden = host_floats(hidden).unwrap();
+        for (at, (row, wanted)) in
+            hidden.chunks(width).zip(expected.floats("token_nll")).enumerate().step_by(7)
+        {
+            let row = Tensor::from_data(TensorData::new(row.to_vec(), [1, width]), &FlexDevice);
+            let (loss, _) = Cpu::loss_and_hits(&row, model.token_embedding(), &targets[at..=at]).unwrap();
+            assert!(
+                (loss - f64::from(wanted)).abs() < 1e-5,
+                "{name}: position {at}: {loss} instead of {wanted}"
+            );
+        }
     }
 }
 
@@ -104,14 +140,47 @@ fn padding_never_changes_a_valid_position() {
         let batch = batch(&expected);
         let (lengths, _) = expected.integers("lengths");
         let model = load(name);
-        let hidden = host_floats(model.forward(&batch)).unwrap();
-        let wanted = expected.floats("last_hidden");
-        let width = model.config.hidden_size;
-        for (row, &length) in lengths.iter().enumerate() {
-            let first = row * batch.length;
-            let valid = first * width..(first + length as usize) * width;
-            assert_close(&hidden[valid.clone()], &wanted[valid], 1e-5, name);
+        let hidden = model.forward(&batch);
+        let logits = host_floats(head::logits(&hidden, model.token_embedding())).unwrap();
+        let hidden = host_floats(hidden).unwrap();
+        for (values, wanted) in [(hidden, "last_hidden"), (logits, "logits_masked")] {
+            let mut wanted = expected.floats(wanted);
+            let width = wanted.len() / batch.ids.len();
+            // Padded rows are zero there, and nobody reads them.
+            let (mut valid, mut kept) = (Vec::new(), Vec::new());
+            for (row, &length) in lengths.iter().enumerate() {
+                let first = row * batch.length;
+                let range = first * width..(first + length as usize) * width;
+                valid.extend_from_slice(&values[range.clone()]);
+                kept.extend(wanted[range.clone()].iter_mut().map(std::mem::take));
+            }
+            assert_close(&valid, &kept, 1e-5, name);
+            assert!(wanted.iter().all(|&x| x == 0.0), "{name}: a value was not compared");
         }
+        let (mask, _) = expected.integers("attention_mask");
+        let ones = mask.chunks(batch.length).map(|row| row.iter().sum::<i32>());
+        assert_eq!(ones.collect::<Vec<_>>(), lengths, "{name}");
+    }
+}
+
+#[test]
+fn embeddings_and_next_tokens_of_ragged_sequences_equal_the_reference() {
+    for name in MODELS {
+        let expected = Tensors::read(&format!("gptneo/{name}/padded.safetensors"));
+        let padded = batch(&expected);
+        let (lengths, _) = expected.integers("lengths");
+        let model = load(name);
+        // Sequences of different lengths one by one, as there is no padding here.
+        let (mut embeddings, mut next) = (Vec::new(), Vec::new());
+        for (row, &length) in padded.ids.chunks(padded.length).zip(&lengths) {
+            let batch = Batch { ids: row[..length as usize].to_vec(), length: length as usize };
+            embeddings.push(host_floats(batch.with_targets(model.forward(&batch))).unwrap());
+            next.push(batch.targets());
+        }
+        assert_close(&embeddings[0], &expected.floats("X_single"), 1e-5, name);
+        assert_eq!(next[0], expected.integers("Y_single").0, "{name}");
+        assert_close(&embeddings.concat(), &expected.floats("X"), 1e-5, name);
+        assert_eq!(next.concat(), expected.integers("Y").0, "{name}");
     }
 }
 

@@ -25,6 +25,7 @@ fn golden_means(name: &str, prefix: &str) -> Means {
         counts: counts.data().as_chunks().0.iter().map(|b| i32::from_le_bytes(*b)).collect(),
         totals: totals.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
         dim: totals.shape()[1],
+        squares: None,
         meta: Meta::default(),
     }
 }
@@ -60,6 +61,7 @@ fn small_means() -> Means {
         counts: vec![2, 0, 1],
         totals: vec![1.0, 3.0, 0.0, 0.0, -0.5, 0.25],
         dim: 2,
+        squares: Some(vec![5.5, 0.0, 0.3125]),
         meta: Meta { hash: String::new(), n_seqs: 7, made_from: made_from.into() },
     }
 }

@@ -204,6 +204,12 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
     }
     positive("collection.batch_size", spec.collection.batch_size.into(), found);
     positive("collection.save_every", spec.collection.save_every.into(), found);
+    if spec.collection.one_pass && spec.collection.covariance {
+        found.push(
+            "collection.covariance: needs a second pass over the data; leave out collection.one_pass"
+                .to_owned(),
+        );
+    }
     let analysis = &spec.analysis;
     if analysis.measures.is_empty() {
         found.push(format!("analysis.measures: is empty; use some of {}", MEASURES.join(", ")));

@@ -62,6 +62,8 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                 stats: layout.stats(),
                 batch_size: settings.collection.batch_size,
                 save_every: settings.collection.save_every,
+                one_pass: settings.collection.one_pass,
+                covariance: settings.collection.covariance,
                 device,
             };
             match kind {

@@ -2,20 +2,17 @@
 
 use crate::{
     Error, Result, files,
-    model::checkpoint::{CONFIG, INDEX, WEIGHTS, locate},
+    model::{
+        checkpoint::{CONFIG, Weights, locate},
+        gpt_neo::{EMBEDDING, HEAD},
+    },
     stats::run_name,
-    tensors::{Mapped, floats},
 };
-use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
-
-const HEAD: &str = "lm_head.weight";
-const EMBEDDING: &str = "transformer.wte.weight";
 
 /// The folder of a run's checkpoint under a folder of model folders, or in a model folder itself.
 ///
@@ -39,7 +36,7 @@ pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<PathBuf> {
 
 /// An open checkpoint.
 pub(super) struct Checkpoint {
-    shards: Vec<Mapped>,
+    weights: Weights,
     tied: bool,
 }
 
@@ -60,58 +57,36 @@ const fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 impl Checkpoint {
-    /// Opens a Hugging Face checkpoint folder, sharded or not.
+    /// Opens a Hugging Face checkpoint folder.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let config: Config = files::read_json(&folder.join(CONFIG))?;
-        let index = folder.join(INDEX);
-        let names: BTreeSet<String> = if index.exists() {
-            files::read_json::<Index>(&index)?.weight_map.into_values().collect()
-        } else {
-            BTreeSet::from([WEIGHTS.to_owned()])
-        };
-        let shards = names.iter().map(|name| Mapped::open(&folder.join(name))).collect::<Result<_>>()?;
-        Ok(Self { shards, tied: config.tie_word_embeddings })
+        Ok(Self { weights: Weights::open(folder)?, tied: config.tie_word_embeddings })
     }
 
     /// Parameters, a tied head counted once. Causal masks, which older checkpoints hold, are none.
-    pub(super) fn n_params(&self) -> Result<u64> {
-        let mut parameters = BTreeMap::new();
-        for shard in &self.shards {
-            for (name, tensor) in shard.tensors()?.tensors() {
-                parameters.insert(name, tensor.shape().iter().product::<usize>() as u64);
-            }
-        }
-        let tied_head = self.tied && parameters.contains_key(EMBEDDING);
-        parameters.retain(|name, _| {
+    pub(super) fn n_params(&self) -> u64 {
+        let is_embedding =
+            |name: &str| EMBEDDING.strip_suffix(name).is_some_and(|it| it.is_empty() || it == "transformer.");
+        let tied_head = self.tied && self.weights.shapes().any(|(name, _)| is_embedding(name));
+        let is_parameter = |name: &str| {
             let mask =
                 name.ends_with(".attn.attention.bias") || name.ends_with(".attn.attention.masked_bias");
             !mask && (!tied_head || name != HEAD)
-        });
-        Ok(parameters.values().sum())
+        };
+        let parameters = self.weights.shapes().filter(|(name, _)| is_parameter(name));
+        parameters.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
     }
 
     /// The linear head: its own weights, or the embedding that it is tied to.
     pub(super) fn head(&self) -> Result<Head> {
-        for name in [HEAD, EMBEDDING] {
-            for shard in &self.shards {
-                let tensors: SafeTensors<'_> = shard.tensors()?;
-                let Ok(tensor) = tensors.tensor(name) else { continue };
-                let &[classes, width] = tensor.shape() else {
-                    return Err(
-                        shard.refuse(format!("`{name}` has shape {:?}; expected two axes", tensor.shape()))
-                    );
-                };
-                let weights = floats(name, &tensor).map_err(|error| shard.refuse(error))?;
-                return Ok(Head { weights, classes, width });
-            }
-        }
-        let what = format!("no linear head: neither `{HEAD}` nor `{EMBEDDING}`");
-        Err(self.shards.first().map_or_else(|| Error::input(what.clone()), |shard| shard.refuse(&what)))
+        let found = [HEAD, EMBEDDING].into_iter().find_map(|name| Some((name, self.weights.shape(name)?)));
+        let Some((name, shape)) = found else {
+            return Err(self.weights.refuse(format!("no linear head: neither `{HEAD}` nor `{EMBEDDING}`")));
+        };
+        let &[classes, width] = shape else {
+            return Err(self.weights.refuse(format!("`{name}` has shape {shape:?}; expected two axes")));
+        };
+        Ok(Head { weights: self.weights.floats(name, shape)?, classes, width })
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
 fn loss(folder: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Real>> {
     let scores = Scores::read(folder)?;
     let values = [
-        Some(Real(checkpoint.n_params()? as f64)),
+        Some(Real(checkpoint.n_params() as f64)),
         scores.and_then(|scores| scores.accuracy),
         scores.and_then(|scores| scores.loss),
         scores.and_then(|scores| scores.perplexity()),

@@ -1,6 +1,7 @@
 //! `lc-worker collect`
 
 use super::values;
+use crate::{Error, Result};
 use protocol::spec::{CollectSpec, StageSpec};
 use std::path::PathBuf;
 
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 #[command(
     allow_negative_numbers = true,
     after_help = "Example:\n  lc-worker collect --stage means --model models/02x0064_01d00 --checkpoint 0 \
+                        --data data --stats stats\n  \
+                        lc-worker collect --stage vars --one-pass --model models/02x0064_01d00 --checkpoint 0 \
                         --data data --stats stats"
 )]
 pub(super) struct Args {
@@ -44,6 +47,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "BATCHES", default_value = "1024", value_parser = values::at_least_one::<u32>)]
     save_every: u32,
 
+    /// Take the variances from what the means' file holds, without reading the data again (vars only).
+    #[arg(long, conflicts_with = "covariance")]
+    one_pass: bool,
+
+    /// Collect the covariance around the class means, too, which the covariance ratios need (vars only).
+    #[arg(long)]
+    covariance: bool,
+
     /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
@@ -58,13 +69,29 @@ enum Stage {
 }
 
 impl Args {
-    pub(super) fn into_spec(self) -> StageSpec {
-        let Self { stage, model, checkpoint, data, stats, batch_size, save_every, device } = self;
-        let spec = CollectSpec { model, checkpoint, data, stats, batch_size, save_every, device };
-        match stage {
+    pub(super) fn into_spec(self) -> Result<StageSpec> {
+        let Self { stage, model, checkpoint, data, stats, .. } = self;
+        let Self { batch_size, save_every, one_pass, covariance, device, .. } = self;
+        for (flag, given) in [("--one-pass", one_pass), ("--covariance", covariance)] {
+            if given && !matches!(stage, Stage::Vars) {
+                return Err(Error::input(format!("{flag} goes with --stage vars only; leave it out")));
+            }
+        }
+        let spec = CollectSpec {
+            model,
+            checkpoint,
+            data,
+            stats,
+            batch_size,
+            save_every,
+            one_pass,
+            covariance,
+            device,
+        };
+        Ok(match stage {
             Stage::Means => StageSpec::Means(spec),
             Stage::Vars => StageSpec::Vars(spec),
             Stage::Decs => StageSpec::Decs(spec),
-        }
+        })
     }
 }

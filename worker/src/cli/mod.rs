@@ -7,6 +7,7 @@ mod analyze;
 mod collect;
 mod dispatch;
 mod evaluate;
+mod import_stats;
 mod logits;
 mod measures;
 mod output;
@@ -54,6 +55,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Collect(collect::Args),
     Analyze(analyze::Args),
+    ImportStats(import_stats::Args),
     Logits(logits::Args),
     Run(run::Args),
 }
@@ -72,8 +74,9 @@ pub fn main() -> ExitCode {
         Command::Prepare(args) => by_hand(&args.into_spec(), json),
         Command::Train(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Evaluate(args) => by_hand(&args.into_spec(), json),
-        Command::Collect(args) => by_hand(&args.into_spec(), json),
+        Command::Collect(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Analyze(args) => args.run(json),
+        Command::ImportStats(args) => args.run(json),
         Command::Logits(args) => args.run(json),
         Command::Run(args) => args.run(json),
     };

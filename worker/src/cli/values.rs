@@ -57,6 +57,12 @@ pub(super) fn folder(text: &str) -> Result<PathBuf, String> {
     if path.is_dir() { Ok(path) } else { Err("no such folder".to_owned()) }
 }
 
+/// A file or a folder to read.
+pub(super) fn file_or_folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.exists() { Ok(path) } else { Err("no such file or folder".to_owned()) }
+}
+
 /// The order of training data.
 pub(super) fn order(text: &str) -> Result<String, String> {
     if matches!(text, "shuffled" | "sequential") || Path::new(text).is_file() {

@@ -8,59 +8,26 @@ use super::pass::{Accumulator, Job};
 use crate::{
     Result,
     kernels::Kernels,
-    model::head::{host_floats, host_ints},
     stats::{Decs, Means, Meta},
 };
 use burn::tensor::{Tensor, TensorData};
 use protocol::output::CollectOutput;
 use std::path::Path;
 
-/// Classes compared at once, per row of embeddings.
-const BLOCK: usize = 4096;
-
 struct Decisions<B: Kernels> {
     /// Class means, `[classes, width]`.
     means: Tensor<B, 2>,
-    /// Half their squared norms, `[1, classes]`.
-    half_squares: Tensor<B, 2>,
+    /// Half their squared norms, negative, `[1, classes]`: the nearest mean has the largest
+    /// `x . m - |m|^2 / 2`.
+    offsets: Tensor<B, 2>,
     head: Tensor<B, 2>,
     decs: Decs,
 }
 
-impl<B: Kernels> Decisions<B> {
-    /// For each row of `embeddings` the class with the largest score: `x . m - |m|^2 / 2` (the nearest
-    /// mean), or `x . w` (the linear decision).
-    fn decide(
-        &self,
-        embeddings: &Tensor<B, 2>,
-        rows: &Tensor<B, 2>,
-        offset: Option<&Tensor<B, 2>>,
-    ) -> Result<Vec<i32>> {
-        let [classes, _] = rows.dims();
-        let mut best: Vec<(f32, i32)> = vec![(f32::NEG_INFINITY, 0); embeddings.dims()[0]];
-        for start in (0..classes).step_by(BLOCK) {
-            let length = BLOCK.min(classes - start);
-            let block = rows.clone().narrow(0, start, length);
-            let mut scores = embeddings.clone().matmul(block.transpose());
-            if let Some(offset) = offset {
-                scores = scores - offset.clone().narrow(1, start, length);
-            }
-            let (score, class) = scores.max_dim_with_indices(1);
-            let found = host_floats(score)?.into_iter().zip(host_ints(class)?);
-            for (best, (score, class)) in best.iter_mut().zip(found) {
-                if score > best.0 {
-                    *best = (score, start as i32 + class);
-                }
-            }
-        }
-        Ok(best.into_iter().map(|(_, class)| class).collect())
-    }
-}
-
 impl<B: Kernels> Accumulator<B> for Decisions<B> {
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
-        let nearest = self.decide(&embeddings, &self.means, Some(&self.half_squares))?;
-        let linear = self.decide(&embeddings, &self.head, None)?;
+        let nearest = B::decide(&embeddings, &self.means, Some(&self.offsets))?;
+        let linear = B::decide(&embeddings, &self.head, None)?;
         for ((nearest, linear), &class) in nearest.iter().zip(&linear).zip(targets) {
             self.decs.counts[class as usize] += 1;
             self.decs.totals[class as usize] += i32::from(nearest == linear);
@@ -89,14 +56,14 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
     let decs = read(&job.partial())?.unwrap_or_else(empty);
     let done = decs.meta.n_seqs;
     let all = means.means();
-    let half_squares: Vec<f32> = all
+    let offsets: Vec<f32> = all
         .chunks_exact(means.dim)
-        .map(|mean| (mean.iter().map(|&x| f64::from(x as f32).powi(2)).sum::<f64>() / 2.0) as f32)
+        .map(|mean| (mean.iter().map(|&x| f64::from(x as f32).powi(2)).sum::<f64>() / -2.0) as f32)
         .collect();
     let single: Vec<f32> = all.iter().map(|&x| x as f32).collect();
     let mut decisions = Decisions {
         means: Tensor::from_data(TensorData::new(single, [classes, means.dim]), device),
-        half_squares: Tensor::from_data(TensorData::new(half_squares, [1, classes]), device),
+        offsets: Tensor::from_data(TensorData::new(offsets, [1, classes]), device),
         head: pass.model.token_embedding().clone(),
         decs,
     };

@@ -1,9 +1,9 @@
-//! Sums of embeddings per class.
+//! Sums of embeddings and of their squared norms per class.
 
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
-    kernels::Kernels,
+    kernels::{Kernels, cpu::classes::add_rows},
     model::head::host_floats,
     stats::{Means, Meta, means_hash},
 };
@@ -12,25 +12,23 @@ use protocol::output::CollectOutput;
 use std::path::Path;
 
 /// Sums in `f64` of `f32` embeddings.
-struct Sums(Means);
+struct Sums {
+    means: Means,
+    /// Of squared norms, `[classes]`.
+    squares: Vec<f64>,
+}
 
 impl<B: Kernels> Accumulator<B> for Sums {
     fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
-        let embeddings = host_floats(embeddings)?;
-        let Means { counts, totals, dim, .. } = &mut self.0;
-        for (embedding, &class) in embeddings.chunks_exact(*dim).zip(targets) {
-            let class = class as usize;
-            counts[class] += 1;
-            let sums = &mut totals[class * *dim..][..*dim];
-            for (sum, &x) in sums.iter_mut().zip(embedding) {
-                *sum += f64::from(x);
-            }
+        for &class in targets {
+            self.means.counts[class as usize] += 1;
         }
+        add_rows(&mut self.means.totals, &mut self.squares, targets, &host_floats(embeddings)?);
         Ok(())
     }
 
     fn write(&self, file: &Path, meta: Meta) -> Result<()> {
-        Means { meta, ..self.0.clone() }.write(file)
+        Means { meta, squares: Some(self.squares.clone()), ..self.means.clone() }.write(file)
     }
 }
 
@@ -48,13 +46,16 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         counts: vec![0; config.vocab_size],
         totals: vec![0.0; config.vocab_size * config.hidden_size],
         dim: config.hidden_size,
+        squares: None,
         meta: Meta::default(),
     };
-    let mut sums = Sums(read(&job.partial())?.unwrap_or_else(empty));
-    let done = sums.0.meta.n_seqs;
+    let mut means = read(&job.partial())?.filter(|means| means.squares.is_some()).unwrap_or_else(empty);
+    let done = means.meta.n_seqs;
+    let squares = means.squares.take().unwrap_or_else(|| vec![0.0; means.counts.len()]);
+    let mut sums = Sums { means, squares };
     pass.run(job, "", done, &mut sums)?;
-    sums.0.meta.n_seqs = pass.total();
-    Ok(output(job, &sums.0))
+    sums.means.meta.n_seqs = pass.total();
+    Ok(output(job, &sums.means))
 }
 
 fn output(job: &Job<'_>, means: &Means) -> CollectOutput {

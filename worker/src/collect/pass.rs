@@ -4,7 +4,6 @@ use super::partial;
 use crate::{
     Error, Result,
     data::{Manifest, Sequences},
-    files,
     kernels::Kernels,
     model::{
         Batch, GptNeo,
@@ -36,7 +35,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Pass<B: Kernels> {
     pub(super) model: GptNeo<B>,
     sequences: Sequences,
-    made_from: BTreeMap<String, String>,
+    /// What statistics of this pass are made from.
+    pub(super) made_from: BTreeMap<String, String>,
 }
 
 /// Statistics that grow batch by batch.
@@ -56,7 +56,7 @@ impl Job<'_> {
         let data = Manifest::read(&self.spec.data)?.splits[split].sha256.clone();
         let made_from = BTreeMap::from([
             ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
-            ("checkpoint_sha256".to_owned(), checkpoint_hash(&self.located.folder)?),
+            ("checkpoint_sha256".to_owned(), checkpoint::weights::hash(&self.located.folder)?),
             ("data_sha256".to_owned(), data),
             ("split".to_owned(), split.to_owned()),
         ]);
@@ -106,6 +106,11 @@ impl Job<'_> {
 }
 
 impl<B: Kernels> Pass<B> {
+    /// Targets of a sequence.
+    pub(super) fn targets(&self) -> usize {
+        self.sequences.block_size() - 1
+    }
+
     /// Sequences of the split.
     pub(super) fn total(&self) -> u64 {
         self.sequences.len() as u64
@@ -150,14 +155,4 @@ impl<B: Kernels> Pass<B> {
         accumulator.write(&job.file, meta(total))?;
         partial::remove(&job.file)
     }
-}
-
-/// SHA-256 of the checkpoint's weights file, or of the table of contents of several.
-fn checkpoint_hash(folder: &Path) -> Result<String> {
-    let path = [checkpoint::INDEX, checkpoint::WEIGHTS]
-        .map(|name| folder.join(name))
-        .into_iter()
-        .find(|path| path.exists())
-        .ok_or_else(|| Error::input(format!("{}: no weights in it", folder.display())))?;
-    files::sha256(&path)
 }

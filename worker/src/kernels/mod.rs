@@ -222,6 +222,20 @@ pub trait Kernels: Backend {
         plain::cross_entropy::loss_and_hits(hidden, head, targets)
     }
 
+    /// For each row of `x` `[rows, width]` the class `c` of `classes` `[classes, width]` with the largest
+    /// `x . c + offset`, the first of equals; `offsets` is `[1, classes]`. Never with more than a block of scores
+    /// in memory.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn decide(
+        x: &Tensor<Self, 2>,
+        classes: &Tensor<Self, 2>,
+        offsets: Option<&Tensor<Self, 2>>,
+    ) -> Result<Vec<i32>> {
+        plain::decide::decide(x, classes, offsets)
+    }
+
     /// Adds row `i` of `values` `[rows, columns]` to row `indices[i]` of `sums`, in order.
     fn add_rows(sums: Tensor<Self, 2>, indices: &[i32], values: Tensor<Self, 2>) -> Tensor<Self, 2> {
         plain::rows::add(sums, indices, values)

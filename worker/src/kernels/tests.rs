@@ -1,6 +1,10 @@
 //! The operations on the processor against the plain ones, and with other numbers of threads.
 
-use super::{AdamWStep, Heads, Kernels, Moments, Projected, plain};
+use super::{
+    AdamWStep, Heads, Kernels, Moments, Projected,
+    cpu::classes::{add_outer_products, add_rows, squared_distances},
+    plain,
+};
 use crate::model::{
     Precision,
     backend::Cpu,
@@ -154,6 +158,56 @@ fn the_first_of_equal_logits_counts_as_the_prediction() {
 }
 
 #[test]
+fn decisions_equal_the_plain_ones() {
+    for [rows, width, classes] in [[1, 2, 3], [700, 24, 256], [70, 16, 2500], [513, 8, 257]] {
+        let (x, of_class) = (random(1, [rows, width]), random(2, [classes, width]));
+        let offsets = random(3, [1, classes]);
+        for offsets in [None, Some(&offsets)] {
+            let found = Cpu::decide(&x, &of_class, offsets).unwrap();
+            let expected = plain::decide::decide(&x, &of_class, offsets).unwrap();
+            // Scores that differ by rounding alone may go either way.
+            let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            assert!(differ * 200 <= rows, "{differ} of {rows} rows differ");
+        }
+        let [ones, same] = [rows, classes].map(|count| Tensor::ones([count, width], &FlexDevice));
+        assert_eq!(Cpu::decide(&ones, &same, None).unwrap(), vec![0; rows], "the first of equals");
+    }
+}
+
+#[test]
+fn sums_over_classes_take_rows_in_their_order() {
+    let (width, count, rows) = (21, 1300, 2000);
+    let (x, classes) = (host_floats(random(1, [rows, width])).unwrap(), indices(2, rows, count));
+    let (mut totals, mut squares) = (vec![0.5; count * width], vec![0.25; count]);
+    add_rows(&mut totals, &mut squares, &classes, &x);
+    let (mut expected, mut expected_squares) = (vec![0.5; count * width], vec![0.25; count]);
+    for (row, &class) in x.chunks(width).zip(&classes) {
+        for (sum, &x) in expected[class as usize * width..].iter_mut().zip(row) {
+            *sum += f64::from(x);
+        }
+        expected_squares[class as usize] += row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+    }
+    assert_eq!(totals, expected);
+    let near = |a: &f64, b: &f64| (a - b).abs() <= 1e-13 * b.abs();
+    assert!(squares.iter().zip(&expected_squares).all(|(a, b)| near(a, b)));
+
+    let means = totals;
+    let distances = squared_distances(&means, width, &classes, &x);
+    let mut outer = vec![1.0; width * width];
+    add_outer_products(&mut outer, &means, &classes, &x);
+    let mut expected = vec![1.0; width * width];
+    for ((row, &class), distance) in x.chunks(width).zip(&classes).zip(distances) {
+        let mean = &means[class as usize * width..];
+        let apart: Vec<f64> = row.iter().zip(mean).map(|(&x, mean)| f64::from(x) - mean).collect();
+        assert!(near(&distance, &apart.iter().map(|x| x * x).sum()));
+        for (i, a) in apart.iter().enumerate() {
+            apart.iter().enumerate().for_each(|(j, b)| expected[i * width + j] += a * b);
+        }
+    }
+    assert!(outer.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9), "outer products");
+}
+
+#[test]
 fn rows_are_added_and_parameters_updated_as_by_the_plain_operations() {
     let (sums, values, rows) = (random(1, [50, 20]), random(2, [300, 20]), indices(3, 300, 50));
     let found = Cpu::add_rows(sums.clone(), &rows, values.clone());
@@ -204,7 +258,15 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, 1e-5);
         found.extend([norm.input, norm.weight, norm.bias, Cpu::sum_rows(&y)]);
         let squares = Cpu::sum_of_squares(&y).unwrap();
-        (found.into_iter().map(|x| host_floats(x).unwrap()).collect::<Vec<_>>(), loss.loss, squares)
+        let decided = Cpu::decide(&random(11, [1000, 64]), &random(12, [3000, 64]), None).unwrap();
+        let rows = host_floats(random(13, [900, 64])).unwrap();
+        let (mut totals, mut norms, classes) = (vec![0.0; 700 * 64], vec![0.0; 700], indices(14, 900, 700));
+        add_rows(&mut totals, &mut norms, &classes, &rows);
+        let distances = squared_distances(&totals, 64, &classes, &rows);
+        let mut outer = vec![0.0; 64 * 64];
+        add_outer_products(&mut outer, &totals, &classes, &rows);
+        let classes = (decided, [totals, norms, distances, outer]);
+        (found.into_iter().map(|x| host_floats(x).unwrap()).collect::<Vec<_>>(), loss.loss, squares, classes)
     };
     let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
     let one = with(1);

@@ -45,6 +45,11 @@ const NAMES: [&str; 13] = [
     "mlp.c_proj.bias",
 ];
 
+/// Name of the token embedding in a checkpoint.
+pub const EMBEDDING: &str = "transformer.wte.weight";
+/// Name of the head in a checkpoint, where it is stored beside the embedding that it is tied to.
+pub const HEAD: &str = "lm_head.weight";
+
 /// Name and shape of one parameter; a vector is a single row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterShape {
@@ -79,7 +84,7 @@ pub fn is_vector(name: &str) -> bool {
 pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
     let (d, f) = (config.hidden_size, config.intermediate_size);
     let mut all = vec![
-        ("transformer.wte.weight".to_owned(), [config.vocab_size, d]),
+        (EMBEDDING.to_owned(), [config.vocab_size, d]),
         ("transformer.wpe.weight".to_owned(), [config.max_position_embeddings, d]),
     ];
     for layer in 0..config.num_layers() {

@@ -3,7 +3,7 @@
 //! * [`config`]: the fields of `config.json`, checked;
 //! * [`gpt_neo`]: the parameters, the forward and the backward pass, with [`block`];
 //! * [`batch`]: what goes in;
-//! * [`head`]: logits;
+//! * [`head`]: the logits;
 //! * [`dropout`]: masks from the run's seed;
 //! * [`init`]: random weights from a seed;
 //! * [`checkpoint`]: folders in and out;

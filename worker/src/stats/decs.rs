@@ -33,6 +33,6 @@ impl Decs {
     /// # Panics
     /// When the lengths of `counts` and `totals` differ.
     pub fn write(&self, path: &Path) -> Result<()> {
-        file::write(path, &self.counts, &self.totals, &[self.counts.len()], &self.meta)
+        file::write(path, &self.counts, &self.totals, &[self.counts.len()], None, &self.meta)
     }
 }

@@ -71,16 +71,29 @@ pub(super) fn counts_and_meta(file: &Mapped) -> Result<(Vec<i32>, Meta)> {
     Ok((counts, Meta { hash, n_seqs, made_from }))
 }
 
-/// Reads a square matrix that a file may have.
-pub(super) fn square(file: &Mapped, name: &str) -> Result<Option<Vec<f64>>> {
+/// A tensor that a kind of file may have besides those that all have.
+pub(super) struct More<'a> {
+    pub(super) name: &'static str,
+    pub(super) shape: Vec<usize>,
+    pub(super) values: &'a [f64],
+}
+
+/// Reads a tensor that a file may have, of the shape it must have.
+pub(super) fn more(file: &Mapped, name: &str, expected: &[usize]) -> Result<Option<Vec<f64>>> {
     if !file.tensors()?.names().contains(&name) {
         return Ok(None);
     }
-    let (values, shape) = numbers::<f64>(file, name, 2)?;
-    if shape[0] != shape[1] {
-        return Err(file.refuse(format!("`{name}` has shape {shape:?}; expected a square")));
+    let (values, shape) = numbers::<f64>(file, name, expected.len())?;
+    if shape != expected {
+        return Err(file.refuse(format!("`{name}` has shape {shape:?}; expected {expected:?}")));
     }
     Ok(Some(values))
+}
+
+/// The side of a square matrix that a file may have.
+pub(super) fn side(file: &Mapped, name: &str) -> Result<usize> {
+    let tensors = file.tensors()?;
+    Ok(tensors.tensor(name).map_or(0, |matrix| matrix.shape().first().copied().unwrap_or(0)))
 }
 
 fn numbers<T: Number>(file: &Mapped, name: &str, rank: usize) -> Result<(Vec<T>, Vec<usize>)> {
@@ -102,39 +115,23 @@ pub(super) fn write<T: Number>(
     counts: &[i32],
     totals: &[T],
     shape: &[usize],
-    meta: &Meta,
-) -> Result<()> {
-    write_with_square(path, counts, totals, shape, None, meta)
-}
-
-/// The same, with a square matrix, row by row, under a name of its own.
-pub(super) fn write_with_square<T: Number>(
-    path: &Path,
-    counts: &[i32],
-    totals: &[T],
-    shape: &[usize],
-    square: Option<(&str, &[f64])>,
+    more: Option<More<'_>>,
     meta: &Meta,
 ) -> Result<()> {
     assert_eq!(totals.len(), shape.iter().product::<usize>(), "totals and their shape");
     assert_eq!(counts.len(), shape[0], "classes of counts and totals");
-    let header = header::<T>(counts.len(), shape, square, meta);
+    let header = header::<T>(counts.len(), shape, more.as_ref(), meta);
     files::write_atomically(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         // The wider type comes first, as the format's own writer does, so that both are aligned.
         write_numbers(out, totals)?;
-        write_numbers(out, square.map_or(&[], |(_, values)| values))?;
+        write_numbers(out, more.as_ref().map_or(&[], |more| more.values))?;
         write_numbers(out, counts)
     })
 }
 
-fn header<T: Number>(
-    classes: usize,
-    shape: &[usize],
-    square: Option<(&str, &[f64])>,
-    meta: &Meta,
-) -> Vec<u8> {
+fn header<T: Number>(classes: usize, shape: &[usize], more: Option<&More<'_>>, meta: &Meta) -> Vec<u8> {
     let mut strings: HashMap<String, String> = meta.made_from.clone().into_iter().collect();
     strings.insert("hash".into(), meta.hash.clone());
     strings.insert("N_seqs".into(), meta.n_seqs.to_string());
@@ -145,10 +142,9 @@ fn header<T: Number>(
         (name.to_owned(), TensorInfo { dtype, shape, data_offsets: (start, end) })
     };
     let mut tensors = vec![tensor("totals", T::DTYPE, T::WIDTH, shape.to_vec())];
-    if let Some((name, values)) = square {
-        let width = values.len().isqrt();
-        assert_eq!(width * width, values.len(), "{name} is no square");
-        tensors.push(tensor(name, f64::DTYPE, f64::WIDTH, vec![width, width]));
+    if let Some(More { name, shape, values }) = more {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "{name} and its shape");
+        tensors.push(tensor(name, f64::DTYPE, f64::WIDTH, shape.clone()));
     }
     tensors.push(tensor("Ns_toks", i32::DTYPE, i32::WIDTH, vec![classes]));
     let header = Metadata::new(Some(strings), tensors).expect("contiguous tensors");

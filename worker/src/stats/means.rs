@@ -1,8 +1,11 @@
 //! Class means.
 
 use super::{Meta, file, hash};
-use crate::Result;
+use crate::{Result, tensors::Mapped};
 use std::path::Path;
+
+/// The optional tensor of a file.
+const SQUARES: &str = "squares";
 
 /// Sums of the embeddings of each class.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,9 @@ pub struct Means {
     pub totals: Vec<f64>,
     /// Width of the embeddings.
     pub dim: usize,
+    /// Sums of squared norms of embeddings, `[classes]`, from which [`Means::within`] gives the variances.
+    /// Missing in files of other programs.
+    pub squares: Option<Vec<f64>>,
     /// Of the file; [`Means::write`] fills in the hash.
     pub meta: Meta,
 }
@@ -23,8 +29,10 @@ impl Means {
     /// # Errors
     /// When it can't be read, is damaged, or holds something else; the line names the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let file::Content { counts, totals, shape, meta } = file::read(path, 2)?;
-        Ok(Self { counts, totals, dim: shape[1], meta })
+        let opened = Mapped::open(path)?;
+        let file::Content { counts, totals, shape, meta } = file::content(&opened, 2)?;
+        let squares = file::more(&opened, SQUARES, &shape[..1])?;
+        Ok(Self { counts, totals, dim: shape[1], squares, meta })
     }
 
     /// Writes a statistics file atomically, with the [hash](super::means_hash) of these means.
@@ -36,7 +44,10 @@ impl Means {
     /// When the lengths of `counts` and `totals` do not fit together.
     pub fn write(&self, path: &Path) -> Result<()> {
         let meta = Meta { hash: hash::means_hash(self), ..self.meta.clone() };
-        file::write(path, &self.counts, &self.totals, &[self.counts.len(), self.dim], &meta)
+        let squares = self.squares.as_deref();
+        let squares =
+            squares.map(|values| file::More { name: SQUARES, shape: vec![self.counts.len()], values });
+        file::write(path, &self.counts, &self.totals, &[self.counts.len(), self.dim], squares, &meta)
     }
 
     /// The mean of one class: its total divided by the count, zero for a class without samples.
@@ -58,6 +69,21 @@ impl Means {
             row.iter_mut().for_each(|total| *total /= divisor(count));
         }
         (self.totals, self.counts)
+    }
+
+    /// Sums of squared distances to the class mean, `[classes]`, without reading the data again: the sum of
+    /// the squared norms less `|total|^2/count`. None without [`Means::squares`].
+    #[must_use]
+    pub fn within(&self) -> Option<Vec<f64>> {
+        let classes = self.counts.iter().zip(self.totals.chunks_exact(self.dim.max(1)));
+        let within = |(class, ((&count, total), &square)): (usize, ((&i32, &[f64]), &f64))| match count {
+            0 => 0.0,
+            // A single sample is its own total; its mean is not quite, see `divisor`.
+            1 => total.iter().zip(self.mean(class)).map(|(x, mean)| (x - mean).powi(2)).sum(),
+            // Rounding must not make a variance negative.
+            _ => (square - total.iter().map(|x| x * x).sum::<f64>() / f64::from(count)).max(0.0),
+        };
+        Some(classes.zip(self.squares.as_ref()?).enumerate().map(within).collect())
     }
 
     /// Classes with at least one sample.

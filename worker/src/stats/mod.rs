@@ -2,19 +2,24 @@
 //!
 //! One file per stage, checkpoint and run: `<stage>@<C>/<run name>-<stage>.safetensors`. Tensors:
 //! `Ns_toks` int32 `[classes]`, the samples of each class, and `totals` (means f64
-//! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. Variances may
-//! have `covariance` f64 `[width, width]`, summed over the samples of all classes. String metadata: `hash` of the class means that the statistics belong to, `N_seqs`, and what they were
-//! made from. A class is the *next* token; totals are not divided by anything.
+//! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. Means have
+//! `squares` f64 `[classes]` as well, the sums of squared norms, and variances may have `covariance` f64
+//! `[width, width]`, summed over the samples of all classes. String metadata: `hash` of the class means that
+//! the statistics belong to, `N_seqs`, and what they were made from. A class is the *next* token; totals are
+//! not divided by anything.
 
 mod decs;
 mod file;
 mod hash;
+mod import;
 mod means;
+mod published;
 mod summary;
 mod vars;
 
 pub use decs::Decs;
 pub use hash::means_hash;
+pub use import::{Import, Imported, Outcome as ImportOutcome, import};
 pub use means::Means;
 pub use summary::Summary;
 pub use vars::Vars;

@@ -29,7 +29,8 @@ impl Vars {
     pub fn read(path: &Path) -> Result<Self> {
         let opened = Mapped::open(path)?;
         let file::Content { counts, totals, meta, .. } = file::content(&opened, 1)?;
-        let covariance = file::square(&opened, COVARIANCE)?;
+        let width = file::side(&opened, COVARIANCE)?;
+        let covariance = file::more(&opened, COVARIANCE, &[width, width])?;
         Ok(Self { counts, totals, covariance, meta })
     }
 
@@ -41,8 +42,10 @@ impl Vars {
     /// # Panics
     /// When the lengths of `counts` and `totals` differ, or the covariance is no square.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let covariance = self.covariance.as_deref().map(|values| (COVARIANCE, values));
-        let shape = [self.counts.len()];
-        file::write_with_square(path, &self.counts, &self.totals, &shape, covariance, &self.meta)
+        let covariance = self.covariance.as_deref().map(|values| {
+            let width = values.len().isqrt();
+            file::More { name: COVARIANCE, shape: vec![width, width], values }
+        });
+        file::write(path, &self.counts, &self.totals, &[self.counts.len()], covariance, &self.meta)
     }
 }

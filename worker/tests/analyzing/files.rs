@@ -53,7 +53,9 @@ pub(crate) fn golden_stats() -> TempDir {
         let path = |stage: StageKind| stats::path(folder.path(), stage, 0, name);
         let dim = tensors.tensor("means.totals").unwrap().shape()[1];
         let (counts, totals) = (i32s("means.Ns_toks"), f64s("means.totals"));
-        Means { counts, totals, dim, meta: meta(StageKind::Means) }.write(&path(StageKind::Means)).unwrap();
+        Means { counts, totals, dim, squares: None, meta: meta(StageKind::Means) }
+            .write(&path(StageKind::Means))
+            .unwrap();
         let (counts, totals) = (i32s("vars.Ns_toks"), f64s("vars.totals"));
         Vars { counts, totals, covariance: None, meta: meta(StageKind::Vars) }
             .write(&path(StageKind::Vars))
@@ -85,6 +87,7 @@ pub(crate) fn duplicates(stats: &Path, name: &str) {
         counts: vec![2, 1, 1, 1],
         totals: vec![2.0, 4.0, 1.0, 2.0, -1.0, 0.5, 0.0, -3.0],
         dim: 2,
+        squares: None,
         meta: Meta { n_seqs: 1, ..Meta::default() },
     };
     means.meta.hash = means_hash(&means);

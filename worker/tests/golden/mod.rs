@@ -4,7 +4,7 @@
 #![expect(dead_code, reason = "each test program uses some of these")]
 
 use safetensors::SafeTensors;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of the golden values.
 pub fn path(name: &str) -> PathBuf {
@@ -18,13 +18,18 @@ pub fn json(name: &str) -> serde_json::Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-/// A safetensors file of the golden values.
+/// A safetensors file.
 pub struct Tensors(Vec<u8>);
 
 impl Tensors {
+    /// One of the golden values.
     pub fn read(name: &str) -> Self {
-        let file = path(name);
-        Self(std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+        Self::at(&path(name))
+    }
+
+    /// Any other.
+    pub fn at(file: &Path) -> Self {
+        Self(std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
     }
 
     fn parsed(&self) -> SafeTensors<'_> {

@@ -91,6 +91,12 @@ pub(in crate::cli) struct StudyFlags {
     /// Batches between two saves of unfinished statistics
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     save_every: Option<u32>,
+    /// Take variances from the sums that come with the means, without reading the data again
+    #[arg(long, conflicts_with = "covariance", help_heading = "Collection and analysis")]
+    one_pass: bool,
+    /// Collect the covariance around the class means, too, which the covariance ratios need
+    #[arg(long, help_heading = "Collection and analysis")]
+    covariance: bool,
     /// Measure groups, or all
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Collection and analysis")]
     measures: Option<Vec<String>>,
@@ -160,6 +166,8 @@ impl StudyFlags {
         set(&mut spec.collection.checkpoints, checkpoints);
         set(&mut spec.collection.batch_size, self.collect_batch_size);
         set(&mut spec.collection.save_every, self.save_every);
+        spec.collection.one_pass |= self.one_pass;
+        spec.collection.covariance |= self.covariance;
         set(&mut spec.analysis.measures, self.measures);
         set(&mut spec.analysis.min_per_class, self.min_per_class);
         set_some(&mut spec.analysis.max_per_class, self.max_per_class);

@@ -28,6 +28,32 @@ pub(super) struct Shape {
     window: usize,
 }
 
+/// Some queries, with the keys that at least one of them sees.
+struct Block {
+    queries: Range<usize>,
+    keys: Range<usize>,
+    window: usize,
+}
+
+impl Block {
+    /// Scores of the block.
+    fn size(&self) -> usize {
+        self.queries.len() * self.keys.len()
+    }
+
+    /// Scores of the block as a matrix, `[queries, keys]`.
+    fn scores<'a>(&self, x: &'a [f32]) -> MatRef<'a, f32> {
+        MatRef::from_row_major_slice(x, self.queries.len(), self.keys.len())
+    }
+
+    /// Which of the block's keys each of its queries sees.
+    fn seen(&self) -> impl Iterator<Item = Range<usize>> {
+        let Self { queries, keys, window } = self;
+        let (first, window) = (keys.start, *window);
+        queries.clone().map(move |query| (query + 1).saturating_sub(window) - first..query + 1 - first)
+    }
+}
+
 /// What the backward pass reads.
 pub(super) struct Given<'a> {
     pub(super) query: &'a [f32],
@@ -52,25 +78,27 @@ impl Shape {
         self.length * self.size()
     }
 
-    /// The rows of a head of a sequence, `[length, size]`.
-    fn head(self, x: &[f32], task: usize) -> MatRef<'_, f32> {
+    /// The entries of a head of a sequence, with those of the other heads between its rows.
+    fn entries(self, x: &[f32], task: usize) -> &[f32] {
         let (sequence, head) = (task / self.heads, task % self.heads);
         let first = sequence * self.length * self.width + head * self.size();
         let last = first + (self.length - 1) * self.width + self.size();
-        MatRef::from_row_major_slice_with_stride(&x[first..last], self.length, self.size(), self.width)
+        &x[first..last]
     }
 
-    /// Blocks of queries, each with the keys that some of them see.
-    fn blocks(self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    /// The rows of a head of a sequence, `[length, size]`.
+    fn head(self, x: &[f32], task: usize) -> MatRef<'_, f32> {
+        let entries = self.entries(x, task);
+        MatRef::from_row_major_slice_with_stride(entries, self.length, self.size(), self.width)
+    }
+
+    /// Blocks of queries.
+    fn blocks(self) -> impl Iterator<Item = Block> {
         (0..self.length).step_by(BLOCK).map(move |first| {
             let end = (first + BLOCK).min(self.length);
-            (first..end, self.visible(first).start..end)
+            let keys = (first + 1).saturating_sub(self.window)..end;
+            Block { queries: first..end, keys, window: self.window }
         })
-    }
-
-    /// The keys that a query sees.
-    const fn visible(self, query: usize) -> Range<usize> {
-        (query + 1).saturating_sub(self.window)..query + 1
     }
 
     /// Heads side by side again: `[batch, heads, length, size]` to `[batch * length, width]`.
@@ -104,43 +132,38 @@ pub(super) fn forward(
     tasks.enumerate().for_each(|(task, (mixed, log_sums))| {
         let [query, key, value] = [query, key, value].map(|x| shape.head(x, task));
         let mut weights = Vec::new();
-        for (queries, keys) in shape.blocks() {
-            let count = keys.len();
-            weights.resize(queries.len() * count, 0.0);
-            product(&mut weights, Accum::Replace, rows(query, &queries), rows(key, &keys).transpose());
-            vectorised(|| {
-                for (weights, query) in weights.chunks_exact_mut(count).zip(queries.clone()) {
-                    log_sums[query] = softmax(weights, shape.visible(query), keys.start);
-                }
-            });
+        for block in shape.blocks() {
+            let (queries, keys) = (&block.queries, &block.keys);
+            weights.resize(block.size(), 0.0);
+            product(&mut weights, Accum::Replace, rows(query, queries), rows(key, keys).transpose());
+            softmax(&mut weights, &mut log_sums[queries.clone()], &block);
             if let Some(mask) = dropout {
-                mask_weights(&mut weights, mask, &queries, &keys, shape, task);
+                mask_weights(&mut weights, mask, &block, shape, task);
             }
             let mixed = &mut mixed[queries.start * size..queries.end * size];
-            product(
-                mixed,
-                Accum::Replace,
-                MatRef::from_row_major_slice(&weights, queries.len(), count),
-                rows(value, &keys),
-            );
+            product(mixed, Accum::Replace, block.scores(&weights), rows(value, keys));
         }
     });
     (shape.merge(&mixed), log_sums)
 }
 
-/// Scores to weights: the softmax of those a query sees, zero for the others. Gives the logarithm of the
-/// sum.
-#[inline(always)]
-fn softmax(scores: &mut [f32], visible: Range<usize>, first: usize) -> f32 {
-    let (start, end) = (visible.start - first, visible.end - first);
-    scores[..start].fill(0.0);
-    scores[end..].fill(0.0);
-    let scores = &mut scores[start..end];
-    let largest = max(scores);
-    let sum = exponentials(scores, largest);
-    let factor = 1.0 / sum;
-    scores.iter_mut().for_each(|x| *x *= factor);
-    largest + sum.ln()
+vectorised! {
+    /// Scores to weights: the softmax of those a query sees, zero for the others; and the logarithms of the sums.
+    fn softmax<'a>(scores: &'a mut [f32], log_sums: &'a mut [f32], block: &'a Block) -> () {
+        let rows = scores.chunks_exact_mut(block.keys.len()).zip(log_sums);
+        for ((scores, log_sum), seen) in rows.zip(block.seen()) {
+            scores[..seen.start].fill(0.0);
+            scores[seen.end..].fill(0.0);
+            let scores = &mut scores[seen];
+            let largest = max(scores);
+            let sum = exponentials(scores, largest);
+            let factor = 1.0 / sum;
+            for score in scores {
+                *score *= factor;
+            }
+            *log_sum = largest + sum.ln();
+        }
+    }
 }
 
 /// Gradients of queries, keys and values, each `[rows, width]`.
@@ -153,55 +176,55 @@ pub(super) fn backward(given: &Given<'_>, shape: Shape, dropout: Option<&Mask>) 
         .zip(of_value.par_chunks_mut(shape.task()));
     tasks.enumerate().for_each(|(task, ((of_query, of_key), of_value))| {
         let Given { query, key, value, mixed, gradient, log_sums } = *given;
-        let [query, key, value, mixed, gradient] =
-            [query, key, value, mixed, gradient].map(|x| shape.head(x, task));
+        let [mixed, entries] = [mixed, gradient].map(|x| shape.entries(x, task));
+        let along = inner_products(entries, mixed, shape.width, size);
+        let [query, key, value, gradient] = [query, key, value, gradient].map(|x| shape.head(x, task));
         let log_sums = &log_sums[task * shape.length..][..shape.length];
-        let along: Vec<f32> = (0..shape.length).map(|row| inner(gradient, mixed, row)).collect();
         let (mut weights, mut slopes) = (Vec::new(), Vec::new());
-        for (queries, keys) in shape.blocks() {
-            let count = keys.len();
-            let [query, gradient] = [query, gradient].map(|x| rows(x, &queries));
-            let [key, value] = [key, value].map(|x| rows(x, &keys));
-            let block = |x| MatRef::from_row_major_slice(x, queries.len(), count);
-            let columns = |x: Range<usize>| x.start * size..x.end * size;
-            weights.resize(queries.len() * count, 0.0);
-            slopes.resize(queries.len() * count, 0.0);
+        for block in shape.blocks() {
+            let (queries, keys) = (&block.queries, &block.keys);
+            let [query, gradient] = [query, gradient].map(|x| rows(x, queries));
+            let [key, value] = [key, value].map(|x| rows(x, keys));
+            let columns = |x: &Range<usize>| x.start * size..x.end * size;
+            weights.resize(block.size(), 0.0);
+            slopes.resize(block.size(), 0.0);
 
             product(&mut weights, Accum::Replace, query, key.transpose());
             product(&mut slopes, Accum::Replace, gradient, value.transpose());
             let mut dropped = Vec::new();
             if let Some(mask) = dropout {
-                dropped.resize(weights.len(), 1.0);
-                mask_weights(&mut dropped, mask, &queries, &keys, shape, task);
+                dropped.resize(block.size(), 1.0);
+                mask_weights(&mut dropped, mask, &block, shape, task);
                 slopes.iter_mut().zip(&dropped).for_each(|(x, keep)| *x *= keep);
             }
-            vectorised(|| {
-                let pairs = weights.chunks_exact_mut(count).zip(slopes.chunks_exact_mut(count));
-                for ((weights, slopes), query) in pairs.zip(queries.clone()) {
-                    let visible = shape.visible(query);
-                    let seen = visible.start - keys.start..visible.end - keys.start;
-                    score_gradients(weights, slopes, seen, log_sums[query], along[query]);
-                }
-            });
-            product(&mut of_query[columns(queries.clone())], Accum::Replace, block(&slopes), key);
-            product(&mut of_key[columns(keys.clone())], Accum::Add, block(&slopes).transpose(), query);
+            let [log_sums, along] = [log_sums, &along].map(|x| &x[queries.clone()]);
+            score_gradients(&mut weights, &mut slopes, log_sums, along, &block);
+            product(&mut of_query[columns(queries)], Accum::Replace, block.scores(&slopes), key);
+            product(&mut of_key[columns(keys)], Accum::Add, block.scores(&slopes).transpose(), query);
             weights.iter_mut().zip(&dropped).for_each(|(x, keep)| *x *= keep);
-            product(&mut of_value[columns(keys.clone())], Accum::Add, block(&weights).transpose(), gradient);
+            product(&mut of_value[columns(keys)], Accum::Add, block.scores(&weights).transpose(), gradient);
         }
     });
     [of_query, of_key, of_value].map(|by_head| shape.merge(&by_head))
 }
 
-/// Scores to weights, and gradients of weights to gradients of scores; zero where nothing is seen.
-#[inline(always)]
-fn score_gradients(weights: &mut [f32], slopes: &mut [f32], seen: Range<usize>, log_sum: f32, along: f32) {
-    weights[..seen.start].fill(0.0);
-    slopes[..seen.start].fill(0.0);
-    weights[seen.end..].fill(0.0);
-    slopes[seen.end..].fill(0.0);
-    for (weight, slope) in weights[seen.clone()].iter_mut().zip(&mut slopes[seen]) {
-        *weight = exp(*weight - log_sum);
-        *slope = *weight * (*slope - along);
+vectorised! {
+    /// Scores to weights, and gradients of weights to gradients of scores; zero where nothing is seen.
+    fn score_gradients<'a>(weights: &'a mut [f32], slopes: &'a mut [f32], log_sums: &'a [f32], along: &'a [f32], block: &'a Block) -> () {
+        let count = block.keys.len();
+        let rows = weights.chunks_exact_mut(count).zip(slopes.chunks_exact_mut(count));
+        for (((weights, slopes), seen), (&log_sum, &along)) in
+            rows.zip(block.seen()).zip(log_sums.iter().zip(along))
+        {
+            weights[..seen.start].fill(0.0);
+            slopes[..seen.start].fill(0.0);
+            weights[seen.end..].fill(0.0);
+            slopes[seen.end..].fill(0.0);
+            for (weight, slope) in weights[seen.clone()].iter_mut().zip(&mut slopes[seen]) {
+                *weight = exp(*weight - log_sum);
+                *slope = *weight * (*slope - along);
+            }
+        }
     }
 }
 
@@ -209,24 +232,20 @@ fn rows<'a>(x: MatRef<'a, f32>, of: &Range<usize>) -> MatRef<'a, f32> {
     x.subrows(of.start, of.len())
 }
 
-/// Inner product of row `row` of two matrices.
-fn inner(a: MatRef<'_, f32>, b: MatRef<'_, f32>, row: usize) -> f32 {
-    match (a.row(row).try_as_row_major(), b.row(row).try_as_row_major()) {
-        (Some(a), Some(b)) => dot(a.as_slice(), b.as_slice()),
-        _ => a.row(row).iter().zip(b.row(row).iter()).map(|(a, b)| a * b).sum(),
+vectorised! {
+    /// The inner products of the first `size` entries of the rows of two matrices of `width` columns.
+    fn inner_products<'a>(a: &'a [f32], b: &'a [f32], width: usize, size: usize) -> Vec<f32> {
+        let mut products = Vec::with_capacity(a.len().div_ceil(width));
+        for (a, b) in a.chunks(width).zip(b.chunks(width)) {
+            products.push(dot(&a[..size], &b[..size]));
+        }
+        products
     }
 }
 
-/// Multiplies weights of queries and keys by their factors of the mask, whose shape is that of all scores.
-fn mask_weights(
-    weights: &mut [f32],
-    mask: &Mask,
-    queries: &Range<usize>,
-    keys: &Range<usize>,
-    shape: Shape,
-    task: usize,
-) {
-    for (weights, query) in weights.chunks_exact_mut(keys.len()).zip(queries.clone()) {
-        mask.multiply((task * shape.length + query) * shape.length + keys.start, weights);
+/// Multiplies a block's weights by their factors of the mask, whose shape is that of all scores.
+fn mask_weights(weights: &mut [f32], mask: &Mask, block: &Block, shape: Shape, task: usize) {
+    for (weights, query) in weights.chunks_exact_mut(block.keys.len()).zip(block.queries.clone()) {
+        mask.multiply((task * shape.length + query) * shape.length + block.keys.start, weights);
     }
 }

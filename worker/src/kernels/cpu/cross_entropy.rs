@@ -80,12 +80,7 @@ pub(super) fn gradients(hidden: &[f32], head: &[f32], targets: &[i32], width: us
             })
             .collect();
         of_hidden.par_chunks_mut(ROWS * width).enumerate().for_each(|(index, of_hidden)| {
-            vectorised(|| {
-                for part in &parts {
-                    let part = &part[index * ROWS * width..][..of_hidden.len()];
-                    of_hidden.iter_mut().zip(part).for_each(|(sum, &x)| *sum += x);
-                }
-            });
+            add_parts(of_hidden, &parts, index * ROWS * width);
         });
     }
     Found { loss: loss / targets.len() as f64, hidden: of_hidden, head: of_head }
@@ -116,6 +111,33 @@ pub(super) fn loss_and_hits(hidden: &[f32], head: &[f32], targets: &[i32], width
     (loss, hits)
 }
 
+vectorised! {
+    /// Adds, in order, what each part holds from `first` on.
+    fn add_parts<'a>(sums: &'a mut [f32], parts: &'a [Vec<f32>], first: usize) -> () {
+        for part in parts {
+            let part = &part[first..][..sums.len()];
+            for (sum, &x) in sums.iter_mut().zip(part) {
+                *sum += x;
+            }
+        }
+    }
+}
+
+vectorised! {
+    /// Logits `[tokens, classes]` to exponentials; what was found for each token. `first` is the first class.
+    fn find_peaks<'a>(values: &'a mut [f32], targets: &'a [i32], first: usize, peaks: &'a mut Vec<Peak>) -> () {
+        let classes = values.len() / targets.len();
+        for (logits, &target) in values.chunks_exact_mut(classes).zip(targets) {
+            let largest = max(logits);
+            let target = (target as usize).wrapping_sub(first);
+            let right = logits.get(target).copied().unwrap_or(f32::NAN);
+            let hit = right == largest && logits[..target].iter().all(|&x| x < largest);
+            let sum = exponentials(logits, largest);
+            peaks.push(Peak { largest, sum, right, hit });
+        }
+    }
+}
+
 /// Logarithm of the sum of the exponentials of a token's logits.
 fn log_sum(blocks: &[Vec<Peak>], token: usize) -> f32 {
     let largest = blocks.iter().fold(f32::NEG_INFINITY, |largest, block| largest.max(block[token].largest));
@@ -142,16 +164,7 @@ impl Chunk<'_> {
         let rows = values.chunks_mut(ROWS * classes).zip(hidden.chunks(ROWS * width));
         for ((values, hidden), targets) in rows.zip(targets.chunks(ROWS)) {
             product(values, Accum::Replace, view(hidden, targets.len(), width), head);
-            vectorised(|| {
-                for (logits, &target) in values.chunks_exact_mut(classes).zip(targets) {
-                    let largest = max(logits);
-                    let target = (target as usize).wrapping_sub(first);
-                    let right = logits.get(target).copied().unwrap_or(f32::NAN);
-                    let hit = right == largest && logits[..target].iter().all(|&x| x < largest);
-                    let sum = exponentials(logits, largest);
-                    peaks.push(Peak { largest, sum, right, hit });
-                }
-            });
+            find_peaks(values, targets, first, &mut peaks);
         }
         peaks
     }

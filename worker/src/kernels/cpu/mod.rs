@@ -3,6 +3,7 @@
 //! * [`lanes`]: vectorised loops and reductions, and the exponential;
 //! * [`gemm`]: products of matrices, in panels of rows;
 //! * [`layer_norm`], [`gelu`], [`attention`], [`cross_entropy`], [`adamw`]: what their names say;
+//! * [`decide`]: the best class of each row; [`classes`]: sums over the rows of each class, in `f64`;
 //! * [`memory`]: tensors as slices and back.
 //!
 //! Work is cut into tasks by the shape of the problem alone, each task is computed by one thread, and sums
@@ -11,7 +12,9 @@
 
 mod adamw;
 mod attention;
+pub mod classes;
 mod cross_entropy;
+mod decide;
 mod gelu;
 pub mod gemm;
 pub mod lanes;
@@ -167,6 +170,12 @@ impl Kernels for Cpu {
     fn loss_and_hits(hidden: &Matrix, head: &Matrix, targets: &[i32]) -> Result<(f64, u64)> {
         let [_, width] = hidden.dims();
         Ok(cross_entropy::loss_and_hits(&Slice::of(hidden), &Slice::of(head), targets, width))
+    }
+
+    fn decide(x: &Matrix, classes: &Matrix, offsets: Option<&Matrix>) -> Result<Vec<i32>> {
+        let [_, width] = x.dims();
+        let offsets = offsets.map(Slice::of);
+        Ok(decide::decide(&Slice::of(x), &Slice::of(classes), offsets.as_deref(), width))
     }
 
     fn add_rows(sums: Matrix, indices: &[i32], values: Matrix) -> Matrix {

@@ -1,6 +1,9 @@
 //! Which checkpoint a command means.
 
-use super::{CONFIG, INDEX, WEIGHTS};
+use super::{
+    CONFIG, WEIGHTS,
+    weights::{self, TORCH_WEIGHTS},
+};
 use crate::{Error, Result};
 use std::{
     fs,
@@ -62,9 +65,10 @@ pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
         };
         return Ok(Located { folder: folder.clone(), name: name(model), index: wanted as u32 });
     }
-    if !model.join(CONFIG).exists() || !(model.join(WEIGHTS).exists() || model.join(INDEX).exists()) {
+    if !model.join(CONFIG).exists() || !weights::present(model) {
         return Err(Error::input(format!(
-            "{}: neither checkpoint-* folders nor {CONFIG} with {WEIGHTS} in it; was the model trained?",
+            "{}: neither checkpoint-* folders nor {CONFIG} with {WEIGHTS} or {TORCH_WEIGHTS} in it; was the \
+             model trained?",
             model.display()
         )));
     }

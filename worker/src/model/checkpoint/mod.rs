@@ -1,15 +1,19 @@
-//! Checkpoint folders in Hugging Face's layout: `config.json` and `model.safetensors`.
+//! Checkpoint folders in Hugging Face's layout: `config.json` and `model.safetensors`, or what other
+//! versions of the library write in place of the latter.
 //!
 //! * [`locate`](fn@locate): which folder a model folder and an index mean;
-//! * [`load`](fn@load): weights in; [`save`](fn@save): weights out, never half written.
+//! * [`weights`]: the files that hold the weights, open;
+//! * [`load`](fn@load): a model in; [`save`](fn@save): a model out, never half written.
 
 mod load;
 mod locate;
 mod save;
+pub mod weights;
 
 pub use load::{load, load_tensors};
 pub use locate::{Located, checkpoints, locate};
 pub use save::{Extra, remove_unfinished, save};
+pub use weights::Weights;
 
 /// File name of the configuration.
 pub const CONFIG: &str = "config.json";

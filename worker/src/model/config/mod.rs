@@ -1,6 +1,9 @@
 //! The fields of a GPT-Neo `config.json`, with the defaults of Hugging Face's library.
 //!
-//! Every field that changes a result either works or is refused by name.
+//! Every field that changes a result either works or is refused by name; [`unsupported`] has those of the
+//! latter kind, and docs/models.md has all.
+
+mod unsupported;
 
 use crate::{
     Error, Result,
@@ -48,6 +51,8 @@ pub struct GptNeoConfig {
     pub layer_norm_epsilon: f64,
     /// Standard deviation of initial weights.
     pub initializer_range: f64,
+    /// The library's name of the MLP's activation, one of [`ACTIVATIONS`].
+    activation_function: String,
     /// The file's own content, for writing it again.
     raw: Map<String, Value>,
 }
@@ -71,7 +76,6 @@ struct Fields {
     resid_dropout: Option<f64>,
     layer_norm_epsilon: Option<f64>,
     initializer_range: Option<f64>,
-    tie_word_embeddings: Option<bool>,
 }
 
 /// What a configuration that is not given takes from the data.
@@ -132,13 +136,12 @@ impl GptNeoConfig {
     /// # Errors
     /// When a field has a value that is not accepted.
     pub fn from_fields(raw: Map<String, Value>) -> Result<Self> {
+        unsupported::refuse(&raw)?;
+        let raw = without_aliases(raw)?;
         let fields: Fields = serde_json::from_value(Value::Object(raw.clone()))
             .map_err(|error| Error::input(format!("model configuration: {error}")))?;
-        accept("model_type", fields.model_type.as_deref(), "gpt_neo")?;
-        accept("activation_function", fields.activation_function.as_deref(), "gelu_new")?;
-        if fields.tie_word_embeddings == Some(false) {
-            return Err(Error::input("tie_word_embeddings is false; only a tied head (true) is supported"));
-        }
+        accept("model_type", fields.model_type.as_deref(), &["gpt_neo"])?;
+        accept("activation_function", fields.activation_function.as_deref(), &ACTIVATIONS)?;
         let hidden_size = fields.hidden_size.unwrap_or(2048);
         let num_heads = fields.num_heads.unwrap_or(16);
         if hidden_size == 0 || num_heads == 0 || !hidden_size.is_multiple_of(num_heads) {
@@ -147,28 +150,36 @@ impl GptNeoConfig {
             )));
         }
         let config = Self {
+            activation_function: fields
+                .activation_function
+                .clone()
+                .unwrap_or_else(|| ACTIVATIONS[0].to_owned()),
             vocab_size: fields.vocab_size.unwrap_or(50257),
             max_position_embeddings: fields.max_position_embeddings.unwrap_or(2048),
             hidden_size,
             num_heads,
             attention_layers: attention_layers(&fields)?,
-            intermediate_size: fields.intermediate_size.unwrap_or(4 * hidden_size),
+            intermediate_size: fields.intermediate_size.unwrap_or(hidden_size.saturating_mul(4)),
             window_size: fields.window_size.unwrap_or(256),
             embed_dropout: probability("embed_dropout", fields.embed_dropout)?,
             attention_dropout: probability("attention_dropout", fields.attention_dropout)?,
             resid_dropout: probability("resid_dropout", fields.resid_dropout)?,
-            layer_norm_epsilon: fields.layer_norm_epsilon.unwrap_or(1e-5),
-            initializer_range: fields.initializer_range.unwrap_or(0.02),
+            layer_norm_epsilon: not_negative("layer_norm_epsilon", fields.layer_norm_epsilon, 1e-5)?,
+            initializer_range: not_negative("initializer_range", fields.initializer_range, 0.02)?,
             raw,
         };
         for (field, value) in [
             ("vocab_size", config.vocab_size),
+            ("hidden_size", config.hidden_size),
             ("max_position_embeddings", config.max_position_embeddings),
             ("intermediate_size", config.intermediate_size),
             ("window_size", config.window_size),
         ] {
             if value == 0 {
                 return Err(Error::input(format!("{field} is 0; use at least 1")));
+            }
+            if value > LARGEST {
+                return Err(Error::input(format!("{field} is {value}; use at most {LARGEST}")));
             }
         }
         Ok(config)
@@ -204,13 +215,14 @@ impl GptNeoConfig {
     }
 
     /// The whole `config.json`: what was read, completed by every default, so that any reader sees
-    /// the same model.
+    /// the same model. What this program writes is always a whole model in single precision, whatever
+    /// the checkpoint was that it started from.
     #[must_use]
     pub fn to_fields(&self) -> Map<String, Value> {
-        let mut all = json!({
+        let own = json!({
             "architectures": ["GPTNeoForCausalLM"],
             "model_type": "gpt_neo",
-            "activation_function": "gelu_new",
+            "activation_function": self.activation_function,
             "vocab_size": self.vocab_size,
             "max_position_embeddings": self.max_position_embeddings,
             "hidden_size": self.hidden_size,
@@ -226,27 +238,69 @@ impl GptNeoConfig {
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "initializer_range": self.initializer_range,
             "tie_word_embeddings": true,
-            "use_cache": true,
             "dtype": "float32",
         });
-        for (field, value) in &self.raw {
-            if !value.is_null() {
-                all[field] = value.clone();
+        let mut all = self.raw.clone();
+        all.retain(|field, value| {
+            field != "torch_dtype" && (!value.is_null() || TOKENS.contains(&field.as_str()))
+        });
+        if let Value::Object(own) = own {
+            all.extend(own);
+        }
+        all.entry("use_cache").or_insert(json!(true));
+        // The library's default, which it warns of where the vocabulary is too small for it.
+        if self.vocab_size <= DEFAULT_TOKEN {
+            for field in TOKENS {
+                all.entry(field).or_insert(Value::Null);
             }
         }
-        match all {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        }
+        all
     }
 }
 
-fn accept(field: &str, given: Option<&str>, accepted: &str) -> Result<()> {
-    match given {
-        Some(value) if value != accepted => {
-            Err(Error::input(format!("{field} {value:?} is not supported; accepted: {accepted:?}")))
+/// Activations that are the same function, the tanh form of GELU, in the library's names.
+pub const ACTIVATIONS: [&str; 4] = ["gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast"];
+/// The most of any size: what an index on the device can count.
+const LARGEST: usize = i32::MAX as usize;
+/// The most blocks: deeper ones are taken for a mistake before memory is asked for them.
+const MOST_LAYERS: usize = 10_000;
+/// Ids of special tokens that the library gives a default.
+const TOKENS: [&str; 2] = ["bos_token_id", "eos_token_id"];
+/// That default.
+const DEFAULT_TOKEN: usize = 50256;
+/// Names that the library takes for others.
+const ALIASES: [(&str, &str); 2] =
+    [("num_hidden_layers", "num_layers"), ("num_attention_heads", "num_heads")];
+
+/// The fields, each by its own name.
+fn without_aliases(mut raw: Map<String, Value>) -> Result<Map<String, Value>> {
+    for (alias, field) in ALIASES {
+        let Some(value) = raw.remove(alias).filter(|value| !value.is_null()) else { continue };
+        let own = raw.entry(field).or_insert(Value::Null);
+        if !own.is_null() && *own != value {
+            return Err(Error::input(format!(
+                "{alias} is {value}, but {field} is {own}; leave one of them out"
+            )));
         }
+        *own = value;
+    }
+    Ok(raw)
+}
+
+fn accept(field: &str, given: Option<&str>, accepted: &[&str]) -> Result<()> {
+    match given {
+        Some(value) if !accepted.contains(&value) => Err(Error::input(format!(
+            "{field} {value:?} is not supported; accepted: {}",
+            accepted.join(", ")
+        ))),
         _ => Ok(()),
+    }
+}
+
+fn not_negative(field: &str, given: Option<f64>, default: f64) -> Result<f64> {
+    match given.unwrap_or(default) {
+        value if value.is_finite() && value >= 0.0 => Ok(value),
+        value => Err(Error::input(format!("{field} is {value}; use at least 0"))),
     }
 }
 
@@ -261,6 +315,14 @@ fn probability(field: &str, given: Option<f64>) -> Result<f64> {
 
 /// The kind of each block: `attention_layers`, or `attention_types` repeated, or the library's default.
 fn attention_layers(fields: &Fields) -> Result<Vec<AttentionKind>> {
+    let described =
+        fields.attention_types.iter().flatten().fold(0_usize, |layers, (kinds, times)| {
+            layers.saturating_add(kinds.len().saturating_mul(*times))
+        });
+    let most = described.max(fields.num_layers.unwrap_or(0));
+    if most > MOST_LAYERS {
+        return Err(Error::input(format!("num_layers is {most}; use at most {MOST_LAYERS}")));
+    }
     let expanded = fields
         .attention_types
         .as_ref()
@@ -292,54 +354,4 @@ fn attention_types(layers: &[AttentionKind]) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(value: Value) -> Result<GptNeoConfig> {
-        GptNeoConfig::from_fields(value.as_object().cloned().unwrap_or_default())
-    }
-
-    #[test]
-    fn a_written_configuration_reads_back_as_the_same_model() {
-        let given = json!({
-            "hidden_size": 48, "num_layers": 3, "num_heads": 4, "vocab_size": 7,
-            "attention_types": [[["global", "local"], 1], [["global"], 1]], "custom": "kept",
-        });
-        let config = parse(given).unwrap();
-        let again = GptNeoConfig::from_fields(config.to_fields()).unwrap();
-        assert_eq!(again.attention_layers, config.attention_layers);
-        assert_eq!(again.to_fields(), config.to_fields());
-        assert_eq!(again.to_fields()["custom"], "kept");
-    }
-
-    #[test]
-    fn unsupported_values_are_refused_by_name() {
-        for (value, field) in [
-            (json!({"hidden_size": 30, "num_heads": 4}), "num_heads"),
-            (json!({"activation_function": "relu"}), "activation_function"),
-            (json!({"tie_word_embeddings": false}), "tie_word_embeddings"),
-            (json!({"model_type": "gpt2"}), "model_type"),
-            (json!({"num_layers": 3, "attention_types": [[["global"], 2]]}), "attention_types"),
-            (json!({"num_layers": 0, "attention_types": []}), "attention_types"),
-            (json!({"attention_types": [[["sparse"], 2]]}), "sparse"),
-            (json!({"resid_dropout": 1.0}), "resid_dropout"),
-            (json!({"vocab_size": -1}), "-1"),
-            (json!({"window_size": 0}), "window_size"),
-        ] {
-            let refused = parse(value).unwrap_err().to_string();
-            assert!(refused.contains(field), "{refused}");
-        }
-    }
-
-    #[test]
-    fn the_tokenizer_must_fit_the_vocabulary() {
-        let data = FromData { vocab_size: 512, block_size: 64, end_of_text: Some(0) };
-        let small = json!({"vocab_size": 500, "hidden_size": 16, "num_heads": 4});
-        let refused = GptNeoConfig::for_data(small.as_object().unwrap().clone(), data).unwrap_err();
-        assert!(refused.to_string().contains("vocab_size is 500"), "{refused}");
-        let open = json!({"hidden_size": 16, "num_heads": 4, "num_layers": 1});
-        let config = GptNeoConfig::for_data(open.as_object().unwrap().clone(), data).unwrap();
-        assert_eq!((config.vocab_size, config.max_position_embeddings), (512, 64));
-        assert_eq!(config.to_fields()["eos_token_id"], 0);
-    }
-}
+mod tests;
