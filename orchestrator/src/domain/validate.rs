@@ -4,9 +4,26 @@ use super::grid::{DECAY_LETTERS, decay_letter};
 use protocol::study::{Checkpoints, DataSpec, ModelSpec, StudySpec, TrainingSpec};
 use std::path::Path;
 
-/// Names of measure groups that an analysis may ask for.
-pub const MEASURES: [&str; 9] =
-    ["all", "loss", "nor", "etf", "kern-log", "kern-riesz", "snr", "dual", "decs"];
+/// Names of measure groups that an analysis may ask for: those that need no more than a study collects.
+pub const MEASURES: [&str; 17] = [
+    "all",
+    "loss",
+    "nor",
+    "etf",
+    "rank",
+    "cos",
+    "kern-log",
+    "kern-riesz",
+    "kern-dist",
+    "snr",
+    "snr2",
+    "dual",
+    "dual-raw",
+    "decs",
+    "agree",
+    "freq",
+    "weighted",
+];
 
 /// Every violation of a study; none if it can be planned.
 #[must_use]

@@ -12,8 +12,8 @@ const LANES: usize = 8;
 /// `ln 2`, split so that multiples of the first part are exact.
 const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
 
-/// Runs `work` compiled for this processor's vectors. Everything that is to be vectorised must be inlined into
-/// it.
+/// Runs `work` compiled for this processor's vectors. Only what is inlined into it is: `work` itself, what it calls
+/// and the closures among that must be `#[inline(always)]`, and its loops `for` loops.
 #[inline]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(work)
@@ -76,34 +76,52 @@ pub(super) fn exp(x: f64) -> f64 {
     p * f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52)
 }
 
-/// Whether `is` holds anywhere.
+/// Whether an entry is below the limit. Not-a-number is not.
 #[inline(always)]
-pub(super) fn any(x: &[f64], y: &[f64], is: impl Fn(f64, f64) -> bool) -> bool {
+pub(super) fn any_below(limit: f64, x: &[f64]) -> bool {
     let mut lanes = [false; LANES];
-    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    for (x, y) in xs.iter().zip(ys) {
-        for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
-            *lane |= is(x, y);
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane |= x < limit;
         }
     }
-    for ((lane, &x), &y) in lanes.iter_mut().zip(x_rest).zip(y_rest) {
-        *lane |= is(x, y);
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane |= x < limit;
     }
-    lanes.into_iter().any(|lane| lane)
+    lanes.contains(&true)
 }
 
-/// The sum of `value` over all entries.
+/// The sums of `x - shift` and of its square.
 #[inline(always)]
-pub(super) fn sum(x: &[f64], value: impl Fn(f64) -> f64) -> f64 {
+pub(super) fn sums_around(shift: f64, x: &[f64]) -> [f64; 2] {
+    let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for ((sum, square), &x) in sums.iter_mut().zip(&mut squares).zip(chunk) {
+            *sum += x - shift;
+            *square += (x - shift) * (x - shift);
+        }
+    }
+    for ((sum, square), &x) in sums.iter_mut().zip(&mut squares).zip(rest) {
+        *sum += x - shift;
+        *square += (x - shift) * (x - shift);
+    }
+    [sums.into_iter().sum(), squares.into_iter().sum()]
+}
+
+/// The sum of all entries.
+#[inline(always)]
+pub(super) fn sum(x: &[f64]) -> f64 {
     let mut lanes = [0.0; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += value(x);
+            *lane += x;
         }
     }
     for (lane, &x) in lanes.iter_mut().zip(rest) {
-        *lane += value(x);
+        *lane += x;
     }
     lanes.into_iter().sum()
 }
@@ -151,7 +169,12 @@ mod tests {
     fn sums_take_every_entry_once() {
         for length in [0, 1, 7, 8, 9, 100] {
             let x: Vec<f64> = (0..length).map(f64::from).collect();
-            assert_eq!(sum(&x, |x| 2.0 * x), x.iter().sum::<f64>() * 2.0);
+            assert_eq!(sum(&x), x.iter().sum::<f64>());
+            let expected = [x.iter().map(|x| x - 1.0).sum(), x.iter().map(|x| (x - 1.0).powi(2)).sum()];
+            assert_eq!(sums_around(1.0, &x), expected);
+            let downwards: Vec<f64> = x.iter().map(|x| -x).collect();
+            assert_eq!(any_below(-98.0, &downwards), length == 100);
+            assert!(!any_below(0.0, &x) && !any_below(0.0, &vec![f64::NAN; length as usize]));
         }
     }
 }

@@ -27,9 +27,9 @@ impl Moments {
     /// Takes values; a vectorised loop where it is inlined into one.
     #[inline(always)]
     pub(super) fn push_all(&mut self, values: &[f64]) {
-        let shift = self.shift;
-        self.sum += lanes::sum(values, |x| x - shift);
-        self.squares += lanes::sum(values, |x| (x - shift) * (x - shift));
+        let [sum, squares] = lanes::sums_around(self.shift, values);
+        self.sum += sum;
+        self.squares += squares;
     }
 
     /// Adds sums around the same shift.

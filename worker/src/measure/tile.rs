@@ -137,25 +137,30 @@ impl<'a> Grid<'a> {
             }
             self.round(terms);
             self.round(squared);
-            sums.sums.cdnv += lanes::sum(terms, |x| x);
-            let total = lanes::sum(squared, |x| x);
+            sums.sums.cdnv += lanes::sum(terms);
+            let total = lanes::sum(squared);
             sums.sums.cdnv_squared += total;
             add(&mut sums.cdnv_squared, at_row, at_column, squared, total);
         }
         if self.wanted.log || self.wanted.riesz {
-            row.logs[..n].copy_from_slice(&row.on_sphere[..n]);
-            row.logs[..n].iter_mut().for_each(|x| *x = lanes::ln(*x));
+            for (ln, squared) in row.logs[..n].iter_mut().zip(&row.on_sphere[..n]) {
+                *ln = lanes::ln(*squared);
+            }
         }
         let values = &mut row.values[..n];
         if self.wanted.log {
-            values.iter_mut().zip(&row.logs[..n]).for_each(|(value, ln)| *value = -0.5 * ln);
+            for (value, ln) in values.iter_mut().zip(&row.logs[..n]) {
+                *value = -0.5 * ln;
+            }
             self.round(values);
             sums.sums.log.push_all(values);
-            let total = lanes::sum(values, |x| x);
+            let total = lanes::sum(values);
             add(&mut sums.log, at_row, at_column, values, total);
         }
         if self.wanted.distance {
-            values.iter_mut().zip(&row.on_sphere[..n]).for_each(|(value, squared)| *value = squared.sqrt());
+            for (value, squared) in values.iter_mut().zip(&row.on_sphere[..n]) {
+                *value = squared.sqrt();
+            }
             self.round(values);
             sums.sums.distance.push_all(values);
         }
@@ -179,14 +184,15 @@ impl<'a> Grid<'a> {
     fn distances(&self, i: usize, j: usize, products: &[f64], row: &mut Row, sums: &mut PairSums) {
         let n = products.len();
         let (square, squares) = (self.kept.squares[i], &self.kept.squares[j..][..n]);
-        let apart = &mut row.apart[..n];
-        for ((apart, product), other) in apart.iter_mut().zip(products).zip(squares) {
+        let (apart, excess) = (&mut row.apart[..n], &mut row.values[..n]);
+        for (((apart, excess), product), other) in
+            apart.iter_mut().zip(&mut *excess).zip(products).zip(squares)
+        {
             *apart = (-2.0f64).mul_add(*product, square + other);
+            *excess = *apart - CANCELS * (square + other);
         }
-        let near = |apart: f64, other: f64| apart < CANCELS * (square + other);
-        if lanes::any(apart, squares, near) {
-            for (at, apart) in apart.iter_mut().enumerate().filter(|(at, apart)| near(**apart, squares[*at]))
-            {
+        if lanes::any_below(0.0, excess) {
+            for (at, apart) in apart.iter_mut().enumerate().filter(|(at, _)| excess[*at] < 0.0) {
                 let [a, b] = [self.kept.mean(i), self.kept.mean(j + at)];
                 *apart = difference(a, b, [1.0, 1.0]);
                 sums.duplicates += u64::from(a == b);
@@ -198,10 +204,9 @@ impl<'a> Grid<'a> {
             for ((squared, product), other) in on_sphere.iter_mut().zip(products).zip(inverses) {
                 *squared = (-2.0f64).mul_add(product * inverse * other, 2.0);
             }
-            let near = |squared: f64, _: f64| squared < 2.0 * CANCELS;
-            if lanes::any(on_sphere, inverses, near) {
+            if lanes::any_below(2.0 * CANCELS, on_sphere) {
                 let norms = &self.kept.norms;
-                for (at, squared) in on_sphere.iter_mut().enumerate().filter(|(_, x)| near(**x, 0.0)) {
+                for (at, squared) in on_sphere.iter_mut().enumerate().filter(|(_, x)| **x < 2.0 * CANCELS) {
                     let other = j + at;
                     let [a, b] = [self.kept.centred(i), self.kept.centred(other)];
                     *squared = difference(a, b, [norms[i], norms[other]]);
@@ -214,7 +219,9 @@ impl<'a> Grid<'a> {
     #[inline(always)]
     fn round(&self, values: &mut [f64]) {
         if self.kept.compat {
-            values.iter_mut().for_each(|x| *x = f64::from(*x as f32));
+            for x in values {
+                *x = f64::from(*x as f32);
+            }
         }
     }
 }
@@ -224,7 +231,9 @@ impl<'a> Grid<'a> {
 fn add([rows, columns]: &mut [Vec<f64>; 2], row: usize, column: usize, values: &[f64], total: f64) {
     if let Some(of_row) = rows.get_mut(row) {
         *of_row += total;
-        columns[column..].iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+        for (sum, x) in columns[column..].iter_mut().zip(values) {
+            *sum += x;
+        }
     }
 }
 
