@@ -40,10 +40,8 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     report.progress(0, total, "models");
     for entry in &entries {
         if report.stop_requested() {
-            return Err(Error::Interrupted(format!(
-                "stopped after {} of {total} models; no table was written",
-                rows.len()
-            )));
+            return Err(report
+                .stopped(format!("stopped after {} of {total} models; no table was written", rows.len())));
         }
         rows.push(row::compute(spec, entry, &columns, &filter, report)?);
         report.progress(rows.len() as u64, total, "models");

@@ -3,9 +3,10 @@
 //! One file per stage, checkpoint and run: `<stage>@<C>/<run name>-<stage>.safetensors`. Tensors:
 //! `Ns_toks` int32 `[classes]`, the samples of each class, and `totals` (means f64
 //! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. String
-//! metadata: `hash` of the class means that the statistics belong to, `N_seqs`, and what they were
-//! made from. A class is the *next* token; totals are not divided by anything.
+//! metadata: `hash` of the class means that the statistics belong to, `N_seqs`, `content_sha256`, and what they
+//! were made from. A class is the *next* token; totals are not divided by anything.
 
+mod content;
 mod decs;
 mod file;
 mod hash;
