@@ -104,6 +104,15 @@ fn a_dry_run_records_nothing_and_a_repeated_sweep_adds_nothing() {
     let dry = plan(&stdout);
     // One shared prepare; train, evaluate, means, vars, decs, analyze for each of four runs.
     assert_eq!((dry.created, dry.runs.len(), dry.new_stages), (false, 4, 25));
+    // Stages of the two checkpoints that are kept, after prepare and train.
+    let fewer = ["sweep", "--name", "s", "--width", "32", "--heads", "4", "--epochs", "4", "--dry-run"];
+    let (code, stdout, stderr) = place.run(&[&fewer[..], &["--keep-checkpoints", "2"]].concat());
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("would add 1 run, 12 stages"), "{stdout}");
+    assert!(stdout.contains("only the newest 2 checkpoints are kept and analysed"), "{stdout}");
+    let (code, _, stderr) = place.run(&[&fewer[..], &["--keep-checkpoints", "0"]].concat());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("use all, weights or a whole number above 0"), "{stderr}");
     assert_eq!(place.run(&["status", "--json"]).1.trim(), "[]");
 
     let first = plan(&place.run(&sweep).1);

@@ -3,7 +3,7 @@
 //! Only data types with their text forms live here: no input or output, no clock, no randomness.
 //!
 //! * [`identifier`], [`ids`]: how runs, stages and attempts are named;
-//! * [`study`], [`axis`], [`run`]: what a researcher asks for, and one model of it;
+//! * [`study`], [`axis`], [`keep`], [`run`]: what a researcher asks for, and one model of it;
 //! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
 //! * [`attempt`]: the messages between a worker and the daemon;
 //! * [`view`]: what the daemon's API answers to `lcctl` and the dashboard;
@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod axis;
 pub mod identifier;
 pub mod ids;
+pub mod keep;
 pub mod output;
 pub mod problem;
 pub mod real;
@@ -31,7 +32,7 @@ pub mod exit {
     /// Wrong use, or anything else that a person has to change first: an unknown flag, a value that is
     /// not accepted, bad input, a full disk, a port in use.
     pub const USAGE: i32 = 2;
-    /// Interrupted, a checkpoint was written, `--resume` goes on (`EX_TEMPFAIL` of sysexits).
+    /// Interrupted and saved, running it again (`train` with `--resume`) goes on (`EX_TEMPFAIL` of sysexits).
     pub const RESUMABLE: i32 = 75;
 }
 

@@ -1,7 +1,7 @@
 //! What a worker is told to do: the input of each stage, as written in an attempt file and as
 //! parsed from the command line.
 
-use crate::stage::StageKind;
+use crate::{keep::KeepCheckpoints, stage::StageKind};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -93,6 +93,12 @@ pub struct TrainSpec {
     pub dtype: String,
     /// Go on from the newest checkpoint in `out`.
     pub resume: bool,
+    /// Steps between two checkpoints that only serve to resume; every ten minutes if missing.
+    #[serde(default)]
+    pub save_every: Option<u64>,
+    /// What to keep of the checkpoints.
+    #[serde(default)]
+    pub keep_checkpoints: KeepCheckpoints,
 }
 
 /// Evaluate a checkpoint.

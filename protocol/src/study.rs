@@ -1,7 +1,10 @@
 //! A study: the grid that a researcher asks for. The same structure comes from a TOML file, from
 //! flags, or over HTTP.
 
-use crate::axis::{Counted, Doubled};
+use crate::{
+    axis::{Counted, Doubled},
+    keep::KeepCheckpoints,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -167,6 +170,11 @@ pub struct TrainingSpec {
     pub order: String,
     /// `f32` or `bf16`.
     pub dtype: String,
+    /// What is kept of the checkpoints, one per epoch: `all`, `weights` (the optimizer's state only of the
+    /// newest) or a number (the newest so many; only they are evaluated, collected and analysed).
+    #[serde(skip_serializing_if = "KeepCheckpoints::is_all")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::keep::KeepWritten))]
+    pub keep_checkpoints: KeepCheckpoints,
 }
 
 impl Default for TrainingSpec {
@@ -178,6 +186,7 @@ impl Default for TrainingSpec {
             max_steps: None,
             order: "shuffled".into(),
             dtype: "f32".into(),
+            keep_checkpoints: KeepCheckpoints::All,
         }
     }
 }

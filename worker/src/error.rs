@@ -27,6 +27,14 @@ pub enum Error {
     /// Asked to stop; a checkpoint was written and `--resume` goes on from it.
     #[error("{0}")]
     Interrupted(String),
+    /// Asked to stop by a stage that saves nothing on its way: it starts anew next time.
+    #[error("{message}")]
+    Stopped {
+        /// What was stopped, in one line.
+        message: String,
+        /// The signal that asked.
+        signal: Option<i32>,
+    },
 }
 
 impl Error {
@@ -52,17 +60,24 @@ impl Error {
         match self {
             Self::Input(_) => exit::USAGE,
             // As with bad input, a person has to change something first.
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => exit::USAGE,
+            Self::Io { source, .. } if is_full(source) => exit::USAGE,
             Self::Io { .. } | Self::Failed(_) => exit::FAILURE,
             Self::Interrupted(_) => exit::RESUMABLE,
+            // What a shell shows for a program that the signal ended.
+            Self::Stopped { signal, .. } => signal.map_or(exit::FAILURE, |signal| 128 + signal),
         }
     }
+}
+
+/// Whether there is no space left, on the disk or in one's share of it.
+fn is_full(source: &std::io::Error) -> bool {
+    matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// What to do about an operating-system error, where there is something to do.
 fn hint(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        std::io::ErrorKind::StorageFull => "; free some space or choose another folder, then run it again",
+        _ if is_full(source) => "; free some space or choose another folder, then run it again",
         std::io::ErrorKind::PermissionDenied => "; check the permissions or choose another folder",
         _ => "",
     }

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use std::{
     fs::{self, File},
-    io::{BufWriter, Read as _, Write},
+    io::{BufWriter, ErrorKind, Read as _, Write},
     path::Path,
 };
 
@@ -38,6 +38,24 @@ pub fn write_atomically(
     filled.map_err(Error::io(path))?;
     temporary.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))
+}
+
+/// Makes sure that `bytes` more fit where `path` is to be written, before a write that would be cut short.
+///
+/// # Errors
+/// When they don't; the line names needed and available bytes and the folder.
+pub fn require_space(path: &Path, bytes: u64) -> Result<()> {
+    let mut folders =
+        path.ancestors().skip(1).map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it });
+    let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Ok(()) };
+    // A file system that can't tell (or says that it has no blocks at all) shows when it is written to.
+    let Ok(system) = nix::sys::statvfs::statvfs(folder) else { return Ok(()) };
+    let available = system.blocks_available().saturating_mul(system.fragment_size());
+    if system.blocks() == 0 || available >= bytes {
+        return Ok(());
+    }
+    let what = format!("needs {bytes} bytes, but {available} are available in {}", folder.display());
+    Err(Error::Io { path: path.to_owned(), source: std::io::Error::new(ErrorKind::StorageFull, what) })
 }
 
 /// Writes a value as indented JSON, atomically.

@@ -44,6 +44,15 @@ impl Mapped {
         Ok(header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
+    /// The file up to the end of its header, and the tensors' bytes that follow.
+    ///
+    /// # Errors
+    /// When the file is cut short or is no safetensors file.
+    pub(crate) fn header_and_data(&self) -> Result<(&[u8], &[u8])> {
+        let (length, _) = SafeTensors::read_metadata(&self.bytes).map_err(|error| self.broken(error))?;
+        Ok(self.bytes.split_at(size_of::<u64>() + length))
+    }
+
     /// The tensor of this name.
     ///
     /// # Errors
@@ -63,7 +72,7 @@ impl Mapped {
     }
 
     fn broken(&self, error: impl std::fmt::Display) -> Error {
-        self.refuse(format!("damaged or not a safetensors file ({error}); make it again"))
+        self.refuse(format!("damaged or not a safetensors file ({error}); delete it and make it again"))
     }
 }
 

@@ -354,7 +354,7 @@ fn asked_to_stop_it_leaves_nothing() {
     report.request_stop();
     let spec = folder.spec("train.jsonl", Some("train.jsonl"));
     let error = data::prepare(&spec, &report).unwrap_err();
-    assert!(matches!(error, Error::Interrupted(_)), "{error}");
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
     let left: Vec<_> =
         fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["train.jsonl"]);

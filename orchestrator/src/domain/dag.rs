@@ -1,6 +1,7 @@
 //! The stages of a run, and what each of them waits for.
 
 use protocol::{
+    keep::KeepCheckpoints,
     run::RunConfig,
     stage::{StageKind, StageState},
     study::Checkpoints,
@@ -17,13 +18,16 @@ pub struct PlannedStage {
     pub parents: Vec<usize>,
 }
 
-/// The checkpoint indices that are analysed: one checkpoint is written per epoch.
+/// The checkpoint indices that are analysed: one checkpoint is written per epoch, and no more are
+/// analysed than are kept.
 #[must_use]
 pub fn checkpoints(config: &RunConfig) -> std::ops::Range<u32> {
-    match config.checkpoints {
-        Checkpoints::All => 0..config.epochs,
-        Checkpoints::Last => config.epochs.saturating_sub(1)..config.epochs,
-    }
+    let first = match (config.checkpoints, config.training.keep_checkpoints) {
+        (Checkpoints::Last, _) => config.epochs.saturating_sub(1),
+        (Checkpoints::All, KeepCheckpoints::Newest(count)) => config.epochs.saturating_sub(count.get()),
+        (Checkpoints::All, KeepCheckpoints::All | KeepCheckpoints::Weights) => 0,
+    };
+    first..config.epochs
 }
 
 /// All stages of a run in topological order; the first is the `prepare` that it shares with every
@@ -108,6 +112,28 @@ mod tests {
         let stages = planned(3, Checkpoints::Last);
         assert_eq!(stages.len(), 7);
         assert!(stages.iter().skip(2).all(|stage| stage.checkpoint == Some(2)));
+    }
+
+    #[test]
+    fn only_checkpoints_that_are_kept_get_stages() {
+        let analysed = |keep: &str, which| {
+            let mut spec = StudySpec::named("s");
+            spec.grid.epochs = Counted(vec![5]);
+            spec.collection.checkpoints = which;
+            spec.training.keep_checkpoints = keep.parse().unwrap();
+            checkpoints(&expand(&spec).unwrap()[0])
+        };
+        assert_eq!(analysed("2", Checkpoints::All), 3..5);
+        assert_eq!(analysed("7", Checkpoints::All), 0..5);
+        assert_eq!(analysed("weights", Checkpoints::All), 0..5);
+        assert_eq!(analysed("2", Checkpoints::Last), 4..5);
+        // Training is told what the study says, and leaves all that the plan needs.
+        for newest in 1..8_u32 {
+            for which in [Checkpoints::All, Checkpoints::Last] {
+                let kept = 5_u32.saturating_sub(newest)..5;
+                assert!(analysed(&newest.to_string(), which).all(|index| kept.contains(&index)), "{newest}");
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::validate::violations;
 use protocol::{
+    keep::KeepCheckpoints,
     run::RunConfig,
-    study::{AnalysisSpec, ModelSpec, StudySpec},
+    study::{AnalysisSpec, Checkpoints, ModelSpec, StudySpec, TrainingSpec},
 };
 use std::collections::HashSet;
 
@@ -63,7 +64,7 @@ pub fn expand(spec: &StudySpec) -> Result<Vec<RunConfig>, Invalid> {
                             weight_decay,
                             decay,
                             model: canonical_model(&spec.model, width, spec.data.block_size),
-                            training: spec.training.clone(),
+                            training: canonical_training(spec, epochs),
                             checkpoints: spec.collection.checkpoints,
                             analysis: canonical_analysis(&spec.analysis),
                         });
@@ -92,6 +93,15 @@ fn canonical_model(model: &ModelSpec, width: u32, block_size: u32) -> ModelSpec 
         positions: model.positions.filter(|&given| given != block_size),
         ..model.clone()
     }
+}
+
+/// What is kept of the checkpoints counts only where it leaves fewer of them to analyse.
+fn canonical_training(spec: &StudySpec, epochs: u32) -> TrainingSpec {
+    let keep_checkpoints = match (spec.collection.checkpoints, spec.training.keep_checkpoints) {
+        (Checkpoints::All, fewer @ KeepCheckpoints::Newest(count)) if count.get() < epochs => fewer,
+        _ => KeepCheckpoints::All,
+    };
+    TrainingSpec { keep_checkpoints, ..spec.training.clone() }
 }
 
 fn canonical_analysis(analysis: &AnalysisSpec) -> AnalysisSpec {

@@ -104,6 +104,17 @@ mod tests {
         assert_eq!(plain, hash(|s| s.model.intermediate = Some(256)));
         assert_eq!(plain, hash(|s| s.model.positions = Some(2048)));
         assert_eq!(plain, hash(|s| s.analysis.measures = vec!["etf".into(), "all".into()]));
+        // What is kept counts where it leaves fewer checkpoints to analyse.
+        assert_eq!(plain, hash(|s| s.training.keep_checkpoints = "weights".parse().unwrap()));
+        assert_eq!(plain, hash(|s| s.training.keep_checkpoints = "1".parse().unwrap()));
+        let of_three = |keep: &str| {
+            let mut spec = StudySpec::named("s");
+            spec.grid.epochs = protocol::axis::Counted(vec![3]);
+            spec.training.keep_checkpoints = keep.parse().unwrap();
+            run_hash(&expand(&spec).unwrap()[0]).unwrap()
+        };
+        assert_eq!(of_three("all"), of_three("3"));
+        assert_ne!(of_three("all"), of_three("2"));
         assert_ne!(plain, hash(|s| s.training.learning_rate = 1e-3));
         assert_ne!(plain, hash(|s| s.data.block_size = 1024));
         assert_ne!(plain, hash(|s| s.analysis.min_per_class = 2));

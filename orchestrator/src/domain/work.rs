@@ -2,6 +2,7 @@
 
 use super::layout::Layout;
 use protocol::{
+    keep::KeepCheckpoints,
     run::RunConfig,
     spec::{AnalyzeSpec, CollectSpec, EvaluateSpec, PrepareSpec, StageSpec, TrainSpec},
     stage::StageKind,
@@ -18,6 +19,9 @@ pub struct Settings {
     pub collection: CollectionSpec,
     /// Device and number of tries.
     pub resources: ResourceSpec,
+    /// What training keeps. Never less than the run's stages need: they are planned over no more.
+    #[serde(default)]
+    pub keep_checkpoints: KeepCheckpoints,
 }
 
 /// A stage, with all that its work depends on.
@@ -68,7 +72,7 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
             };
             match kind {
                 StageKind::Prepare => prepare(layout, &config.data, data_hash),
-                StageKind::Train => StageSpec::Train(train(config, data, model, device)),
+                StageKind::Train => StageSpec::Train(train(config, settings, data, model)),
                 StageKind::Evaluate => StageSpec::Evaluate(EvaluateSpec {
                     model,
                     checkpoint: *checkpoint,
@@ -108,7 +112,7 @@ fn prepare(layout: &Layout, data: &DataSpec, data_hash: &str) -> StageSpec {
     })
 }
 
-fn train(config: &RunConfig, data: PathBuf, out: PathBuf, device: String) -> TrainSpec {
+fn train(config: &RunConfig, settings: &Settings, data: PathBuf, out: PathBuf) -> TrainSpec {
     let training = &config.training;
     TrainSpec {
         config: gpt_neo_config(config),
@@ -123,10 +127,12 @@ fn train(config: &RunConfig, data: PathBuf, out: PathBuf, device: String) -> Tra
         weight_decay: config.weight_decay,
         max_grad_norm: training.max_grad_norm,
         order: training.order.clone(),
-        device,
+        device: settings.resources.device.clone(),
         dtype: training.dtype.clone(),
         // The folder belongs to this run alone: what is there was left by an earlier attempt.
         resume: true,
+        save_every: None,
+        keep_checkpoints: settings.keep_checkpoints,
     }
 }
 

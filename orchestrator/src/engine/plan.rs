@@ -31,7 +31,11 @@ impl Engine {
     /// When the study is not valid, contradicts the one of this name, or the record can't be used.
     pub async fn plan(&self, spec: StudySpec, dry_run: bool) -> Result<StudyPlan> {
         let configs = grid::expand(&spec).map_err(|invalid| EngineError::Invalid(invalid.0))?;
-        let settings = Settings { collection: spec.collection.clone(), resources: spec.resources.clone() };
+        let settings = Settings {
+            collection: spec.collection.clone(),
+            resources: spec.resources.clone(),
+            keep_checkpoints: spec.training.keep_checkpoints,
+        };
         let mut tx = self.store.begin(Utc::now()).await?;
         let study = tx.save_study(&spec).await?;
         let (mut count, mut runs) = (Count::default(), Vec::with_capacity(configs.len()));

@@ -78,7 +78,7 @@ impl Job<'_> {
         self.report.progress(0, total, "models");
         for entry in &self.entries {
             if self.report.stop_requested() {
-                return Err(Error::Interrupted(format!(
+                return Err(self.report.stopped(format!(
                     "stopped after {} of {total} models; no table was written",
                     rows.len()
                 )));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// Compute loss, accuracy and perplexity of a checkpoint.
 ///
 /// The loss is in nats per token. The result is also written to eval_results.json in the checkpoint folder.
+/// Nothing is saved on the way: what was interrupted starts anew.
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,

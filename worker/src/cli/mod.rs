@@ -34,8 +34,9 @@ use std::{io::Write as _, process::ExitCode};
     version,
     max_term_width = 100,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use or bad input, 75 interrupted after a checkpoint was \
-                  written (train --resume goes on).\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, bad input or a full disk, 75 interrupted and saved \
+                  (train --resume and collect go on), 130 (SIGINT), 138 (SIGUSR1) and 143 (SIGTERM) stopped with \
+                  nothing saved (prepare, evaluate and analyze start anew).\n\
                   Environment: LC_LOG sets the log filter (error, warn, info, debug, trace or module=level; \
                   default warn)."
 )]

@@ -55,7 +55,11 @@ impl Args {
         let worked = if report.stop_requested() {
             Err(Error::Interrupted("stopped before the work began".to_owned()))
         } else {
-            panics::caught(|| dispatch::stage(attempt.spec(), &report))
+            // An attempt is always gone on from: its daemon starts the stage again.
+            panics::caught(|| dispatch::stage(attempt.spec(), &report)).map_err(|error| match error {
+                Error::Stopped { message, .. } => Error::Interrupted(message),
+                other => other,
+            })
         };
         let outcome = match &worked {
             Ok(output) => Outcome::Succeeded { output: output.clone() },

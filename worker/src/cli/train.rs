@@ -2,7 +2,10 @@
 
 use super::values;
 use crate::{Error, Result, files};
-use protocol::spec::{StageSpec, TrainSpec};
+use protocol::{
+    keep::KeepCheckpoints,
+    spec::{StageSpec, TrainSpec},
+};
 use std::path::PathBuf;
 
 /// Train a GPT-Neo model, one checkpoint per epoch.
@@ -75,9 +78,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
 
-    /// Go on from the newest checkpoint in the model folder.
+    /// Go on from the newest checkpoint in the model folder; damaged ones are set aside.
     #[arg(long)]
     resume: bool,
+
+    /// Steps between two checkpoints that only serve to resume after a crash; every ten minutes if not given.
+    #[arg(long, value_name = "STEPS", value_parser = values::at_least_one::<u64>)]
+    save_every: Option<u64>,
+
+    /// What is kept of the checkpoints: all, weights (the optimizer's state only of the newest, a third of
+    /// the space) or a number (the newest so many, which keep their indices).
+    #[arg(long, value_name = "all|weights|N", default_value = "all")]
+    keep_checkpoints: KeepCheckpoints,
 }
 
 impl Args {
@@ -107,6 +119,8 @@ impl Args {
             device: self.device,
             dtype: self.dtype,
             resume: self.resume,
+            save_every: self.save_every,
+            keep_checkpoints: self.keep_checkpoints,
         }))
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
     }
     let classes = means.counts.len();
     let empty = || Decs { counts: vec![0; classes], totals: vec![0; classes], meta: Meta::default() };
-    let decs = read(&job.partial())?.unwrap_or_else(empty);
+    let decs = job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
     let done = decs.meta.n_seqs;
     let all = means.means();
     let offsets: Vec<f32> = all

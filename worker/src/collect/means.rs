@@ -49,7 +49,8 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         squares: None,
         meta: Meta::default(),
     };
-    let mut means = read(&job.partial())?.filter(|means| means.squares.is_some()).unwrap_or_else(empty);
+    let mut means =
+        job.unfinished(read(&job.partial()))?.filter(|means| means.squares.is_some()).unwrap_or_else(empty);
     let done = means.meta.n_seqs;
     let squares = means.squares.take().unwrap_or_else(|| vec![0.0; means.counts.len()]);
     let mut sums = Sums { means, squares };

@@ -78,12 +78,22 @@ impl Job<'_> {
             )));
         }
         let means = Means::read(&self.means)?;
-        let made_by = means.meta.made_from.get("checkpoint_sha256");
-        if made_by.is_some_and(|hash| Some(hash) != pass.made_from.get("checkpoint_sha256")) {
+        let differs = |key: &str| {
+            let made_from = means.meta.made_from.get(key);
+            made_from.is_some_and(|then| Some(then) != pass.made_from.get(key))
+        };
+        let other = if differs("checkpoint_sha256") {
+            Some(("weights", &self.located.folder))
+        } else if !differs("split") && differs("data_sha256") {
+            Some(("data", &self.spec.data))
+        } else {
+            None
+        };
+        if let Some((what, now)) = other {
             return Err(Error::input(format!(
-                "{}: outdated, made from other weights than {}; collect the means again",
+                "{}: outdated, made from other {what} than {}; collect the means again",
                 self.means.display(),
-                self.located.folder.display()
+                now.display()
             )));
         }
         if means.counts.len() != pass.model.config.vocab_size || means.dim != pass.model.config.hidden_size {
@@ -102,6 +112,20 @@ impl Job<'_> {
     /// Where unfinished statistics are kept.
     pub(super) fn partial(&self) -> PathBuf {
         partial::path(&self.file)
+    }
+
+    /// The unfinished statistics that were read, if they are whole. Damaged ones are not worth keeping: all
+    /// that is lost is a part of one pass, while an older copy beside them would cost their space each time.
+    pub(super) fn unfinished<T>(&self, read: Result<Option<T>>) -> Result<Option<T>> {
+        match read {
+            Err(Error::Input(_)) => {
+                let path = self.partial();
+                self.report
+                    .warn(format!("{}: unfinished statistics are damaged, starting over", path.display()));
+                Ok(None)
+            }
+            other => other,
+        }
     }
 }
 

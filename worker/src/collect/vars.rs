@@ -74,7 +74,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         covariance: job.spec.covariance.then(|| vec![0.0; dim * dim]),
         meta: Meta::default(),
     };
-    let vars = read(&job.partial())?.unwrap_or_else(empty);
+    let vars = job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
     let done = vars.meta.n_seqs;
     let mut distances = Distances { means: means.means(), dim, rows: pass.targets(), vars };
     pass.run(job, &hash, done, &mut distances)?;

@@ -36,7 +36,7 @@ impl Progress<'_> {
         self.done += texts;
         self.report.progress(self.done, self.total, "texts");
         if self.report.stop_requested() {
-            return Err(Error::Interrupted("asked to stop; nothing was written".into()));
+            return Err(self.report.stopped("stopped, nothing was written"));
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ fn lock(folder: &Path, out: &Path, report: &Report) -> Result<File> {
     let mut waiting = false;
     loop {
         if report.stop_requested() {
-            return Err(Error::Interrupted(format!("{}: asked to stop; nothing was written", out.display())));
+            return Err(report.stopped(format!("{}: stopped, nothing was written", out.display())));
         }
         fs::create_dir_all(folder).map_err(Error::io(out))?;
         let file = match File::options().create(true).truncate(false).write(true).open(&path) {

@@ -1,7 +1,7 @@
 //! Loss, accuracy and perplexity of a checkpoint on a split.
 
 use crate::{
-    Error, Result,
+    Result,
     data::Sequences,
     device, files,
     kernels::Kernels,
@@ -21,8 +21,8 @@ use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 /// nor on an interruption.
 ///
 /// # Errors
-/// On bad input, when the results can't be written, and [`Error::Interrupted`] after a stop was asked
-/// for (nothing is kept then).
+/// On bad input, when the results can't be written, and [`Error::Stopped`] after a stop was asked for
+/// (nothing is kept then).
 pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
     let device = device::resolve(&spec.device)?;
     let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
@@ -47,7 +47,7 @@ fn run<B: Kernels>(
     let (mut loss, mut hits) = (0.0, 0);
     for start in (0..total).step_by(spec.batch_size as usize) {
         if report.stop_requested() {
-            return Err(Error::Interrupted("stopped; evaluation starts anew next time".into()));
+            return Err(report.stopped("stopped, nothing was written; evaluation starts anew next time"));
         }
         report.progress(start as u64, total as u64, "sequences");
         let end = (start + spec.batch_size as usize).min(total);

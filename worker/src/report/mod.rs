@@ -27,7 +27,7 @@ use chrono::{DateTime, Utc};
 use protocol::attempt::{MetricPoint, Progress};
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// Where a stage tells what it does. Cheap to clone.
@@ -43,6 +43,8 @@ struct Shared {
     told: Mutex<Told>,
     /// Also set by signal handlers.
     stop: Arc<AtomicBool>,
+    /// The last signal that asked to stop; 0 for none.
+    signal: Arc<AtomicUsize>,
     fenced: OnceLock<String>,
 }
 
@@ -106,10 +108,18 @@ impl Report {
         self.note(|| Note::Log { level: "warn", message: message.into() });
     }
 
-    /// Whether a signal or a person asked to stop: write a checkpoint and return [`crate::Error::Interrupted`].
+    /// Whether a signal or a person asked to stop: save what there is and return
+    /// [`crate::Error::Interrupted`], or [`Report::stopped`] where nothing is saved.
     #[must_use]
     pub fn stop_requested(&self) -> bool {
         self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    /// The error of a stage that was asked to stop and saves nothing.
+    #[must_use]
+    pub fn stopped(&self, message: impl Into<String>) -> crate::Error {
+        let signal = self.shared.signal.load(Ordering::Relaxed) as i32;
+        crate::Error::Stopped { message: message.into(), signal: (signal > 0).then_some(signal) }
     }
 
     /// Asks the stage to stop, as a signal does.

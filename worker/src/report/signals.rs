@@ -23,6 +23,7 @@ pub fn watch(report: &Report) -> std::io::Result<()> {
     flag::register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::clone(&once))?;
     flag::register(SIGINT, once)?;
     for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        flag::register_usize(signal, Arc::clone(&report.shared.signal), signal as usize)?;
         flag::register(signal, Arc::clone(&report.shared.stop))?;
     }
     Ok(())

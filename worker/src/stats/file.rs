@@ -1,8 +1,9 @@
 //! The form that the three kinds of statistics files share.
 
-use super::Meta;
+use super::{Meta, content};
 use crate::{Result, files, tensors::Mapped};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use sha2::Digest as _;
 use std::{collections::HashMap, io::Write as _, path::Path};
 
 /// Number types of statistics.
@@ -50,6 +51,7 @@ pub(super) fn read<T: Number>(path: &Path, rank: usize) -> Result<Content<T>> {
 pub(super) fn content<T: Number>(file: &Mapped, rank: usize) -> Result<Content<T>> {
     let (counts, meta) = counts_and_meta(file)?;
     let (totals, shape) = numbers::<T>(file, "totals", rank)?;
+    content::check(file)?;
     if shape[0] != counts.len() {
         return Err(file.refuse(format!("`totals` has {} classes, `Ns_toks` {}", shape[0], counts.len())));
     }
@@ -63,6 +65,7 @@ pub(super) fn counts_and_meta(file: &Mapped) -> Result<(Vec<i32>, Meta)> {
         return Err(file.refuse(format!("`Ns_toks` of class {class} is negative ({})", counts[class])));
     }
     let mut made_from = file.metadata()?;
+    made_from.remove(content::KEY);
     let hash = made_from.remove("hash").ok_or_else(|| file.refuse("no `hash` in its metadata"))?;
     let n_seqs = made_from
         .remove("N_seqs")
@@ -120,21 +123,30 @@ pub(super) fn write<T: Number>(
 ) -> Result<()> {
     assert_eq!(totals.len(), shape.iter().product::<usize>(), "totals and their shape");
     assert_eq!(counts.len(), shape[0], "classes of counts and totals");
-    let header = header::<T>(counts.len(), shape, more.as_ref(), meta);
+    let mut header = header::<T>(counts.len(), shape, more.as_ref(), meta);
+    let more = more.as_ref().map_or(&[][..], |more| more.values);
+    let bytes = header.len() + size_of_val(totals) + size_of_val(more) + size_of_val(counts);
+    files::require_space(path, bytes as u64)?;
+    content::seal(&mut header, |hash| {
+        each_part(totals, |bytes| hash.update(bytes));
+        each_part(more, |bytes| hash.update(bytes));
+        each_part(counts, |bytes| hash.update(bytes));
+    });
     files::write_atomically(path, |out| {
-        out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         // The wider type comes first, as the format's own writer does, so that both are aligned.
         write_numbers(out, totals)?;
-        write_numbers(out, more.as_ref().map_or(&[], |more| more.values))?;
+        write_numbers(out, more)?;
         write_numbers(out, counts)
     })
 }
 
+/// The length of the header and the header, not sealed yet.
 fn header<T: Number>(classes: usize, shape: &[usize], more: Option<&More<'_>>, meta: &Meta) -> Vec<u8> {
     let mut strings: HashMap<String, String> = meta.made_from.clone().into_iter().collect();
     strings.insert("hash".into(), meta.hash.clone());
     strings.insert("N_seqs".into(), meta.n_seqs.to_string());
+    strings.insert(content::KEY.into(), content::PLACEHOLDER.into());
     let mut end = 0;
     let mut tensor = |name: &str, dtype, width: usize, shape: Vec<usize>| {
         let start = end;
@@ -151,15 +163,25 @@ fn header<T: Number>(classes: usize, shape: &[usize], more: Option<&More<'_>>, m
     // By way of a `Value`, whose keys are sorted: the strings come from a hash map.
     let mut json = serde_json::to_value(&header).expect("strings and numbers").to_string().into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
-    json
+    [&(json.len() as u64).to_le_bytes(), &json[..]].concat()
 }
 
 fn write_numbers<T: Number>(out: &mut impl std::io::Write, numbers: &[T]) -> std::io::Result<()> {
+    let mut written = Ok(());
+    each_part(numbers, |bytes| {
+        if written.is_ok() {
+            written = out.write_all(bytes);
+        }
+    });
+    written
+}
+
+/// Gives the bytes of numbers, a part at a time.
+fn each_part<T: Number>(numbers: &[T], mut take: impl FnMut(&[u8])) {
     let mut bytes = Vec::with_capacity(numbers.len().min(1 << 16) * T::WIDTH);
     for part in numbers.chunks(1 << 16) {
         bytes.clear();
         part.iter().for_each(|&number| number.push_le(&mut bytes));
-        out.write_all(&bytes)?;
+        take(&bytes);
     }
-    Ok(())
 }

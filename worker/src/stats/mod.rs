@@ -5,9 +5,10 @@
 //! `[classes, width]`, vars f64 `[classes]`, decs int32 `[classes]`), the sums over them. Means have
 //! `squares` f64 `[classes]` as well, the sums of squared norms, and variances may have `covariance` f64
 //! `[width, width]`, summed over the samples of all classes. String metadata: `hash` of the class means that
-//! the statistics belong to, `N_seqs`, and what they were made from. A class is the *next* token; totals are
+//! the statistics belong to, `N_seqs`, `content_sha256`, and what they were made from. A class is the *next* token; totals are
 //! not divided by anything.
 
+mod content;
 mod decs;
 mod file;
 mod hash;

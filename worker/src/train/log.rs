@@ -53,18 +53,25 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log and drops lines after step `through` (and a last line cut short), which belong to
-    /// steps that are taken again. Gives the last line kept.
+    /// Opens the log and drops lines after step `through`, which belong to steps that are taken again, and
+    /// damaged ones. Gives the last line kept, and how many steps up to `through` have none.
     ///
     /// # Errors
     /// When the file can't be read or written.
-    pub fn open(model: &Path, through: u64) -> Result<(Self, Option<Line>)> {
+    pub fn open(model: &Path, through: u64) -> Result<(Self, Option<Line>, u64)> {
         let path = model.join("train_log.jsonl");
-        let kept = match File::open(&path) {
+        let mut next = 1;
+        let mut in_order = |line: &Line| {
+            let accepted = (next..=through).contains(&line.step);
+            next = if accepted { line.step + 1 } else { next };
+            accepted
+        };
+        let kept: Vec<Line> = match File::open(&path) {
             Ok(file) => BufReader::new(file)
-                .lines()
-                .map_while(|line| serde_json::from_str::<Line>(&line.ok()?).ok())
-                .take_while(|line| line.step <= through)
+                .split(b'\n')
+                .map_while(|line| line.ok())
+                .filter_map(|line| serde_json::from_slice::<Line>(&line).ok())
+                .filter(|line| in_order(line))
                 .collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(Error::Io { path, source: error }),
@@ -79,7 +86,13 @@ impl Log {
         }
         fs::create_dir_all(model).map_err(Error::io(model))?;
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io(&path))?;
-        Ok((Self { path, file }, kept.last().cloned()))
+        Ok((Self { path, file }, kept.last().cloned(), through - kept.len() as u64))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends a line.

@@ -6,12 +6,15 @@
 //! * [`order`]: which sequences form which batch;
 //! * [`log`](mod@log): `train_log.jsonl`;
 //! * [`state`]: what a checkpoint holds besides the weights;
+//! * [`resume`]: the choice of the one to go on from, `keep`: which ones stay;
 //! * [`run`]: the loop.
 
 pub mod adamw;
 pub mod gradients;
+mod keep;
 pub mod log;
 pub mod order;
+pub mod resume;
 pub mod run;
 pub mod state;
 

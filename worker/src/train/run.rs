@@ -3,8 +3,10 @@
 use super::{
     adamw::{AdamW, clipping, global_norm},
     gradients::loss_and_gradients,
+    keep,
     log::{Line, Log},
     order::Order,
+    resume,
     state::{self, Settings, TrainerState},
 };
 use crate::{
@@ -29,10 +31,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time between two checkpoints that only serve to resume after a crash.
+/// Time between two checkpoints that only serve to resume after a crash, where no number of steps is given.
 const RESUME_EVERY: Duration = Duration::from_secs(600);
 
-/// Trains a model: one `checkpoint-<step>` per epoch in `spec.out`.
+/// Trains a model: one `checkpoint-<step>` per epoch in `spec.out`, of which `spec.keep_checkpoints` stay.
 ///
 /// # Errors
 /// On bad input, when a file can't be written, when the loss is no longer a number, and
@@ -106,9 +108,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let config = configuration(spec, &manifest, sequences.block_size())?;
     let resumed = if spec.resume {
         checkpoint::remove_unfinished(&spec.out)?;
-        state::newest::<B>(&spec.out, &settings, device)?
+        resume::newest::<B>(&spec.out, &settings, report, device)?
     } else {
-        if spec.out.is_dir() && !checkpoints(&spec.out)?.is_empty() {
+        if !keep::all(&spec.out)?.is_empty() {
             return Err(Error::input(format!(
                 "{}: has checkpoints already; use --resume to go on or another --out",
                 spec.out.display()
@@ -141,7 +143,13 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     model.precision = precision;
     describe(spec, &config)?;
 
-    let (mut log, last) = Log::open(&spec.out, done)?;
+    let (mut log, last, missing) = Log::open(&spec.out, done)?;
+    if missing > 0 {
+        report.warn(format!(
+            "{}: {missing} of {done} steps are missing, the model is whole",
+            log.path().display()
+        ));
+    }
     let mut tokens = last.as_ref().map_or(0, |line| line.tokens);
     let tokens_before = tokens;
     let mut final_loss = last.map_or(Real(f64::NAN), |line| line.loss);
@@ -181,9 +189,13 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
 
         let epoch_over = done.is_multiple_of(per_epoch) || done == total;
         let stop = report.stop_requested();
-        if epoch_over || stop || saved.elapsed() > RESUME_EVERY {
+        let due = spec
+            .save_every
+            .map_or_else(|| saved.elapsed() > RESUME_EVERY, |steps| done.is_multiple_of(steps));
+        if epoch_over || stop || due {
             log.sync()?;
             state::save(&spec.out, &trainer.model, &trainer.optimizer, &state(done), epoch_over)?;
+            keep::prune(&spec.out, spec.keep_checkpoints, false)?;
             saved = Instant::now();
             let index = epoch_over.then(|| done.div_ceil(per_epoch) as u32 - 1);
             report.checkpoint(index, done);
@@ -194,7 +206,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             )));
         }
     }
-    state::remove_resumes(&spec.out)?;
+    keep::prune(&spec.out, spec.keep_checkpoints, true)?;
     Ok(TrainOutput {
         steps: done,
         final_loss,

@@ -1,23 +1,17 @@
-//! What a checkpoint holds besides the weights, and the choice of the one to go on from.
+//! What a checkpoint holds besides the weights.
 
-use super::adamw::AdamW;
+use super::{adamw::AdamW, keep::RESUME};
 use crate::{
-    Error, Result, files,
+    Error, Result,
     kernels::Kernels,
     model::{
         GptNeo,
-        checkpoint::{self, Extra, OPTIMIZER, TRAINER_STATE, checkpoints},
+        checkpoint::{self, Extra},
     },
 };
 use protocol::spec::TrainSpec;
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-/// Name of the folder of a checkpoint that only serves to resume, before its step.
-const RESUME: &str = "resume-";
+use std::path::Path;
 
 /// Everything that decides how training goes on; a run is only resumed with the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,10 +68,10 @@ pub struct TrainerState {
 }
 
 /// Writes a checkpoint of a training run: `checkpoint-<step>`, or `resume-<step>` where it only serves
-/// to resume. Older ones that only served to resume are removed afterwards.
+/// to resume.
 ///
 /// # Errors
-/// When it can't be written.
+/// When it can't be written; then those that are there stay.
 pub fn save<B: Kernels>(
     out: &Path,
     model: &GptNeo<B>,
@@ -92,73 +86,11 @@ pub fn save<B: Kernels>(
         optimizer: vec![("exp_avg.", &optimizer.first[..]), ("exp_avg_sq.", &optimizer.second[..])],
         trainer_state,
     };
-    checkpoint::save(&folder, model, Some(&extra))?;
-    for (_, old) in resumes(out)?.into_iter().filter(|(_, old)| *old != folder) {
-        fs::remove_dir_all(&old).map_err(Error::io(&old))?;
-    }
-    Ok(())
+    checkpoint::save(&folder, model, Some(&extra))
 }
 
-/// A training run as it was at a checkpoint.
-pub struct Resumed<B: Kernels> {
-    /// Weights.
-    pub model: GptNeo<B>,
-    /// Moments.
-    pub optimizer: AdamW<B>,
-    /// Position.
-    pub state: TrainerState,
-}
-
-/// The newest checkpoint in `out` to go on from; none if there is none.
-///
-/// # Errors
-/// When it was made with other settings (the line names the first that differs), or is damaged.
-pub fn newest<B: Kernels>(out: &Path, settings: &Settings, device: &B::Device) -> Result<Option<Resumed<B>>> {
-    let mut all = if out.is_dir() { checkpoints(out)? } else { Vec::new() };
-    all.extend(resumes(out)?);
-    all.sort();
-    let Some((_, folder)) = all.pop() else { return Ok(None) };
-    let path = folder.join(TRAINER_STATE);
-    let state: TrainerState = files::read_json(&path)?;
-    if let Some((field, then, now)) = difference(&state.settings, settings) {
-        return Err(Error::input(format!(
-            "{}: made with {field} {then}, asked to resume with {now}; use the same or another --out",
-            path.display()
-        )));
-    }
-    let model = checkpoint::load::<B>(&folder, device)?;
-    let moments =
-        |prefix| checkpoint::load_tensors::<B>(&folder.join(OPTIMIZER), prefix, &model.config, device);
-    let list = |moments: GptNeo<B>| moments.parameters().to_vec();
-    let (first, second) = (list(moments("exp_avg.")?), list(moments("exp_avg_sq.")?));
-    let optimizer = AdamW::with_moments(&model, settings.weight_decay, first, second);
-    Ok(Some(Resumed { model, optimizer, state }))
-}
-
-/// The checkpoints that only serve to resume, with their steps.
-fn resumes(out: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let Ok(entries) = fs::read_dir(out) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io(out))?.path();
-        let step = path.file_name().and_then(|name| name.to_str()?.strip_prefix(RESUME)?.parse::<u64>().ok());
-        found.extend(step.map(|step| (step, path)));
-    }
-    Ok(found)
-}
-
-/// Removes what only served to resume, once training is over.
-///
-/// # Errors
-/// When a folder can't be removed.
-pub fn remove_resumes(out: &Path) -> Result<()> {
-    for (_, folder) in resumes(out)? {
-        fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
-    }
-    Ok(())
-}
-
-fn difference(then: &Settings, now: &Settings) -> Option<(String, String, String)> {
+/// The first setting that differs, as it was and as it is.
+pub(super) fn difference(then: &Settings, now: &Settings) -> Option<(String, String, String)> {
     let fields = |settings| match serde_json::to_value(settings) {
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),

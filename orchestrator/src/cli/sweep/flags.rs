@@ -7,6 +7,7 @@ use crate::{
 use clap::{Args, ValueHint, builder::PossibleValuesParser};
 use protocol::{
     axis::{Counted, Doubled},
+    keep::KeepCheckpoints,
     study::{Checkpoints, StudySpec},
 };
 use std::path::Path;
@@ -80,6 +81,10 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["f32", "bf16"]))]
     #[arg(help_heading = "Training")]
     dtype: Option<String>,
+    /// What is kept of the checkpoints, one per epoch: all, weights (the optimizer's state only of the newest)
+    /// or a number (the newest so many; only they are analysed)
+    #[arg(long, value_name = "WHAT", help_heading = "Training")]
+    keep_checkpoints: Option<KeepCheckpoints>,
 
     /// Which checkpoints are evaluated, collected and analysed (there is one per epoch)
     #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "last"]))]
@@ -159,6 +164,7 @@ impl StudyFlags {
         set_some(&mut spec.training.max_steps, self.max_steps);
         set(&mut spec.training.order, self.order);
         set(&mut spec.training.dtype, self.dtype);
+        set(&mut spec.training.keep_checkpoints, self.keep_checkpoints);
         let checkpoints = self.checkpoints.map(|which| match which.as_str() {
             "last" => Checkpoints::Last,
             _ => Checkpoints::All,

@@ -4,7 +4,7 @@ use crate::cli::{
     output::{Screen, View},
     table,
 };
-use protocol::{study::StudySpec, view::StudyPlan};
+use protocol::{keep::KeepCheckpoints, study::StudySpec, view::StudyPlan};
 use serde::Serialize;
 
 /// Runs listed by name; the rest is counted.
@@ -26,7 +26,7 @@ impl<'a> Planned<'a> {
         Self { plan, spec, dry_run }
     }
 
-    /// One line on the grid, one on what is new.
+    /// One line on the grid, one on what is new, and one where not all checkpoints are kept.
     pub(in crate::cli) fn summary(&self) -> String {
         let StudyPlan { name, runs, new_stages, existing_stages, .. } = self.plan;
         let new_runs = runs.iter().filter(|run| run.new).count();
@@ -41,7 +41,22 @@ impl<'a> Planned<'a> {
             n if *new_stages == 0 => format!(" to {}", count(*n, "stage")),
             n => format!("; {} there already", count(*n, "stage")),
         };
-        format!("study {name}: {} ({})\n{added}{existing}", count(runs.len() as u64, "run"), self.axes())
+        let kept = match self.spec.training.keep_checkpoints {
+            KeepCheckpoints::Newest(newest) => format!(
+                "\nof each run only the newest {} kept and analysed",
+                if newest.get() == 1 {
+                    "checkpoint is".to_owned()
+                } else {
+                    format!("{newest} checkpoints are")
+                }
+            ),
+            KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
+        };
+        format!(
+            "study {name}: {} ({})\n{added}{existing}{kept}",
+            count(runs.len() as u64, "run"),
+            self.axes()
+        )
     }
 
     fn axes(&self) -> String {

@@ -164,7 +164,7 @@ impl Hub {
         match broken {
             None => written,
             Some(_) if report.stop_requested() => {
-                Err(Error::Interrupted(format!("{named}: asked to stop while downloading")))
+                Err(report.stopped(format!("{named}: stopped while downloading")))
             }
             Some(why) => Err(Error::failed(format!("{named}: {}{path}: {why}; run it again", self.endpoint))),
         }

@@ -150,7 +150,7 @@ impl Texts {
             Self::Builtin(split) => Ok(split.stories()),
             Self::Files(kind, paths) => paths.iter().try_fold(0, |sum, path| {
                 if report.stop_requested() {
-                    return Err(Error::Interrupted("asked to stop; nothing was written".into()));
+                    return Err(report.stopped("stopped, nothing was written"));
                 }
                 Ok(sum + kind.count(path)?)
             }),

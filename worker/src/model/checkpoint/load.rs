@@ -1,8 +1,8 @@
 //! Weights in.
 
-use super::{CONFIG, Weights};
+use super::{CONFIG, Sums, WEIGHTS, Weights};
 use crate::{
-    Result,
+    Error, Result,
     model::{GptNeo, GptNeoConfig, gpt_neo::ParameterShape},
 };
 use burn::tensor::{Tensor, TensorData, backend::Backend};
@@ -12,9 +12,18 @@ use std::path::Path;
 /// [`Weights`] reads.
 ///
 /// # Errors
-/// When a file is missing or damaged, a tensor is missing, or has the wrong shape, and when the head is
-/// not the embedding.
+/// When a file is missing or damaged (where the folder has hashes, by them), a tensor is missing, or has
+/// the wrong shape, and when the head is not the embedding.
 pub fn load<B: Backend>(folder: &Path, device: &B::Device) -> Result<GptNeo<B>> {
+    if let Some(sums) = Sums::read(folder)? {
+        [CONFIG, WEIGHTS].iter().try_for_each(|name| sums.check(name)).map_err(|error| match error {
+            Error::Input(what) => Error::Input(format!(
+                "{what}; restore it from a copy or train again with another --out (if it was changed on purpose, delete \
+                 SHA256SUMS)"
+            )),
+            other => other,
+        })?;
+    }
     let config = GptNeoConfig::read(&folder.join(CONFIG))?;
     let weights = Weights::open(folder)?;
     weights.check_tied()?;

@@ -1,10 +1,10 @@
 //! Which checkpoint a command means.
 
 use super::{
-    CONFIG, WEIGHTS,
+    CONFIG, TRAINER_STATE, WEIGHTS,
     weights::{self, TORCH_WEIGHTS},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ pub struct Located {
     pub folder: PathBuf,
     /// Name of the model folder, for example `TinyStories-02x0768_01d07`.
     pub name: String,
-    /// Position among the model's checkpoints.
+    /// Index among the model's checkpoints, see [`indexed`].
     pub index: u32,
 }
 
@@ -39,6 +39,43 @@ pub fn checkpoints(model: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// The checkpoint folders of a model folder with their indices, oldest first. One checkpoint is written per
+/// epoch, and its index is that of its epoch, whether or not older ones were kept. Where the folders do
+/// not say their epoch, or several belong to the same, the index is the position.
+///
+/// # Errors
+/// When a folder can't be read, or only some of them say their epoch: then the others are damaged.
+pub fn indexed(model: &Path) -> Result<Vec<(u32, PathBuf)>> {
+    let folders: Vec<PathBuf> = checkpoints(model)?.into_iter().map(|(_, folder)| folder).collect();
+    let epochs: Vec<Option<f64>> = folders.iter().map(|folder| epoch(folder)).collect();
+    let mut indices: Vec<u32> = (0..folders.len() as u32).collect();
+    if epochs.iter().any(Option::is_some) {
+        if let Some(unknown) = epochs.iter().position(Option::is_none) {
+            return Err(Error::input(format!(
+                "{}: missing or damaged, so the index of this checkpoint is not known; restore it from a copy or \
+                 move its folder away",
+                folders[unknown].join(TRAINER_STATE).display()
+            )));
+        }
+        // The first epoch ends at 1, give or take the rounding of whoever wrote it.
+        let by_epoch: Vec<u32> =
+            epochs.iter().flatten().map(|epoch| (epoch - 1e-6).ceil().max(1.0) as u32 - 1).collect();
+        if by_epoch.windows(2).all(|pair| pair[0] < pair[1]) {
+            indices = by_epoch;
+        }
+    }
+    Ok(indices.into_iter().zip(folders).collect())
+}
+
+/// Epochs seen at a checkpoint, by the field that Hugging Face's library writes as well.
+fn epoch(folder: &Path) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    struct State {
+        epoch: f64,
+    }
+    files::read_json::<State>(&folder.join(TRAINER_STATE)).ok().map(|state| state.epoch)
+}
+
 /// Finds checkpoint `index` of a model folder (the last one if missing), or takes a checkpoint folder
 /// as it is.
 ///
@@ -52,18 +89,13 @@ pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
         )));
     }
     let model = &model.canonicalize().map_err(Error::io(model))?;
-    let inside = checkpoints(model)?;
-    if !inside.is_empty() {
-        let wanted = index.map_or(inside.len() - 1, |index| index as usize);
-        let Some((_, folder)) = inside.get(wanted) else {
-            return Err(Error::input(format!(
-                "{}: no checkpoint {wanted}; it has {} (0 to {})",
-                model.display(),
-                inside.len(),
-                inside.len() - 1
-            )));
+    let mut inside = indexed(model)?;
+    if let Some(&(last, _)) = inside.last() {
+        let wanted = index.unwrap_or(last);
+        let Some(at) = inside.iter().position(|&(index, _)| index == wanted) else {
+            return Err(Error::input(absent(model, wanted, &inside)));
         };
-        return Ok(Located { folder: folder.clone(), name: name(model), index: wanted as u32 });
+        return Ok(Located { folder: inside.swap_remove(at).1, name: name(model), index: wanted });
     }
     if !model.join(CONFIG).exists() || !weights::present(model) {
         return Err(Error::input(format!(
@@ -74,13 +106,32 @@ pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
     }
     // A checkpoint folder itself: its model is the folder around it, if that looks like one.
     let parent = model.parent().filter(|_| name(model).starts_with("checkpoint-"));
-    let siblings = parent.map(checkpoints).transpose()?.unwrap_or_default();
-    let position = siblings.iter().position(|(_, folder)| folder == model).unwrap_or(0) as u32;
+    let siblings = parent.filter(|_| index.is_none()).map(indexed).transpose()?.unwrap_or_default();
+    let own = siblings.iter().find(|(_, folder)| folder == model).map_or(0, |&(index, _)| index);
     Ok(Located {
         folder: model.clone(),
         name: parent.map_or_else(|| name(model), name),
-        index: index.unwrap_or(position),
+        index: index.unwrap_or(own),
     })
+}
+
+/// Says which checkpoints there are in place of the one that was asked for.
+fn absent(model: &Path, wanted: u32, inside: &[(u32, PathBuf)]) -> String {
+    let runs = inside.chunk_by(|(one, _), (next, _)| one + 1 == *next);
+    let runs: Vec<String> = runs
+        .map(|run| match (run.first(), run.last()) {
+            (Some((first, _)), Some((last, _))) if first != last => format!("{first} to {last}"),
+            (first, _) => first.map(|(first, _)| first.to_string()).unwrap_or_default(),
+        })
+        .collect();
+    let dropped = inside.last().is_some_and(|&(last, _)| wanted < last);
+    format!(
+        "{}: no checkpoint {wanted}; it has {} ({}){}",
+        model.display(),
+        inside.len(),
+        runs.join(", "),
+        if dropped { ", the others were not kept" } else { "" }
+    )
 }
 
 fn name(folder: &Path) -> String {
@@ -111,5 +162,38 @@ mod tests {
         assert_eq!((direct.index, direct.name.as_str()), (1, "TinyStories-01x0032_03d"));
         assert!(locate(&model, Some(3)).unwrap_err().to_string().contains("0 to 2"));
         assert!(locate(root.path(), None).unwrap_err().to_string().contains("was the model trained"));
+    }
+    #[test]
+    fn an_index_is_that_of_the_epoch_also_when_older_checkpoints_are_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let model = root.path().canonicalize().unwrap();
+        let folder = |step: u32| model.join(format!("checkpoint-{step}"));
+        let write = |step: u32, state: &str| {
+            fs::create_dir_all(folder(step)).unwrap();
+            fs::write(folder(step).join(TRAINER_STATE), state).unwrap();
+        };
+        let indices = || indexed(&model).map(|all| all.iter().map(|&(index, _)| index).collect::<Vec<_>>());
+        // The last epoch was cut short, and rounding is not exact.
+        for (step, epoch) in [(40, "4.0000000001"), (50, "4.9999"), (55, "5.5")] {
+            write(step, &format!(r#"{{"epoch": {epoch}, "log_history": []}}"#));
+        }
+        assert_eq!(indices().unwrap(), [3, 4, 5]);
+        assert!(locate(&model, Some(4)).unwrap().folder.ends_with("checkpoint-50"));
+        let absent = locate(&model, Some(1)).unwrap_err().to_string();
+        assert!(absent.contains("it has 3 (3 to 5), the others were not kept"), "{absent}");
+        let beyond = locate(&model, Some(6)).unwrap_err().to_string();
+        assert!(beyond.ends_with("no checkpoint 6; it has 3 (3 to 5)"), "{beyond}");
+        fs::remove_dir_all(folder(50)).unwrap();
+        let gap = locate(&model, Some(4)).unwrap_err().to_string();
+        assert!(gap.contains("it has 2 (3, 5), the others were not kept"), "{gap}");
+
+        write(55, r#"{"epoch": 5."#);
+        let damaged = indices().unwrap_err().to_string();
+        assert!(damaged.contains("checkpoint-55/trainer_state.json: missing or damaged"), "{damaged}");
+        // Several in one epoch, and none that says which.
+        write(55, r#"{"epoch": 3.5}"#);
+        assert_eq!(indices().unwrap(), [0, 1]);
+        [40, 55].iter().for_each(|&step| fs::remove_file(folder(step).join(TRAINER_STATE)).unwrap());
+        assert_eq!(indices().unwrap(), [0, 1]);
     }
 }

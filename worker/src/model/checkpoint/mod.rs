@@ -3,16 +3,19 @@
 //!
 //! * [`locate`](fn@locate): which folder a model folder and an index mean;
 //! * [`weights`]: the files that hold the weights, open;
-//! * [`load`](fn@load): a model in; [`save`](fn@save): a model out, never half written.
+//! * [`load`](fn@load): a model in; [`save`](fn@save): a model out, never half written;
+//! * [`sums`](Sums): hashes by which damage is noticed.
 
 mod load;
 mod locate;
 mod save;
+mod sums;
 pub mod weights;
 
 pub use load::{load, load_tensors};
-pub use locate::{Located, checkpoints, locate};
-pub use save::{Extra, remove_unfinished, save};
+pub use locate::{Located, checkpoints, indexed, locate};
+pub use save::{Extra, drop_optimizer, remove, remove_unfinished, save};
+pub use sums::Sums;
 pub use weights::Weights;
 
 /// File name of the configuration.

@@ -1,6 +1,6 @@
 //! Weights out.
 
-use super::{CONFIG, OPTIMIZER, TRAINER_STATE, WEIGHTS};
+use super::{CONFIG, OPTIMIZER, Sums, TRAINER_STATE, WEIGHTS};
 use crate::{
     Error, Result, files,
     model::{
@@ -32,20 +32,29 @@ const UNFINISHED: &str = ".unfinished-";
 /// folder of that name is replaced; a kill in that instant leaves neither under the name, never a half.
 ///
 /// # Errors
-/// When anything can't be written; then there is no new folder.
+/// When there is too little space for it, or anything can't be written; then there is no new folder.
 pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'_, B>>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
+    let parameters = shapes(&model.config);
+    files::require_space(folder, bytes(&parameters, 1 + extra.map_or(0, |extra| extra.optimizer.len())))?;
     let temporary =
         tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
     let inside = temporary.path();
-    let parameters = shapes(&model.config);
-    files::write_json(&inside.join(CONFIG), &model.config.to_fields())?;
+    // Nobody knows the temporary name.
+    let named = |error| match error {
+        Error::Io { source, .. } => Error::Io { path: folder.to_owned(), source },
+        other => other,
+    };
+    files::write_json(&inside.join(CONFIG), &model.config.to_fields()).map_err(named)?;
     write_tensors(&inside.join(WEIGHTS), folder, &parameters, &[("", model.parameters())])?;
+    let mut written = vec![CONFIG, WEIGHTS];
     if let Some(extra) = extra {
         write_tensors(&inside.join(OPTIMIZER), folder, &parameters, &extra.optimizer)?;
-        files::write_json(&inside.join(TRAINER_STATE), &extra.trainer_state)?;
+        files::write_json(&inside.join(TRAINER_STATE), &extra.trainer_state).map_err(named)?;
+        written.extend([OPTIMIZER, TRAINER_STATE]);
     }
+    Sums::of(inside, &written).and_then(|sums| sums.write()).map_err(named)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -60,6 +69,47 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
     }
     fs::rename(temporary.keep(), folder).map_err(Error::io(folder))?;
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
+}
+
+/// The bytes of a folder with so many tensors for every parameter, on the safe side.
+fn bytes(parameters: &[ParameterShape], lists: usize) -> u64 {
+    /// Configuration, state and hashes.
+    const REST: usize = 64 << 10;
+    /// Name, type and place of a tensor in its file's header.
+    const ENTRY: usize = 256;
+    let values: usize = parameters.iter().map(|one| one.stored().iter().product::<usize>() * 4 + ENTRY).sum();
+    (values * lists + REST) as u64
+}
+
+/// Removes a checkpoint folder. It steps aside first: a kill leaves no half of it under its name. Nothing new
+/// is made for that, so that it also works on a full disk.
+///
+/// # Errors
+/// When it can't be removed.
+pub fn remove(folder: &Path) -> Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let aside = folder.with_file_name(format!("{UNFINISHED}{name}"));
+    if aside.exists() {
+        fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
+    }
+    fs::rename(folder, &aside).map_err(Error::io(folder))?;
+    fs::remove_dir_all(&aside).map_err(Error::io(&aside))
+}
+
+/// Removes the optimizer's state from a checkpoint folder; what is left has all hashes that it needs.
+///
+/// # Errors
+/// When the folder can't be changed.
+pub fn drop_optimizer(folder: &Path) -> Result<()> {
+    let file = folder.join(OPTIMIZER);
+    if !file.exists() {
+        return Ok(());
+    }
+    // The list goes first: a file that it does not name is no damage, one that is missing would be.
+    if let Some(sums) = Sums::read(folder)?.filter(|sums| sums.lists(OPTIMIZER)) {
+        sums.without(OPTIMIZER).write()?;
+    }
+    fs::remove_file(&file).map_err(Error::io(&file))
 }
 
 /// Removes what a killed process left half written in a model folder.
