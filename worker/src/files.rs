@@ -20,8 +20,8 @@ pub fn write_atomically(
 ) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let temporary =
-        tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder).map_err(Error::io(path))?;
+    let prefix = temporary_prefix(path);
+    let temporary = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder).map_err(Error::io(path))?;
     let filled = (|| {
         let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file());
         write(&mut writer)?;
@@ -38,6 +38,27 @@ pub fn write_atomically(
     filled.map_err(Error::io(path))?;
     temporary.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))
+}
+
+/// How the temporary names of a file begin.
+fn temporary_prefix(path: &Path) -> String {
+    format!(".unfinished-{}-", path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes what killed writers of `path` left behind. Not to be called while it may be written elsewhere.
+///
+/// # Errors
+/// When a leftover can't be removed.
+pub fn remove_leftovers(path: &Path) -> Result<()> {
+    let (folder, prefix) = (path.parent().unwrap_or(Path::new(".")), temporary_prefix(path));
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.map_err(Error::io(folder))?;
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_file(entry.path()).map_err(Error::io(entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that `bytes` more fit where `path` is to be written, before a write that would be cut short.
@@ -118,6 +139,20 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_of_a_file_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_json(&path, &1).unwrap();
+        for name in [".unfinished-a.json-xyz", ".unfinished-b.json-xyz", ".unfinished-a.jsonl-xyz"] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        remove_leftovers(&path).unwrap();
+        assert!(!folder.path().join(".unfinished-a.json-xyz").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        remove_leftovers(&folder.path().join("nowhere/a.json")).unwrap();
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

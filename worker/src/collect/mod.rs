@@ -16,7 +16,7 @@ mod partial;
 mod pass;
 mod vars;
 
-use crate::{Result, device, model::checkpoint, on_device, report::Report, stats};
+use crate::{Result, device, files, model::checkpoint, on_device, report::Report, stats};
 use pass::Job;
 use protocol::{output::CollectOutput, spec::CollectSpec, stage::StageKind};
 
@@ -41,10 +41,15 @@ pub fn collect(stage: StageKind, spec: &CollectSpec, report: &Report) -> Result<
         means: stats::path(&spec.stats, StageKind::Means, located.index, &name),
         located,
     };
-    on_device!(device, |B, place| match stage {
+    // A stage of a run is collected by one process at a time.
+    files::remove_leftovers(&job.file)?;
+    files::remove_leftovers(&job.partial())?;
+    let output = on_device!(device, |B, place| match stage {
         StageKind::Means => means::collect::<B>(&job, &place),
         StageKind::Vars => vars::collect::<B>(&job, &place),
         StageKind::Decs => decs::collect::<B>(&job, &place),
         other => panic!("{other} is no kind of statistics"),
-    })
+    })?;
+    partial::remove(&job.file)?;
+    Ok(output)
 }

@@ -176,7 +176,6 @@ impl<B: Kernels> Pass<B> {
             }
         }
         job.report.progress(total, total, "sequences");
-        accumulator.write(&job.file, meta(total))?;
-        partial::remove(&job.file)
+        accumulator.write(&job.file, meta(total))
     }
 }

@@ -170,7 +170,8 @@ mod tests {
         for length in [0, 1, 7, 8, 9, 100] {
             let x: Vec<f64> = (0..length).map(f64::from).collect();
             assert_eq!(sum(&x), x.iter().sum::<f64>());
-            let expected = [x.iter().map(|x| x - 1.0).sum(), x.iter().map(|x| (x - 1.0).powi(2)).sum()];
+            let expected: [f64; 2] =
+                [x.iter().map(|x| x - 1.0).sum(), x.iter().map(|x| (x - 1.0).powi(2)).sum()];
             assert_eq!(sums_around(1.0, &x), expected);
             let downwards: Vec<f64> = x.iter().map(|x| -x).collect();
             assert_eq!(any_below(-98.0, &downwards), length == 100);

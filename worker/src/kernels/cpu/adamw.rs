@@ -35,7 +35,7 @@ vectorised! {
 }
 
 pub(super) fn sum_of_squares(x: &[f32]) -> f64 {
-    let parts: Vec<f64> = x.par_chunks(CHUNK).map(|x| squares(x)).collect();
+    let parts: Vec<f64> = x.par_chunks(CHUNK).map(squares).collect();
     parts.iter().sum()
 }
 
