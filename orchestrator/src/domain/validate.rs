@@ -4,8 +4,9 @@ use super::grid::{DECAY_LETTERS, decay_letter};
 use protocol::study::{Checkpoints, DataSpec, ModelSpec, StudySpec, TrainingSpec};
 use std::path::Path;
 
-/// Names of measure groups that an analysis may ask for: those that need no more than a study collects.
-pub const MEASURES: [&str; 17] = [
+/// Names of measure groups that an analysis may ask for: those that need no more than a study collects (`cov`: with
+/// `collection.covariance`).
+pub const MEASURES: [&str; 18] = [
     "all",
     "loss",
     "nor",
@@ -23,6 +24,7 @@ pub const MEASURES: [&str; 17] = [
     "agree",
     "freq",
     "weighted",
+    "cov",
 ];
 
 /// Every violation of a study; none if it can be planned.
@@ -220,6 +222,9 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
             MEASURES.join(", ")
         ));
     }
+    if analysis.measures.iter().any(|name| name == "cov") && !spec.collection.covariance {
+        found.push("analysis.measures: \"cov\" needs collection.covariance = true".to_owned());
+    }
     positive("analysis.min_per_class", analysis.min_per_class.into(), found);
     if let Some(most) = analysis.max_per_class.filter(|&most| most <= analysis.min_per_class) {
         found.push(format!(
@@ -306,7 +311,11 @@ mod tests {
             ("training.dtype", |s| s.training.dtype = "f16".into()),
             ("collection.batch_size", |s| s.collection.batch_size = 0),
             ("collection.save_every", |s| s.collection.save_every = 0),
+            ("collection.covariance", |s| {
+                (s.collection.one_pass, s.collection.covariance) = (true, true);
+            }),
             ("analysis.measures", |s| s.analysis.measures = vec![]),
+            ("analysis.measures", |s| s.analysis.measures = vec!["cov".into()]),
             ("analysis.measures", |s| s.analysis.measures = vec!["nc1".into()]),
             ("analysis.min_per_class", |s| s.analysis.min_per_class = 0),
             ("analysis.max_per_class", |s| s.analysis.max_per_class = Some(1)),

@@ -582,6 +582,16 @@ export interface components {
              */
             checkpoints: components["schemas"]["Checkpoints"];
             /**
+             * @description Collect the covariance around the class means, too, which the covariance ratios need.
+             * @default false
+             */
+            covariance: boolean;
+            /**
+             * @description Take variances from the sums that come with the means, without reading the data again.
+             * @default false
+             */
+            one_pass: boolean;
+            /**
              * Format: int32
              * @description Batches between two saves of unfinished statistics.
              * @default 1024
@@ -769,6 +779,13 @@ export interface components {
             /** @description Version of the daemon. */
             version: string;
         };
+        /**
+         * @description The words for what is kept.
+         * @enum {string}
+         */
+        KeepWord: "all" | "weights";
+        /** @description How [`KeepCheckpoints`] is written in JSON and TOML. */
+        KeepWritten: components["schemas"]["KeepWord"] | number;
         /** @description `GET /api/v1/stages/{id}/log?bytes=N`: the end of the newest attempt's log. */
         LogTail: {
             attempt?: components["schemas"]["AttemptId"] | null;
@@ -1412,6 +1429,12 @@ export interface components {
              * @default f32
              */
             dtype: string;
+            /**
+             * @description What is kept of the checkpoints, one per epoch: `all`, `weights` (the optimizer's state only of the
+             *     newest) or a number (the newest so many; only they are evaluated, collected and analysed).
+             * @default all
+             */
+            keep_checkpoints: components["schemas"]["KeepWritten"];
             /**
              * Format: double
              * @description Peak learning rate; falls linearly to zero.

@@ -56,7 +56,9 @@ impl Sums {
     /// # Errors
     /// When it can't be written.
     pub(super) fn write(&self) -> Result<()> {
-        files::write_atomically(&self.folder.join(FILE), |out| {
+        let path = self.folder.join(FILE);
+        files::remove_leftovers(&path)?;
+        files::write_atomically(&path, |out| {
             self.by_name.iter().try_for_each(|(name, hash)| writeln!(out, "{hash}  {name}"))
         })
     }
