@@ -193,7 +193,7 @@ if wanted("tokenize"):
                                                    "--processes", THREADS, "--block-size", 512))
     ours, theirs = ours["tokenize"], theirs["tokenize"]
     assert ours["sequences"] == theirs["sequences"], "both make the same sequences"
-    add(f"tokenizing {len(lines):,} texts, {ours['tokens']:,} tokens", ours["tokens"] / ours["seconds"],
+    add(f"tokenizing {len(lines):,} texts, {ours['tokens']:,.0f} tokens", ours["tokens"] / ours["seconds"],
         ours["tokens"] / theirs["seconds"], "1.0x", 0.0, "library code")
     rows[-1][5] = "the tokenizers library on both sides"
 
@@ -212,7 +212,7 @@ text = f"""# Benchmarks on the processor
 
 Made by `make bench` at {commit} on {datetime.date.today()}: {model} ({vectors}), {os.cpu_count()} processors, {THREADS} threads
 each; PyTorch {pytorch.__version__}, Python {platform.python_version()}. Medians of {args.rounds} rounds, both sides in turn. The machine: {machine["f32_gflops"]:.0f} GFLOP/s
-in f32 and {machine["f64_gflops"]:.0f} in f64 (large matrix products), {machine["gb_per_s"]:.1f} GB/s (streaming). What the jobs are and what limits
+in f32 and {machine["f64_gflops"]:.0f} in f64 (matrix products of 1536 x 1536), {machine["gb_per_s"]:.1f} GB/s (streaming). What the jobs are and what limits
 them is told in [docs/performance.md](../docs/performance.md).
 
 """
