@@ -93,7 +93,7 @@ def add(job, ours, theirs, target, floor, limit, memory="", unit="tokens/s"):
     ratio = ours / theirs if unit else theirs / ours
     share = floor * ours if unit else floor / ours
     show = (lambda x: f"{x:,.0f} {unit}") if unit else seconds
-    rows.append([job, show(theirs), show(ours), f"**{ratio:.3g}x**", target, f"{limit}: {share:.0%}", memory])
+    rows.append([job, show(theirs), show(ours), f"**{ratio:,.0f}x**" if ratio >= 100 else f"**{ratio:.3g}x**", target, f"{limit}: {share:.0%}", memory])
     print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
 
 
