@@ -21,7 +21,7 @@ use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 /// nor on an interruption.
 ///
 /// # Errors
-/// On bad input, when the results can't be written, and [`Error::Stopped`] after a stop was asked for
+/// On bad input, when the results can't be written, and [`crate::Error::Stopped`] after a stop was asked for
 /// (nothing is kept then).
 pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
     let device = device::resolve(&spec.device)?;
