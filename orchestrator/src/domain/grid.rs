@@ -104,12 +104,16 @@ fn canonical_training(spec: &StudySpec, epochs: u32) -> TrainingSpec {
     TrainingSpec { keep_checkpoints, ..spec.training.clone() }
 }
 
+/// The groups of measures of the published table.
+const PUBLISHED: [&str; 7] = ["loss", "snr", "nor", "etf", "kern-log", "dual", "decs"];
+
 fn canonical_analysis(analysis: &AnalysisSpec) -> AnalysisSpec {
     let mut measures = analysis.measures.clone();
     measures.sort_unstable();
     measures.dedup();
+    // `all` means every published column; the groups that it holds need not be named again.
     if measures.iter().any(|name| name == "all") {
-        measures = vec!["all".to_owned()];
+        measures.retain(|name| !PUBLISHED.contains(&name.as_str()));
     }
     AnalysisSpec { measures, ..analysis.clone() }
 }

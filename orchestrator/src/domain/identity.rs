@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(plain, hash(|s| s.model.intermediate = Some(256)));
         assert_eq!(plain, hash(|s| s.model.positions = Some(2048)));
         assert_eq!(plain, hash(|s| s.analysis.measures = vec!["etf".into(), "all".into()]));
+        assert_ne!(plain, hash(|s| s.analysis.measures = vec!["freq".into(), "all".into()]));
         // What is kept counts where it leaves fewer checkpoints to analyse.
         assert_eq!(plain, hash(|s| s.training.keep_checkpoints = "weights".parse().unwrap()));
         assert_eq!(plain, hash(|s| s.training.keep_checkpoints = "1".parse().unwrap()));
