@@ -10,8 +10,8 @@ const LANES: usize = 16;
 ///
 /// All references among the arguments have the lifetime `'a`. What the body calls in its loops must be
 /// `#[inline(always)]`, and loops must be `for` loops, not closures given to an iterator: only what is inlined is
-/// compiled for the vectors. (That is why this is no function that takes
-/// a closure: whether a closure is inlined is up to the compiler, and it runs twenty times slower where it is not.)
+/// compiled for the vectors. (That is why this is no function that takes a closure: whether a closure is inlined is
+/// up to the compiler, and every multiply-add is a call where it is not.)
 macro_rules! vectorised {
     ($(#[$attribute:meta])* $visibility:vis fn $name:ident<'a>($($argument:ident: $type:ty),* $(,)?)
      -> $result:ty $body:block) => {
