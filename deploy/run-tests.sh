@@ -4,7 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# The cluster that tests started, if any, ends with them.
+cluster=$(dirname "$(mktemp -u)")/lc-cluster-$(id -u)
+finish() {
+    rm -f "$log"
+    [ ! -e "$cluster" ] || LC_CLUSTER_DIR=$cluster deploy/slurm/test-cluster.sh purge >/dev/null 2>&1 || true
+}
+trap finish EXIT
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --success-output=final --status-level=fail 2>&1 | tee "$log"
 else

@@ -10,8 +10,8 @@ use protocol::{
     problem::Problem,
     study::StudySpec,
     view::{
-        Changed, Health, LogTail, LoginLink, Metrics, Results, RunDetail, StudyDetail, StudyPage, StudyPlan,
-        StudySummary,
+        Changed, ClusterView, Health, LogTail, LoginLink, Metrics, Results, RunDetail, StageScript,
+        StudyDetail, StudyPage, StudyPlan, StudySummary,
     },
 };
 use reqwest::{Method, RequestBuilder, Response};
@@ -115,6 +115,22 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn health(&self) -> Result<Health, ClientError> {
         self.get("/health", &[]).await
+    }
+
+    /// The cluster's queue.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn cluster(&self) -> Result<ClusterView, ClientError> {
+        self.get("/cluster", &[]).await
+    }
+
+    /// The batch script of a stage.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn script(&self, stage: StageId) -> Result<StageScript, ClientError> {
+        self.get(&format!("/stages/{stage}/script"), &[]).await
     }
 
     /// Every study, newest first, whatever the page size.

@@ -1,15 +1,21 @@
 //! The process behind `lcctl serve`: one per root, from its lock to its orderly stop.
 
 use crate::{
+    config::profile::Profile,
     domain::layout::Layout,
     engine::{Engine, EngineError},
     executor::{
+        Executor,
         folder::write_private,
         local::{Local, WorkerNotFound, find_worker},
+        slurm::Slurm,
     },
     http::{App, AppState, LoginCodes, router},
     schedule, secret,
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        lease::{Holder, Taken},
+    },
 };
 use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
@@ -29,9 +35,13 @@ use tokio::{
     sync::Notify,
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Where a daemon listens if nothing else is asked for.
 pub const DEFAULT_PORT: u16 = 8642;
+
+/// Between two renewals of the lease on the root.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// How long open requests may take to end when the daemon stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -47,6 +57,8 @@ pub struct ServeOptions {
     pub slots: Option<u32>,
     /// The worker program; looked for if missing.
     pub worker: Option<PathBuf>,
+    /// A cluster's queue in place of this machine.
+    pub cluster: Option<Profile>,
 }
 
 /// Why a daemon does not run. Every message is one line.
@@ -59,6 +71,16 @@ pub enum ServeError {
         root: PathBuf,
         /// The other daemon's process.
         pid: Option<u32>,
+    },
+    /// A daemon on another machine has the root.
+    #[error("{}: a daemon on {host} serves this root until {until} at least; stop it there first, or choose another LC_ROOT", root.display())]
+    ServedElsewhere {
+        /// The root.
+        root: PathBuf,
+        /// The other daemon's machine.
+        host: String,
+        /// When its lease ends, if it is not renewed.
+        until: String,
     },
     /// The address is taken.
     #[error("port {} is in use on {}; choose another with --listen {}:PORT, or 0 for any free one", listen.port(), listen.ip(), listen.ip())]
@@ -74,6 +96,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The cluster's profile can't be used.
+    #[error("{0}")]
+    Profile(String),
     /// There is no worker program.
     #[error(transparent)]
     Worker(#[from] WorkerNotFound),
@@ -101,9 +126,12 @@ impl ServeError {
     #[must_use]
     pub const fn exit_code(&self) -> i32 {
         match self {
-            Self::AlreadyServed { .. } | Self::PortInUse { .. } | Self::Listen { .. } | Self::Worker(_) => {
-                exit::USAGE
-            }
+            Self::AlreadyServed { .. }
+            | Self::ServedElsewhere { .. }
+            | Self::PortInUse { .. }
+            | Self::Listen { .. }
+            | Self::Profile(_)
+            | Self::Worker(_) => exit::USAGE,
             Self::Record(StoreError::Newer { .. }) => exit::USAGE,
             _ => exit::FAILURE,
         }
@@ -125,13 +153,15 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let root = options.root.canonicalize().map_err(ServeError::file(&options.root))?;
     let layout = Layout::new(&root);
     let _lock = lock(&layout)?;
-    let worker = find_worker(options.worker.as_deref())?;
+    let of_profile = options.cluster.as_ref().and_then(|profile| profile.worker.clone());
+    let worker = find_worker(options.worker.or(of_profile).as_deref())?;
     let listener = bind(options.listen).await?;
     let listen = listener.local_addr().map_err(ServeError::Ended)?;
     let token = api_token(&layout)?;
     let store = Store::open(&layout).await?;
+    let lease = take_lease(&store, &layout).await?;
     let (shutdown, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
-    let executor = Arc::new(Local::new(worker, root, options.slots, Arc::clone(&wake)));
+    let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
     let engine = Arc::new(Engine::new(store.clone(), executor, layout.clone(), wake));
     engine.distrust_tables().await?;
     let app = App::new(AppState {
@@ -153,6 +183,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
         let shutdown = shutdown.clone();
         async move { engine.run(shutdown).await }
     });
+    let renewal = tokio::spawn(renew_lease(store.clone(), lease.clone(), shutdown.clone()));
     let clock = tokio::spawn(schedule::run(store.clone(), layout.clone(), shutdown.clone()));
     tracing::info!(url = file.url, root = %layout.root().display(), "serving");
     let stopping = shutdown.clone();
@@ -166,15 +197,91 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     };
     shutdown.cancel();
     // The reconciler ends between two rounds: whatever it began is recorded.
-    for (name, task) in [("reconciler", reconciler), ("schedule", clock)] {
+    for (name, task) in [("reconciler", reconciler), ("schedule", clock), ("lease", renewal)] {
         if let Err(error) = task.await {
             tracing::error!(%error, "the {name} ended badly");
         }
     }
+    end_lease(&store, &lease).await?;
     store.close().await;
     remove(&path)?;
     tracing::info!("stopped; workers that run go on");
     ended.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(ServeError::Ended)
+}
+
+/// Takes the root for this machine.
+async fn take_lease(store: &Store, layout: &Layout) -> Result<Holder, ServeError> {
+    let holder = Holder { id: Uuid::new_v4(), host: host_name(), pid: std::process::id() };
+    let mut tx = store.begin(Utc::now()).await?;
+    if let Some(Taken { holder, until }) = tx.take_lease(&holder).await? {
+        let until = until.with_timezone(&chrono::Local).format("%H:%M:%S").to_string();
+        return Err(ServeError::ServedElsewhere { root: layout.root().to_owned(), host: holder.host, until });
+    }
+    tx.commit().await?;
+    Ok(holder)
+}
+
+/// Renews the lease until `stop`; a daemon that lost it stops.
+async fn renew_lease(store: Store, holder: Holder, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+        }
+        match store.renew_lease(&holder).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!("a daemon on another machine took this root over; stopping");
+                return stop.cancel();
+            }
+            Err(error) => tracing::error!(%error, "failed to renew the lease on the root"),
+        }
+    }
+}
+
+async fn end_lease(store: &Store, holder: &Holder) -> Result<(), ServeError> {
+    let mut tx = store.begin(Utc::now()).await?;
+    tx.end_lease(holder).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Reconciles a root once, without serving it: looks at the queue until all that was seen is settled, acts, and
+/// answers how many stages are not over.
+///
+/// # Errors
+/// When a daemon serves the root, or the record can't be used.
+pub async fn tick(options: ServeOptions) -> Result<u64, ServeError> {
+    fs::create_dir_all(&options.root).map_err(ServeError::file(&options.root))?;
+    let root = options.root.canonicalize().map_err(ServeError::file(&options.root))?;
+    let layout = Layout::new(&root);
+    let _lock = lock(&layout)?;
+    let of_profile = options.cluster.as_ref().and_then(|profile| profile.worker.clone());
+    let worker = find_worker(options.worker.or(of_profile).as_deref())?;
+    let store = Store::open(&layout).await?;
+    let lease = take_lease(&store, &layout).await?;
+    let wake = Arc::new(Notify::new());
+    let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
+    let engine = Engine::new(store.clone(), executor, layout, wake);
+    engine.distrust_tables().await?;
+    engine.settle_down().await?;
+    let open = store.open_stages().await?;
+    end_lease(&store, &lease).await?;
+    store.close().await;
+    Ok(open)
+}
+
+/// Processes of this machine, or a cluster's queue.
+pub(crate) fn executor(
+    cluster: Option<Profile>,
+    worker: PathBuf,
+    root: PathBuf,
+    slots: Option<u32>,
+    wake: &Arc<Notify>,
+) -> Result<Arc<dyn Executor>, ServeError> {
+    Ok(match cluster {
+        Some(profile) => Arc::new(Slurm::new(profile, worker, root).map_err(ServeError::Profile)?),
+        None => Arc::new(Local::new(worker, root, slots, Arc::clone(wake))),
+    })
 }
 
 /// Takes the root for this process, until it ends in whatever way.
@@ -218,23 +325,20 @@ fn api_token(layout: &Layout) -> Result<String, ServeError> {
     Ok(token)
 }
 
+/// The name of this machine.
+pub(crate) fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into_owned())
+}
+
 fn daemon_file(listen: SocketAddr) -> DaemonFile {
-    // Who listens everywhere is reached here at loopback.
-    let mut address = listen;
-    if listen.ip().is_unspecified() {
-        address.set_ip(match listen {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    let host = nix::unistd::gethostname()
-        .map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into_owned());
-    DaemonFile {
-        url: format!("http://{address}"),
-        pid: std::process::id(),
-        host,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
+    let host = host_name();
+    let url = if listen.ip().is_unspecified() {
+        // Who listens everywhere is reached by its name, also from a cluster's nodes.
+        format!("http://{host}:{}", listen.port())
+    } else {
+        format!("http://{listen}")
+    };
+    DaemonFile { url, pid: std::process::id(), host, version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 fn watch_signals(shutdown: CancellationToken) -> Result<(), ServeError> {

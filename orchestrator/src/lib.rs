@@ -4,6 +4,7 @@
 //! * [`engine`]: decides what follows from what happened, records it, and makes it so;
 //! * [`store`]: the record, and all SQL;
 //! * [`executor`]: where attempts run;
+//! * [`fault`]: where tests let the daemon die;
 //! * [`results`]: tables of measures as files;
 //! * [`schedule`]: what is done by the clock;
 //! * [`http`]: the API and the dashboard;
@@ -21,6 +22,7 @@ pub mod daemon;
 pub mod domain;
 pub mod engine;
 pub mod executor;
+pub mod fault;
 pub mod http;
 pub mod results;
 pub mod schedule;

@@ -38,6 +38,13 @@ pub struct AttemptFile {
     pub daemon: PathBuf,
     /// Bearer token of this attempt alone.
     pub token: String,
+    /// Folders of the attempts that must have succeeded before, where this one was queued ahead of their end. A
+    /// worker that reaches no daemon looks there itself.
+    #[serde(default)]
+    pub parents: Vec<PathBuf>,
+    /// The cluster starts this attempt again by itself when it is interrupted: then an interruption is no result.
+    #[serde(default)]
+    pub requeued: bool,
     /// What to do.
     pub spec: StageSpec,
 }
@@ -89,6 +96,8 @@ pub struct Process {
 pub struct SlurmJob {
     /// `SLURM_JOB_ID`.
     pub job_id: u64,
+    /// `SLURM_ARRAY_JOB_ID`.
+    pub array_job_id: Option<u64>,
     /// `SLURM_ARRAY_TASK_ID`.
     pub array_task: Option<u32>,
     /// `SLURM_RESTART_COUNT`.

@@ -64,3 +64,8 @@ uuid_id!(
     /// with an outdated claim is refused.
     ClaimId
 );
+uuid_id!(
+    /// One call of a cluster's submit command: one job array. Part of its jobs' name, so that they are
+    /// found again whatever became of the answer.
+    SubmissionId
+);

@@ -3,7 +3,7 @@
 //! Only data types with their text forms live here: no input or output, no clock, no randomness.
 //!
 //! * [`identifier`], [`ids`]: how runs, stages and attempts are named;
-//! * [`study`], [`axis`], [`keep`], [`run`]: what a researcher asks for, and one model of it;
+//! * [`study`], [`axis`], [`keep`], [`resources`], [`run`]: what a researcher asks for, and one model of it;
 //! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
 //! * [`attempt`]: the messages between a worker and the daemon;
 //! * [`view`]: what the daemon's API answers to `lcctl` and the dashboard;
@@ -17,6 +17,7 @@ pub mod keep;
 pub mod output;
 pub mod problem;
 pub mod real;
+pub mod resources;
 pub mod run;
 pub mod spec;
 pub mod stage;
@@ -37,4 +38,4 @@ pub mod exit {
 }
 
 /// Version of the worker API; a daemon refuses workers that speak another one.
-pub const API_VERSION: u32 = 1;
+pub const API_VERSION: u32 = 2;

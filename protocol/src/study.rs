@@ -4,6 +4,7 @@
 use crate::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
+    resources::ResourceRule,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -259,10 +260,13 @@ pub struct ResourceSpec {
     pub device: String,
     /// Tries per stage when the cause is not the stage's own fault (a killed worker, a lost node).
     pub attempts: u32,
+    /// What jobs ask a cluster for, over the rules of its profile; later rules go over earlier ones, field by field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<ResourceRule>,
 }
 
 impl Default for ResourceSpec {
     fn default() -> Self {
-        Self { device: "auto".into(), attempts: 3 }
+        Self { device: "auto".into(), attempts: 3, rules: Vec::new() }
     }
 }

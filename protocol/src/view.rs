@@ -10,6 +10,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 macro_rules! views {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $type:ty),+ $(,)? })+) => {
@@ -129,6 +130,25 @@ views! {
         new_stages: u64,
         /// Stages that exist already, done or on their way.
         existing_stages: u64,
+        /// On a dry run with a cluster: the job arrays, in the order in which they would be handed over.
+        #[serde(default)]
+        arrays: Vec<PlannedArray>,
+    }
+
+    /// One job array of a plan.
+    PlannedArray {
+        /// Kind of its stages.
+        kind: StageKind,
+        /// Their checkpoint index.
+        checkpoint: Option<u32>,
+        /// Number of its tasks.
+        tasks: u32,
+        /// Minutes that each may take, where limited.
+        minutes: Option<u64>,
+        /// GPUs that each gets.
+        gpus: u32,
+        /// The script.
+        script: String,
     }
 
     /// One run of a plan.
@@ -267,6 +287,14 @@ views! {
         total_bytes: u64,
     }
 
+    /// `GET /api/v1/stages/{id}/script`: the batch script of the newest attempt, or the one it would get.
+    StageScript {
+        /// The script.
+        script: String,
+        /// Where it lies, if it was handed over.
+        file: Option<String>,
+    }
+
     /// `GET /api/v1/studies/{name}/results`
     Results {
         /// Columns in order, without the row name.
@@ -287,6 +315,39 @@ views! {
         items: Vec<StudySummary>,
         /// Pass as `cursor` for the next page.
         next: Option<String>,
+    }
+
+    /// `GET /api/v1/cluster`: the queue that stages are handed to.
+    #[derive(Default)]
+    ClusterView {
+        /// The cluster's name, once it could be asked.
+        name: Option<String>,
+        /// Why it can't be asked at the moment.
+        trouble: Option<String>,
+        /// Why nothing is handed over for a while.
+        paused: Option<String>,
+        /// Until when.
+        paused_until: Option<DateTime<Utc>>,
+        /// Submission windows as cron expressions; at any time if empty.
+        windows: Vec<String>,
+        /// Whether jobs may be handed over now.
+        open: bool,
+        /// When the next window opens, if none is open.
+        opens: Option<DateTime<Utc>>,
+        /// Attempts in the queue at once.
+        max_queued: Option<u32>,
+        /// Tasks of one array that may run at once.
+        max_running: Option<u32>,
+        /// Calls of Slurm's commands since the daemon started.
+        calls: u64,
+        /// Of these in the last minute.
+        calls_last_minute: u64,
+        /// Of these in the last hour.
+        calls_last_hour: u64,
+        /// Seconds that the last look at the queue took.
+        tick_seconds: Option<f64>,
+        /// Attempts in the queue by why they wait.
+        waits: BTreeMap<String, u64>,
     }
 
     /// `POST /api/v1/login-links`

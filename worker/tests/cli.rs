@@ -114,6 +114,8 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
         ("collect --data absent", "--data <DATA_DIR>", "no such folder"),
         ("analyze --models absent", "--models <MODELS_DIR>", "no such folder"),
         ("run --attempt absent.json", "--attempt <FILE>", "no such file"),
+        ("run --fake-work -1", "--fake-work <SECONDS>", "from 0 up"),
+        ("run --fake-fail train=exit:x", "--fake-fail <STAGE=END>", "STAGE=exit:CODE"),
         ("collect --stage median", "--stage <STAGE>", "accepted: means, vars, decs"),
         ("collect --save-every 0", "--save-every <BATCHES>", "from 1 up"),
         ("prepare --block-size 1", "--block-size <TOKENS>", "from 2 up"),
@@ -166,6 +168,7 @@ fn a_failed_attempt_leaves_its_reason_and_exit_code_and_is_not_repeated() {
         .args(["run", "--attempt", path.to_str().unwrap()])
         .env("LC_RESULT_WAIT", "60")
         .env("SLURM_JOB_ID", "4242")
+        .env("SLURM_ARRAY_JOB_ID", "4235")
         .env("SLURM_ARRAY_TASK_ID", "7")
         .output()
         .unwrap();
@@ -178,7 +181,8 @@ fn a_failed_attempt_leaves_its_reason_and_exit_code_and_is_not_repeated() {
     daemon.with(|record| {
         assert_eq!(record.results.as_slice(), std::slice::from_ref(&written));
         let slurm = record.claims[0].process.slurm.clone().unwrap();
-        assert_eq!((slurm.job_id, slurm.array_task, slurm.restart_count), (4242, Some(7), 0));
+        assert_eq!((slurm.job_id, slurm.array_job_id), (4242, Some(4235)));
+        assert_eq!((slurm.array_task, slurm.restart_count), (Some(7), 0));
         assert!(record.wrong.is_empty(), "{:?}", record.wrong);
     });
 

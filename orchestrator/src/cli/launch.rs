@@ -91,6 +91,9 @@ fn spawn(root: &Path, log: &Path) -> std::io::Result<Child> {
         // Meant relative to where the person is, which the daemon leaves.
         command.env("LC_WORKER", std::path::absolute(worker)?);
     }
+    if let Some(profile) = std::env::var_os("LC_PROFILE").filter(|profile| Path::new(profile).exists()) {
+        command.env("LC_PROFILE", std::path::absolute(profile)?);
+    }
     command
         .arg("serve")
         .arg("--detached")

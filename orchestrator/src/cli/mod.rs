@@ -10,6 +10,7 @@ mod completions;
 mod connect;
 mod context;
 mod demo;
+mod doctor;
 mod export;
 mod failure;
 mod find;
@@ -21,12 +22,15 @@ mod output;
 mod plot;
 mod results;
 mod retry;
+mod schedule;
+mod script;
 mod serve;
 mod show;
 mod status;
 mod stop;
 mod sweep;
 mod table;
+mod tick;
 mod usage;
 mod watch;
 
@@ -44,7 +48,7 @@ Examples:
   lcctl export grid --out grid.parquet
 
 Settings come from flags, then the environment (LC_ROOT, LC_LISTEN, LC_SLOTS, LC_WORKER,
-LC_DATASET, LC_TOKENIZER, LC_DEVICE), then the study file, then
+LC_EXECUTOR, LC_PROFILE, LC_DATASET, LC_TOKENIZER, LC_DEVICE), then the study file, then
 $XDG_CONFIG_HOME/lcctl/config.toml, then defaults. NO_COLOR is respected.
 
 Exit codes:
@@ -99,6 +103,10 @@ enum Command {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Export(export::Export),
+    Doctor(doctor::Doctor),
+    Schedule(schedule::Schedule),
+    Script(script::Script),
+    Tick(tick::Tick),
     Login(login::Login),
     Stop(stop::Stop),
     Completions(completions::Completions),
@@ -146,6 +154,10 @@ async fn run(cli: Cli, out: output::Output) -> Result<(), Failure> {
         Command::Cancel(command) => command.run(&context).await,
         Command::Retry(command) => command.run(&context).await,
         Command::Export(command) => command.run(&context).await,
+        Command::Doctor(command) => command.run(&context).await,
+        Command::Schedule(command) => command.run(&context).await,
+        Command::Script(command) => command.run(&context).await,
+        Command::Tick(command) => command.run(&context).await,
         Command::Login(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
         Command::Completions(command) => command.run(),

@@ -3,6 +3,7 @@
 use super::{context::Context, failure::Failure, output::Output};
 use crate::{
     client::Client,
+    config::{profile::Profile, user::ExecutorName},
     daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
 };
 use clap::{Args, ValueHint, value_parser};
@@ -18,6 +19,7 @@ const AFTER_HELP: &str = "\
 Examples:
   lcctl serve
   lcctl serve --root /scratch/me/lc --listen 127.0.0.1:9000 --slots 2
+  lcctl serve --root /shared/me/lc --profile my-cluster.toml
 
 Logs go to standard error; LC_LOG filters them (for example LC_LOG=debug).
 Stop it with Ctrl-C or 'lcctl stop'; workers go on, and the next daemon takes their results.
@@ -28,7 +30,7 @@ Exit codes: 0 stopped, 1 failed, 2 wrong use (an address in use, a database from
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Serve {
-    /// Address to listen on [default: 127.0.0.1:8642, or a free port if that is in use]
+    /// Address to listen on [default: 127.0.0.1:8642, with a cluster 0.0.0.0:8642, or a free port if that is in use]
     #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
     /// Workers at once [default: one per GPU, or one]
@@ -37,9 +39,48 @@ pub(super) struct Serve {
     /// The worker program [default: lc-worker beside lcctl]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
     worker: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
     /// Leave the terminal's session; how lcctl starts a daemon in the background
     #[arg(long, hide = true)]
     detached: bool,
+}
+
+/// Where stages run.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct ClusterFlags {
+    /// Where stages run: local (processes of this machine) or slurm (a cluster's queue) [default: slurm with a
+    /// profile, else local]
+    #[arg(
+        long,
+        value_name = "WHERE",
+        env = "LC_EXECUTOR",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
+    executor: Option<ExecutorName>,
+    /// The cluster's profile: generic, preemptible, or a file
+    #[arg(long, value_name = "NAME|FILE", env = "LC_PROFILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    profile: Option<String>,
+}
+
+impl ClusterFlags {
+    /// The profile of the cluster, if stages run in its queue.
+    ///
+    /// # Errors
+    /// When it can't be read, or holds what is not accepted.
+    pub(super) fn profile(&self, context: &Context) -> Result<Option<Profile>, Failure> {
+        let named = self.profile.clone().or_else(|| context.user.profile.clone());
+        // A profile is for nothing else.
+        let implied = self.profile.as_ref().map(|_| ExecutorName::Slurm);
+        match self.executor.or(implied).or(context.user.executor).unwrap_or_default() {
+            ExecutorName::Local => Ok(None),
+            ExecutorName::Slurm => {
+                let name = named.as_deref().unwrap_or("generic");
+                Profile::load(name).map(Some).map_err(Failure::Usage)
+            }
+        }
+    }
 }
 
 impl Serve {
@@ -48,13 +89,17 @@ impl Serve {
             // Fails only for a process that leads its group: then it has a session already.
             let _leader = nix::unistd::setsid();
         }
-        log();
+        log("info");
         let given = self.listen.or(context.user.listen);
+        let cluster = self.cluster.profile(context)?;
+        // Workers on a cluster's nodes have to reach the daemon.
+        let host = if cluster.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let mut options = ServeOptions {
             root: context.root.clone(),
-            listen: given.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))),
+            listen: given.unwrap_or(SocketAddr::from((host, DEFAULT_PORT))),
             slots: self.slots.or(context.user.slots),
             worker: self.worker.or_else(|| context.user.worker.clone()),
+            cluster,
         };
         let (out, root, detached) = (context.out, context.root.clone(), self.detached);
         let ready = || {
@@ -88,8 +133,8 @@ async fn welcome(url: String, root: PathBuf, out: Output) {
     }
 }
 
-fn log() {
-    let filter = EnvFilter::try_from_env("LC_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+pub(super) fn log(default: &str) {
+    let filter = EnvFilter::try_from_env("LC_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second subscriber only exists where a test installed one.

@@ -3,10 +3,12 @@
 //!
 //! * [`place`]: the folders of the XDG base directory specification;
 //! * [`user`][]: `$XDG_CONFIG_HOME/lcctl/config.toml`;
+//! * [`profile`]: what is true of a cluster;
 //! * [`study`]: a study's TOML file, laid over the user's study defaults;
 //! * [`file`](mod@file): reading TOML with errors of one line.
 
 pub mod file;
 pub mod place;
+pub mod profile;
 pub mod study;
 pub mod user;

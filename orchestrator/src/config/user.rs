@@ -11,6 +11,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Where stages run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutorName {
+    /// As processes of this machine.
+    #[default]
+    Local,
+    /// In the queue of a Slurm cluster.
+    Slurm,
+}
+
 /// What a user sets once. Every key may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +30,8 @@ struct Written {
     listen: Option<SocketAddr>,
     slots: Option<u32>,
     worker: Option<PathBuf>,
+    executor: Option<ExecutorName>,
+    profile: Option<String>,
     study: Option<Sections>,
 }
 
@@ -33,6 +46,10 @@ pub struct UserConfig {
     pub slots: Option<u32>,
     /// The worker program.
     pub worker: Option<PathBuf>,
+    /// Where stages run.
+    pub executor: Option<ExecutorName>,
+    /// The cluster's profile: a name or a file.
+    pub profile: Option<String>,
     /// Defaults of every study.
     pub study: Option<Layer>,
 }
@@ -66,6 +83,11 @@ impl UserConfig {
             listen: written.listen,
             slots: written.slots,
             worker: written.worker.map(|worker| folder.join(worker)),
+            executor: written.executor,
+            profile: written.profile.map(|profile| {
+                let file = folder.join(&profile);
+                if file.exists() { file.display().to_string() } else { profile }
+            }),
             study,
         })
     }

@@ -54,15 +54,19 @@ pub fn stages(config: &RunConfig) -> Vec<PlannedStage> {
     planned
 }
 
-/// The state that a waiting stage takes because of its parents, if another one.
+/// The state that a stage which waits, or was queued ahead of its parents' end, takes because of them, if
+/// another one.
 #[must_use]
 pub fn settled(own: StageState, parents: &[StageState]) -> Option<StageState> {
     use StageState as S;
-    if own != S::Waiting {
+    if !matches!(own, S::Waiting | S::Queued) {
         return None;
     }
     if parents.iter().any(|parent| matches!(parent, S::Failed | S::Cancelled | S::Skipped)) {
         return Some(S::Skipped);
+    }
+    if own == S::Queued {
+        return None;
     }
     parents.iter().all(|&parent| parent == S::Done).then_some(S::Ready)
 }
@@ -144,5 +148,7 @@ mod tests {
         assert_eq!(settled(S::Waiting, &[S::Done, S::Done]), Some(S::Ready));
         assert_eq!(settled(S::Waiting, &[S::Running, S::Skipped]), Some(S::Skipped));
         assert_eq!(settled(S::Running, &[S::Failed]), None);
+        assert_eq!(settled(S::Queued, &[S::Failed]), Some(S::Skipped));
+        assert_eq!(settled(S::Queued, &[S::Done]), None);
     }
 }

@@ -1,6 +1,9 @@
 //! Where files lie under the root (`LC_ROOT`).
 
-use protocol::{ids::AttemptId, stage::StageKind};
+use protocol::{
+    ids::{AttemptId, SubmissionId},
+    stage::StageKind,
+};
 use std::path::{Path, PathBuf};
 
 /// The root and the paths under it.
@@ -86,6 +89,12 @@ impl Layout {
     #[must_use]
     pub fn attempt(&self, kind: StageKind, attempt: AttemptId) -> PathBuf {
         self.root.join("logs").join(kind.as_str()).join(attempt.to_string())
+    }
+
+    /// The folder of a job array: its script, and a folder per attempt, named by its index.
+    #[must_use]
+    pub fn submission(&self, kind: StageKind, submission: SubmissionId) -> PathBuf {
+        self.root.join("logs").join(kind.as_str()).join(submission.to_string())
     }
 }
 

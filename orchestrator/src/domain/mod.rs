@@ -4,13 +4,19 @@
 //! * [`identity`]: the canonical form of a run and its hash;
 //! * [`dag`]: the stages of a run and what each waits for;
 //! * [`transition`]: which state may follow which;
+//! * [`resources`], [`quantity`]: what jobs ask a cluster for;
+//! * [`batch`]: stages into job arrays; [`window`]: when they may be handed over;
 //! * [`layout`]: where files lie under the root;
 //! * [`work`]: what a worker is told to do.
 
+pub mod batch;
 pub mod dag;
 pub mod grid;
 pub mod identity;
 pub mod layout;
+pub mod quantity;
+pub mod resources;
 pub mod transition;
 pub mod validate;
+pub mod window;
 pub mod work;

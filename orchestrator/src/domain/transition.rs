@@ -30,10 +30,11 @@ pub enum IllegalTransition {
 pub fn stage(from: StageState, to: StageState) -> Result<(), IllegalTransition> {
     use StageState as S;
     let legal = match from {
-        S::Waiting => matches!(to, S::Ready | S::Skipped | S::Cancelled),
+        // A cluster's queue takes stages ahead of their parents' end.
+        S::Waiting => matches!(to, S::Ready | S::Queued | S::Skipped | S::Cancelled),
         S::Ready => matches!(to, S::Queued | S::Cancelled),
-        S::Queued => matches!(to, S::Running | S::Ready | S::Done | S::Failed | S::Cancelled),
-        S::Running => matches!(to, S::Ready | S::Done | S::Failed | S::Cancelled),
+        S::Queued => to != S::Queued,
+        S::Running => matches!(to, S::Waiting | S::Ready | S::Done | S::Failed | S::Cancelled),
         S::Failed | S::Cancelled | S::Skipped => to == S::Waiting,
         S::Done => false,
     };
@@ -49,9 +50,11 @@ pub fn attempt(from: AttemptState, to: AttemptState) -> Result<(), IllegalTransi
     let legal = match from {
         _ if from.is_final() => false,
         A::Intended => to != A::Intended,
-        A::Ambiguous => !matches!(to, A::Intended | A::Ambiguous),
-        A::Submitted => matches!(to, A::Pending | A::Running) || to.is_final(),
-        A::Pending => to == A::Running || to.is_final(),
+        // Proven absent, it is intended again.
+        A::Ambiguous => to != A::Ambiguous,
+        A::Submitted => matches!(to, A::Pending | A::Running | A::Intended | A::Ambiguous) || to.is_final(),
+        // What a controller lost when it crashed has to be handed over again.
+        A::Pending => matches!(to, A::Running | A::Intended | A::Ambiguous) || to.is_final(),
         _ => to.is_final(),
     };
     if legal { Ok(()) } else { Err(IllegalTransition::Attempt { from, to }) }
@@ -74,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_runs_without_having_been_ready() {
+    fn nothing_is_queued_that_is_over_or_queued_already() {
         for &from in StageState::ALL {
             let legal = stage(from, StageState::Queued).is_ok();
-            assert_eq!(legal, from == StageState::Ready, "{from}");
+            assert_eq!(legal, matches!(from, StageState::Ready | StageState::Waiting), "{from}");
         }
     }
 }

@@ -239,6 +239,7 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
         found.push(format!("resources.device: {device:?} is not accepted; use auto, cpu, cuda or cuda:N"));
     }
     positive("resources.attempts", spec.resources.attempts.into(), found);
+    found.extend(super::resources::violations("resources.rules", &spec.resources.rules));
 }
 
 #[cfg(test)]

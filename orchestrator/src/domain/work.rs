@@ -51,6 +51,17 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// The kind of stage.
+    #[must_use]
+    pub const fn kind(&self) -> StageKind {
+        match self {
+            Self::Prepare { .. } => StageKind::Prepare,
+            Self::Run { kind, .. } => *kind,
+        }
+    }
+}
+
 /// The input of a stage's worker.
 #[must_use]
 pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {

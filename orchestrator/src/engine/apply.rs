@@ -2,7 +2,7 @@
 
 use super::{
     EngineError, Result,
-    decide::{Effect, Event, Live, Refused, Situation, decide},
+    decide::{Effect, Event, Lesson, Live, Refused, Situation, decide},
 };
 use crate::{
     domain::dag,
@@ -30,7 +30,17 @@ pub(super) async fn happen(
         stage: stage.state,
         failures: stage.failures,
         allowed: stage.allowed,
-        live: live.as_ref().map(|live| Live { state: live.state, stopping: live.stop.is_some() }),
+        parents_done: stage.state == StageState::Ready || tx.parents_done(stage.id).await?,
+        live: match &live {
+            Some(live) => Some(Live {
+                state: live.state,
+                stopping: live.stop.is_some(),
+                queued: live.queued.is_some(),
+                outdated: live.queued.is_some() && tx.is_outdated(live.id).await?,
+                progressed: live.queued.is_some() && tx.progressed(live).await?,
+            }),
+            None => None,
+        },
     };
     let effects = decide(&situation, event).map_err(|Refused(why)| EngineError::Refused(why))?;
     let any = !effects.is_empty();
@@ -53,6 +63,8 @@ async fn apply(
         Effect::Attempt(to, ending) => tx.move_attempt(live.ok_or_else(over)?, to, &ending).await?,
         Effect::StopAttempt => tx.ask_to_stop(live.ok_or_else(over)?.id).await?,
         Effect::Stage(to, reason) => tx.move_stage(stage.id, stage.state, to, reason.as_deref()).await?,
+        Effect::Learn(Lesson::Memory) => tx.double_memory(stage.id).await?,
+        Effect::Learn(Lesson::Time) => tx.double_time(stage.id).await?,
         Effect::Failures(failures) => tx.set_failures(stage.id, failures).await?,
         Effect::Keep(output) => keep(tx, stage, &output).await?,
         Effect::SettleChildren => {
@@ -75,7 +87,7 @@ async fn keep(tx: &mut Tx, stage: &StageRow, output: &StageOutput) -> Result<()>
     Ok(())
 }
 
-/// Lets waiting stages follow their parents, and theirs follow them.
+/// Lets stages that wait, or were queued ahead, follow their parents, and theirs follow them.
 ///
 /// # Errors
 /// When the record can't be used.
@@ -94,6 +106,10 @@ pub(super) async fn settle(tx: &mut Tx, stages: Vec<StageId>) -> Result<()> {
         });
         tx.move_stage(id, stage.state, to, cause.as_deref()).await?;
         if to == StageState::Skipped {
+            if let Some(live) = tx.live_attempt(id).await? {
+                // It was queued ahead.
+                tx.ask_to_stop(live.id).await?;
+            }
             queue.extend(tx.children(id).await?);
         }
     }
@@ -120,6 +136,9 @@ fn ended(state: AttemptState) -> &'static str {
         AttemptState::Failed => "failed",
         AttemptState::Cancelled => "was cancelled",
         AttemptState::Preempted => "was interrupted",
+        AttemptState::TimedOut => "ran into its time limit",
+        AttemptState::OutOfMemory => "ran out of memory",
+        AttemptState::NodeFailed => "lost its node",
         _ => "was given up as lost",
     }
 }

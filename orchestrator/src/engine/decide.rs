@@ -1,6 +1,9 @@
 //! What follows from an event for a stage and its live attempt: state and event in, effects out.
 
-use crate::{executor::Exit, store::Ending};
+use crate::{
+    executor::{Cause, Exit},
+    store::Ending,
+};
 use protocol::{
     attempt::Outcome,
     exit,
@@ -17,6 +20,8 @@ pub struct Situation {
     pub failures: u32,
     /// How many may fail.
     pub allowed: u32,
+    /// Whether all that it waits for is done.
+    pub parents_done: bool,
     /// Its attempt that is not over, if there is one.
     pub live: Option<Live>,
 }
@@ -26,8 +31,14 @@ pub struct Situation {
 pub struct Live {
     /// Its state.
     pub state: AttemptState,
-    /// Whether a person asked it to stop.
+    /// Whether it was asked to stop.
     pub stopping: bool,
+    /// Whether it is in a cluster's queue.
+    pub queued: bool,
+    /// Whether an attempt that it was queued behind ended without success.
+    pub outdated: bool,
+    /// Whether it came further than every attempt before.
+    pub progressed: bool,
 }
 
 /// What happened.
@@ -35,8 +46,20 @@ pub struct Live {
 pub enum Event {
     /// There is room for the stage.
     Start,
+    /// There is room in the queue, and all that the stage waits for is there or done.
+    Queue,
     /// The executor has the attempt.
     Submitted,
+    /// Whether the queue has the attempt is unknown.
+    Unclear,
+    /// The queue certainly does not have the attempt; it is to be handed over.
+    Absent,
+    /// What the attempt was queued behind ended without success.
+    Outdated,
+    /// The queue lost the attempt before it started.
+    Vanished,
+    /// The queue started the attempt although its parents are not done.
+    Premature,
     /// The executor could not take the attempt.
     NotSubmitted {
         /// One line.
@@ -69,12 +92,23 @@ pub enum Effect {
     Stage(StageState, Option<String>),
     /// Set the number of failed attempts that count.
     Failures(u32),
+    /// The next attempt needs more of this.
+    Learn(Lesson),
     /// Keep what the stage returned.
     Keep(StageOutput),
     /// Look at what waits for this stage.
     SettleChildren,
     /// Look at what this stage waits for.
     Settle,
+}
+
+/// What an attempt taught about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// It needs twice the memory.
+    Memory,
+    /// It needs twice the time.
+    Time,
 }
 
 /// The event does not fit the situation: it came too late, or twice.
@@ -88,12 +122,18 @@ pub struct Refused(pub String);
 /// When the event does not fit; then nothing changes.
 pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
     match event {
-        Event::Start => start(now),
+        Event::Start => start(now, now.stage == StageState::Ready),
+        Event::Queue => start(now, matches!(now.stage, StageState::Ready | StageState::Waiting)),
+        Event::Unclear => moved(now, AttemptState::Ambiguous),
+        Event::Absent => moved(now, AttemptState::Intended),
+        Event::Outdated => Ok(outdated(now)),
+        Event::Vanished => vanished(now),
+        Event::Premature => premature(now),
         Event::Cancel => Ok(cancel(now)),
         Event::Retry => Ok(retry(now)),
         Event::Submitted => {
             let live = live(now)?;
-            let first = live.state == AttemptState::Intended;
+            let first = matches!(live.state, AttemptState::Intended | AttemptState::Ambiguous);
             Ok(if first {
                 vec![Effect::Attempt(AttemptState::Submitted, Ending::default())]
             } else {
@@ -115,8 +155,50 @@ fn live(now: &Situation) -> Result<Live, Refused> {
     now.live.ok_or_else(|| Refused("the attempt is over".to_owned()))
 }
 
-fn start(now: &Situation) -> Result<Vec<Effect>, Refused> {
-    if now.stage != StageState::Ready || now.live.is_some() {
+/// What was queued behind a failed attempt can't be saved: it is stopped, and queued again behind the next one.
+fn outdated(now: &Situation) -> Vec<Effect> {
+    match now.live {
+        Some(live) if now.stage == StageState::Queued && !live.stopping => {
+            vec![Effect::StopAttempt, Effect::Stage(StageState::Waiting, None)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Nothing was done, and nobody is to blame: once more.
+fn vanished(now: &Situation) -> Result<Vec<Effect>, Refused> {
+    let live = live(now)?;
+    let message = "the cluster's queue lost it before it started".to_owned();
+    let ending = Ending { message: Some(message), ..Ending::default() };
+    Ok(if live.stopping {
+        vec![Effect::Attempt(AttemptState::Cancelled, ending)]
+    } else {
+        again(now, AttemptState::Lost, ending, None)
+    })
+}
+
+/// It exits without work. That is nobody's failure: it is queued again behind what it really waits for.
+fn premature(now: &Situation) -> Result<Vec<Effect>, Refused> {
+    let live = live(now)?;
+    let message = "the queue started it before its parents were done";
+    let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
+    let mut effects = vec![Effect::Attempt(AttemptState::Cancelled, ending)];
+    if !live.stopping {
+        effects.push(Effect::Stage(StageState::Waiting, None));
+    }
+    Ok(effects)
+}
+
+fn moved(now: &Situation, to: AttemptState) -> Result<Vec<Effect>, Refused> {
+    let live = live(now)?;
+    if live.state == to || live.state == AttemptState::Running {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Effect::Attempt(to, Ending::default())])
+}
+
+fn start(now: &Situation, may: bool) -> Result<Vec<Effect>, Refused> {
+    if !may || now.live.is_some() {
         return Err(Refused(format!("the stage is {} and can't start", now.stage)));
     }
     Ok(vec![Effect::OpenAttempt, Effect::Stage(StageState::Queued, None)])
@@ -158,13 +240,65 @@ fn reported(now: &Situation, outcome: Outcome) -> Result<Vec<Effect>, Refused> {
         Outcome::Failed { message, permanent } => {
             failed(now, live, AttemptState::Failed, said(&message), permanent)
         }
-        Outcome::Interrupted { message } => again(AttemptState::Preempted, said(&message), None),
+        Outcome::Interrupted { message } => interrupted(now, live, AttemptState::Preempted, said(&message)),
     })
+}
+
+/// Going on later is no failure, unless a queue interrupts it again and again before it comes any further.
+fn interrupted(now: &Situation, live: Live, state: AttemptState, ending: Ending) -> Vec<Effect> {
+    if !live.queued || live.progressed {
+        return again(now, state, ending, None);
+    }
+    let mut effects = failed(now, live, state, ending, false);
+    effects.push(Effect::Learn(Lesson::Time));
+    effects
 }
 
 fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
-    let (state, message) = match (exit.code, exit.signal) {
+    let (state, message) = ended(exit);
+    let ending = Ending { message: Some(message), exit_code: exit.code, signal: exit.signal };
+    if live.stopping {
+        return Ok(vec![Effect::Attempt(AttemptState::Cancelled, ending)]);
+    }
+    Ok(match state {
+        AttemptState::Preempted if exit.cause == Cause::Preempted => again(now, state, ending, None),
+        AttemptState::Preempted | AttemptState::TimedOut => interrupted(now, live, state, ending),
+        AttemptState::Cancelled if live.outdated => {
+            vec![Effect::Attempt(state, ending), Effect::Stage(StageState::Waiting, None)]
+        }
+        AttemptState::Cancelled => vec![
+            Effect::Attempt(state, ending),
+            Effect::Stage(StageState::Cancelled, Some("cancelled in the cluster's queue".to_owned())),
+            Effect::SettleChildren,
+        ],
+        AttemptState::OutOfMemory => {
+            let mut effects = failed(now, live, state, ending, false);
+            effects.push(Effect::Learn(Lesson::Memory));
+            effects
+        }
+        _ => failed(now, live, state, ending, exit.code == Some(exit::USAGE)),
+    })
+}
+
+/// The state of an attempt that ended without a result, and one line about it.
+fn ended(exit: Exit) -> (AttemptState, String) {
+    let (state, message) = match exit.cause {
+        Cause::Cancelled => (AttemptState::Cancelled, "cancelled in the cluster's queue"),
+        Cause::TimedOut => (AttemptState::TimedOut, "ran into its time limit"),
+        Cause::OutOfMemory => (AttemptState::OutOfMemory, "ran out of memory"),
+        Cause::NodeFailed => (AttemptState::NodeFailed, "its node failed"),
+        Cause::Preempted => (AttemptState::Preempted, "made room for another job"),
+        Cause::Unknown => return by_exit(exit),
+    };
+    (state, message.to_owned())
+}
+
+fn by_exit(exit: Exit) -> (AttemptState, String) {
+    match (exit.code, exit.signal) {
+        (_, Some(signal)) if signal > 0 => {
+            (AttemptState::Lost, format!("the worker was killed by signal {signal}"))
+        }
         (Some(exit::USAGE), _) => {
             (AttemptState::Failed, "the worker refused its input (exit code 2)".to_owned())
         }
@@ -173,18 +307,8 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
         }
         (Some(exit::SUCCESS), _) => (AttemptState::Lost, "the worker ended without a result".to_owned()),
         (Some(code), _) => (AttemptState::Failed, format!("the worker ended with exit code {code}")),
-        (None, Some(signal)) => (AttemptState::Lost, format!("the worker was killed by signal {signal}")),
-        (None, None) => (AttemptState::Lost, "the worker is gone without a result".to_owned()),
-    };
-    let ending = Ending { message: Some(message), exit_code: exit.code, signal: exit.signal };
-    if live.stopping {
-        return Ok(vec![Effect::Attempt(AttemptState::Cancelled, ending)]);
+        (None, _) => (AttemptState::Lost, "the worker is gone without a result".to_owned()),
     }
-    if state == AttemptState::Preempted {
-        return Ok(again(state, ending, None));
-    }
-    let permanent = exit.code == Some(exit::USAGE);
-    Ok(failed(now, live, state, ending, permanent))
 }
 
 /// The attempt failed: try again as often as allowed, unless that is pointless.
@@ -194,7 +318,7 @@ fn failed(now: &Situation, live: Live, state: AttemptState, ending: Ending, perm
     }
     let failures = now.failures.saturating_add(1);
     if !permanent && failures < now.allowed {
-        return again(state, ending, Some(failures));
+        return again(now, state, ending, Some(failures));
     }
     let reason = ending.message.clone();
     vec![
@@ -205,11 +329,12 @@ fn failed(now: &Situation, live: Live, state: AttemptState, ending: Ending, perm
     ]
 }
 
-fn again(state: AttemptState, ending: Ending, failures: Option<u32>) -> Vec<Effect> {
+fn again(now: &Situation, state: AttemptState, ending: Ending, failures: Option<u32>) -> Vec<Effect> {
     let reason = ending.message.as_ref().map(|message| format!("to be tried again: {message}"));
     let mut effects = vec![Effect::Attempt(state, ending)];
     effects.extend(failures.map(Effect::Failures));
-    effects.push(Effect::Stage(StageState::Ready, reason));
+    let next = if now.parents_done { StageState::Ready } else { StageState::Waiting };
+    effects.push(Effect::Stage(next, reason));
     effects
 }
 

@@ -3,6 +3,7 @@
 //! * [`decide`]: state and event in, effects out; pure;
 //! * `apply`: effects into a transaction;
 //! * `plan`, `person`, `worker`: what people and workers ask for, each one transaction;
+//! * `queue`: stages into a cluster's queue;
 //! * `reconcile`: rereads the record and the executor, compares, acts. Start-up, crash and everyday
 //!   take this one path: whatever was interrupted is found again as a difference.
 
@@ -10,6 +11,7 @@ mod apply;
 pub mod decide;
 mod person;
 mod plan;
+mod queue;
 mod reconcile;
 mod tables;
 mod worker;
@@ -18,13 +20,13 @@ pub use crate::store::Scope as Target;
 
 use crate::{
     domain::layout::Layout,
-    executor::{Capabilities, Executor},
+    executor::{Capabilities, Executor, Liveness},
     store::{Store, StoreError},
 };
 use chrono::{DateTime, Utc};
 use protocol::ids::AttemptId;
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -40,6 +42,8 @@ pub struct Engine {
     stale: Mutex<BTreeSet<String>>,
     /// Attempts of an earlier daemon whose files were read.
     caught_up: Mutex<HashSet<AttemptId>>,
+    /// What was last noted about attempts in a queue.
+    noted: tokio::sync::Mutex<HashMap<AttemptId, Liveness>>,
 }
 
 /// Why the engine does not do what it is asked for.
@@ -85,7 +89,21 @@ impl Engine {
     /// An engine over a record. `wake` starts a reconciliation, also for the executor.
     #[must_use]
     pub fn new(store: Store, executor: Arc<dyn Executor>, layout: Layout, wake: Arc<Notify>) -> Self {
-        Self { store, executor, layout, wake, stale: Mutex::default(), caught_up: Mutex::default() }
+        Self {
+            store,
+            executor,
+            layout,
+            wake,
+            stale: Mutex::default(),
+            caught_up: Mutex::default(),
+            noted: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The executor.
+    #[must_use]
+    pub fn executor(&self) -> &dyn Executor {
+        self.executor.as_ref()
     }
 
     /// What the executor offers.

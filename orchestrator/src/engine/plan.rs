@@ -2,15 +2,22 @@
 
 use super::{Engine, EngineError, Result, apply::settle, person};
 use crate::{
-    domain::{dag, grid, identity, layout::run_name, work::Settings},
-    store::Tx,
+    domain::{
+        batch::{self, Earlier},
+        dag, grid, identity,
+        layout::run_name,
+        resources,
+        work::Settings,
+    },
+    store::{Queueable, Tx},
 };
 use chrono::Utc;
 use protocol::{
     ids::{RunId, StageId},
     run::RunConfig,
+    stage::StageKind,
     study::StudySpec,
-    view::{PlannedRun, StudyPlan},
+    view::{PlannedArray, PlannedRun, StudyPlan},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -36,6 +43,7 @@ impl Engine {
             resources: spec.resources.clone(),
             keep_checkpoints: spec.training.keep_checkpoints,
         };
+        self.check_cluster(&configs, &settings).await?;
         let mut tx = self.store.begin(Utc::now()).await?;
         let study = tx.save_study(&spec).await?;
         let (mut count, mut runs) = (Count::default(), Vec::with_capacity(configs.len()));
@@ -59,11 +67,12 @@ impl Engine {
         }
         person::retry_all(&mut tx, again).await?;
         let plan = StudyPlan {
-            name: spec.name,
+            name: spec.name.clone(),
             created: !dry_run,
             runs,
             new_stages: count.new_stages,
             existing_stages: count.existing_stages,
+            arrays: if dry_run { self.arrays(&mut tx, &spec.name).await? } else { Vec::new() },
         };
         if !dry_run {
             tx.commit().await?;
@@ -71,6 +80,60 @@ impl Engine {
             self.wake.notify_one();
         }
         Ok(plan)
+    }
+
+    /// The job arrays that a study's open stages would be handed over as, if nothing were in the way.
+    async fn arrays(&self, tx: &mut Tx, study: &str) -> Result<Vec<PlannedArray>> {
+        if !self.executor.capabilities().queue {
+            return Ok(Vec::new());
+        }
+        let own: BTreeSet<_> = tx
+            .in_scope(&super::Target::Study(study.to_owned()))
+            .await?
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        let Queueable { mut candidates, placed } = tx.queueable(self.executor.rules()).await?;
+        candidates.retain(|candidate| own.contains(&candidate.stage));
+        let most = match self.executor.room(0).await.array {
+            // It can't be asked now, or nothing may be handed over: Slurm's default.
+            0 => 1000,
+            most => most,
+        };
+        let batches = batch::batches(candidates, &placed, most);
+        let mut arrays = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let tasks: Vec<_> = batch.tasks.keys().copied().collect();
+            // Ids are known once the arrays before are in the queue: their positions stand for them.
+            let after = batch.after.iter().map(|after| match after.array {
+                Earlier::New(position) => (position as u64 + 1, after.how),
+                Earlier::Known(_) => (0, after.how),
+            });
+            let order = self.preview(batch.kind, batch.request.clone(), &tasks, after.collect());
+            arrays.push(PlannedArray {
+                kind: batch.kind,
+                checkpoint: batch.checkpoint,
+                tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
+                minutes: batch.request.minutes,
+                gpus: resources::gpus(&batch.request),
+                script: self.executor.script(&order).map_err(|why| EngineError::Invalid(vec![why]))?,
+            });
+        }
+        Ok(arrays)
+    }
+
+    /// What the cluster does not have is said before anything is recorded.
+    async fn check_cluster(&self, configs: &[RunConfig], settings: &Settings) -> Result<()> {
+        let mut requests = BTreeSet::new();
+        let rules = || self.executor.rules().iter().chain(&settings.resources.rules);
+        requests.insert(resources::request(rules(), StageKind::Prepare, None));
+        for config in configs {
+            for &kind in &StageKind::ALL[1..] {
+                requests.insert(resources::request(rules(), kind, Some((config.layers, config.width))));
+            }
+        }
+        let missing = self.executor.missing(&requests.into_iter().collect::<Vec<_>>()).await;
+        if missing.is_empty() { Ok(()) } else { Err(EngineError::Invalid(missing)) }
     }
 
     async fn plan_run(

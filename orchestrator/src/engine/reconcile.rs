@@ -7,20 +7,24 @@ use super::{
     decide::Event,
 };
 use crate::{
-    domain::work,
-    executor::{Job, Liveness, SubmitError, folder},
-    secret,
+    domain::{resources::Request, work},
+    executor::{Cause, Exit, Job, Liveness, Order, Presence, SubmitError, folder},
+    fault, secret,
     store::{AttemptRow, NewAttempt},
 };
 use chrono::{TimeDelta, Utc};
 use protocol::{
     API_VERSION,
     attempt::AttemptFile,
-    ids::{AttemptId, StageId},
+    ids::{AttemptId, StageId, SubmissionId},
     stage::AttemptState,
 };
 use sha2::{Digest as _, Sha256};
-use std::{collections::HashSet, sync::PoisonError, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::PoisonError,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +32,8 @@ use uuid::Uuid;
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 /// How often the record is compared although nothing woke the reconciler.
 const PERIOD: Duration = Duration::from_secs(2);
+/// How long one reconciliation without a daemon may take.
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How many periods pass between two trimmings of the record.
 const TRIM_EVERY: u32 = 300;
 
@@ -36,6 +42,7 @@ impl Engine {
     pub async fn run(&self, stop: CancellationToken) {
         let mut rounds = 0_u32;
         loop {
+            let began = tokio::time::Instant::now();
             if let Err(error) = self.reconcile().await {
                 tracing::error!(%error, "failed to reconcile; trying again in two seconds");
             }
@@ -45,12 +52,28 @@ impl Engine {
                 tracing::warn!(%error, "failed to trim the record");
             }
             rounds = rounds.wrapping_add(1);
+            // With thousands of attempts a comparison takes its time, and every result wakes it: half of the time at most.
+            tokio::time::sleep(began.elapsed()).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }
         }
+    }
+
+    /// Reconciles until nothing that was seen has to be seen again before it counts; for a few minutes at most.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn settle_down(&self) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        self.reconcile().await?;
+        while self.executor.is_unsettled().await && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.reconcile().await?;
+        }
+        Ok(())
     }
 
     /// Compares once, and acts on every difference.
@@ -65,49 +88,176 @@ impl Engine {
             settle(&mut tx, unsettled).await?;
             tx.commit().await?;
         }
-        self.fill_slots().await?;
+        if self.executor.capabilities().queue {
+            self.fill_queue().await?;
+        } else {
+            self.fill_slots().await?;
+        }
         self.write_tables().await
     }
 
     /// Looks after every attempt that is not over.
     async fn follow(&self) -> Result<()> {
-        let live = self.store.live_attempts().await?;
-        let jobs: Vec<_> = live.iter().map(job).collect();
-        let found = self.executor.poll(&jobs).await;
+        for outdated in self.store.outdated_attempts().await? {
+            self.happens(outdated, Event::Outdated).await?;
+        }
+        let open = self.store.open_submissions().await?;
+        let mut live = self.store.live_attempts().await?;
+        // What is certainly not in the queue only has to be told apart from what is.
+        let held: HashSet<_> = open.iter().filter(|s| s.state == "held").map(|s| s.id).collect();
+        let (waiting, rest): (Vec<_>, Vec<_>) = live
+            .drain(..)
+            .partition(|attempt| attempt.queued.is_some_and(|queued| held.contains(&queued.submission)));
+        for attempt in waiting.iter().filter(|attempt| attempt.stop.is_some()) {
+            let exit = Exit { cause: Cause::Cancelled, ..Exit::default() };
+            self.happens(attempt.id, Event::Gone(exit)).await?;
+        }
+        let live = rest;
+        let unclear: Vec<_> = open
+            .iter()
+            .filter(|submission| submission.state != "held")
+            .map(|submission| {
+                let of_it = |attempt: &&AttemptRow| {
+                    attempt.queued.is_some_and(|queued| queued.submission == submission.id)
+                };
+                (submission.id, live.iter().filter(of_it).map(job).collect::<Vec<_>>())
+            })
+            .collect();
+        let unclear_ids: HashSet<_> = unclear.iter().map(|(id, _)| *id).collect();
+        let jobs: Vec<_> = live
+            .iter()
+            .filter(|attempt| attempt.queued.is_none_or(|queued| !unclear_ids.contains(&queued.submission)))
+            .map(job)
+            .collect();
+        let survey = self.executor.survey(&jobs, &unclear).await;
+        for (id, presence) in survey.submissions {
+            self.clear_up(id, presence).await?;
+        }
+        self.note_queue(&live, &survey.jobs).await?;
+        let (mut stop, mut kill) = (Vec::new(), Vec::new());
         for attempt in &live {
-            match found.get(&attempt.id) {
-                Some(Liveness::Alive) => self.tend(attempt).await?,
-                Some(&Liveness::Gone(exit)) => {
-                    let fresh = attempt.state == AttemptState::Intended && attempt.stop.is_none();
-                    if self.read_folder(attempt).await? {
-                        continue;
+            match survey.jobs.get(&attempt.id) {
+                Some(Liveness::Alive { .. } | Liveness::Waits { .. }) => {
+                    self.tend(attempt).await?;
+                    if let Some(Liveness::Waits { never: true, .. }) = survey.jobs.get(&attempt.id) {
+                        self.happens(attempt.id, Event::Outdated).await?;
                     }
-                    if fresh && !folder::was_entered(&attempt.folder) && exit == Default::default() {
-                        // Intended by a daemon that did not come to start it.
-                        self.submit(attempt).await?;
-                    } else {
-                        tracing::warn!(attempt = %attempt.id, ?exit, "the worker is gone without a result");
-                        self.happens(attempt.id, Event::Gone(exit)).await?;
+                    if let Some(asked) = attempt.stop {
+                        if Utc::now() - asked > GRACE { &mut kill } else { &mut stop }.push(job(attempt));
                     }
                 }
-                None => tracing::warn!(attempt = %attempt.id, "the executor does not know what became of it"),
+                Some(&Liveness::Gone(exit)) => self.is_gone(attempt, exit).await?,
+                None => {}
+            }
+        }
+        for (jobs, force) in [(stop, false), (kill, true)] {
+            if !jobs.is_empty() {
+                self.executor.stop(&jobs, force).await;
             }
         }
         Ok(())
     }
 
-    /// Looks after an attempt that runs.
+    /// Looks after an attempt that is in the queue or runs.
     async fn tend(&self, attempt: &AttemptRow) -> Result<()> {
         let news = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.id);
-        if news {
+        if news
+            && (attempt.queued.is_none() || attempt.claim.is_some() || folder::was_entered(&attempt.folder))
+        {
             // What it wrote while no daemon listened.
             self.read_folder(attempt).await?;
         }
         if attempt.state == AttemptState::Intended {
             self.happens(attempt.id, Event::Submitted).await?;
         }
-        if let Some(asked) = attempt.stop {
-            self.executor.stop(&job(attempt), Utc::now() - asked > GRACE).await;
+        Ok(())
+    }
+
+    /// Looks after an attempt that does not run, and is in no queue.
+    async fn is_gone(&self, attempt: &AttemptRow, exit: Exit) -> Result<()> {
+        if self.read_folder(attempt).await? {
+            return Ok(());
+        }
+        let entered = folder::was_entered(&attempt.folder);
+        let untouched = attempt.claim.is_none() && !folder::has_events(&attempt.folder);
+        if attempt.queued.is_some() && entered && untouched && exit.code == Some(protocol::exit::RESUMABLE) {
+            // Without a daemon to ask, the worker saw for itself that a parent had not succeeded.
+            return self.happens(attempt.id, Event::Premature).await;
+        }
+        if attempt.queued.is_none() {
+            let fresh = attempt.state == AttemptState::Intended && attempt.stop.is_none();
+            if fresh && !entered && exit == Exit::default() {
+                // Intended by a daemon that did not come to start it.
+                return self.submit(attempt).await;
+            }
+        } else if !entered && attempt.stop.is_none() {
+            if exit == Exit::default() {
+                tracing::warn!(attempt = %attempt.id, "the queue lost it before it started");
+                return self.happens(attempt.id, Event::Vanished).await;
+            }
+            if exit.cause == Cause::Cancelled && !self.store.attempts_before(attempt.id).await?.is_empty() {
+                // A person cancelled it, or what it waits for failed and this is not recorded yet: what becomes of
+                // that tells.
+                return Ok(());
+            }
+        }
+        tracing::warn!(attempt = %attempt.id, ?exit, "the worker is gone without a result");
+        self.happens(attempt.id, Event::Gone(exit)).await
+    }
+
+    /// Records what was found out about a submission whose answer was unclear.
+    async fn clear_up(&self, id: SubmissionId, presence: Presence) -> Result<()> {
+        let now = Utc::now();
+        let mut tx = self.store.begin(now).await?;
+        match tx.submission_state(id).await? {
+            Some((state, _)) if state == "intended" || state == "ambiguous" => {}
+            // A worker of it came in between.
+            _ => return Ok(()),
+        }
+        match presence {
+            Presence::Here(job) => {
+                tracing::info!(submission = %id, job, "found in the queue");
+                tx.move_submission(id, "submitted", Some(job), now, None).await?;
+                tx.move_queued(id, AttemptState::Submitted).await?;
+            }
+            Presence::Absent => {
+                tracing::info!(submission = %id, "is not in the queue; to be handed over again");
+                tx.move_submission(id, "held", None, now, None).await?;
+                tx.move_queued(id, AttemptState::Intended).await?;
+            }
+        }
+        tx.commit().await?;
+        fault::point("cleared-up");
+        Ok(())
+    }
+
+    /// Notes why attempts wait and where they run, as far as that is new.
+    async fn note_queue(&self, live: &[AttemptRow], found: &HashMap<AttemptId, Liveness>) -> Result<()> {
+        let mut noted = self.noted.lock().await;
+        noted.retain(|attempt, _| found.is_empty() || found.contains_key(attempt));
+        let mut tx = None;
+        for attempt in live.iter().filter(|attempt| attempt.queued.is_some()) {
+            let Some(liveness) = found.get(&attempt.id) else { continue };
+            let (state, waits, node) = match liveness {
+                Liveness::Waits { reason, .. } => (AttemptState::Pending, reason.as_deref(), None),
+                Liveness::Alive { node } => (AttemptState::Pending, Some("starts"), node.as_deref()),
+                Liveness::Gone(_) => continue,
+            };
+            // A worker's claim says more than the queue does.
+            let waits = waits.filter(|_| attempt.claim.is_none());
+            if noted.get(&attempt.id) == Some(liveness) {
+                continue;
+            }
+            noted.insert(attempt.id, liveness.clone());
+            if tx.is_none() {
+                tx = Some(self.store.begin(Utc::now()).await?);
+            }
+            if let Some(tx) = &mut tx {
+                tx.note_queue(attempt, state, waits, node).await?;
+            }
+        }
+        if let Some(tx) = tx {
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -156,6 +306,8 @@ impl Engine {
             attempt: id,
             daemon: self.layout.daemon_file(),
             token: token.clone(),
+            parents: Vec::new(),
+            requeued: false,
             spec,
         };
         folder::create(&path, &file).map_err(failed)?;
@@ -165,6 +317,7 @@ impl Engine {
             slot,
             token_sha256: hex::encode(Sha256::digest(token.as_bytes())),
             folder: path,
+            queued: None,
         };
         let mut tx = self.store.begin(Utc::now()).await?;
         let Some(row) = tx.stage(stage).await? else { return Ok(()) };
@@ -186,16 +339,28 @@ impl Engine {
 
     /// Hands an intended attempt to the executor.
     async fn submit(&self, attempt: &AttemptRow) -> Result<()> {
+        let Some(work) = self.store.work(attempt.stage).await? else { return Ok(()) };
+        let kind = work.kind();
         self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.id);
-        match self.executor.submit(&job(attempt)).await {
+        let order = Order {
+            submission: None,
+            kind,
+            folder: attempt.folder.clone(),
+            jobs: vec![job(attempt)],
+            request: Request::default(),
+            after: Vec::new(),
+        };
+        match self.executor.submit(&order).await {
             Ok(pid) => {
                 tracing::info!(attempt = %attempt.id, stage = %attempt.stage, pid, "started a worker");
                 let mut tx = self.store.begin(Utc::now()).await?;
-                tx.set_pid(attempt.id, pid).await?;
+                tx.set_pid(attempt.id, u32::try_from(pid).unwrap_or_default()).await?;
                 tx.commit().await?;
                 self.happens(attempt.id, Event::Submitted).await
             }
-            Err(SubmitError { message, permanent }) => {
+            Err(error) => {
+                let permanent = matches!(error, SubmitError::Refused { permanent: true, .. });
+                let message = error.to_string();
                 tracing::error!(attempt = %attempt.id, message, "could not be started");
                 self.happens(attempt.id, Event::NotSubmitted { message, permanent }).await
             }
@@ -203,6 +368,13 @@ impl Engine {
     }
 }
 
-fn job(attempt: &AttemptRow) -> Job {
-    Job { attempt: attempt.id, folder: attempt.folder.clone(), slot: attempt.slot, pid: attempt.pid }
+/// An attempt, as the executor wants it.
+pub(super) fn job(attempt: &AttemptRow) -> Job {
+    Job {
+        attempt: attempt.id,
+        folder: attempt.folder.clone(),
+        slot: attempt.slot,
+        pid: attempt.pid,
+        queued: attempt.queued,
+    }
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     executor::folder,
+    fault,
     store::{AttemptRow, StageRow, Tx},
 };
 use chrono::Utc;
@@ -29,10 +30,16 @@ impl Engine {
         if request.api_version != API_VERSION {
             return Err(EngineError::Version { theirs: request.api_version });
         }
+        // Parents may have ended without a daemon to tell.
+        for before in self.store.attempts_before(request.attempt).await? {
+            self.read_folder(&before).await?;
+        }
+        let restarts = request.process.slurm.as_ref().map_or(0, |job| job.restart_count);
         let mut tx = self.store.begin(Utc::now()).await?;
         let (attempt, stage) = current(&mut tx, request.attempt).await?;
         match attempt.claim {
-            Some(claim) if claim != request.claim => {
+            // The cluster started it again: the earlier copy, wherever it still lives, is refused from now on.
+            Some(claim) if claim != request.claim && restarts <= attempt.restarts => {
                 return Err(EngineError::Refused(format!(
                     "attempt {} was claimed by another worker",
                     request.attempt
@@ -40,13 +47,50 @@ impl Engine {
             }
             _ => {}
         }
+        self.is_in_its_place(&mut tx, &attempt, &request.process).await?;
+        if attempt.queued.is_some() && attempt.stop.is_none() && !tx.parents_done(stage.id).await? {
+            happen(&mut tx, &stage, Happening::Premature, None).await?;
+            tx.commit().await?;
+            self.wake.notify_one();
+            return Err(EngineError::Refused(format!(
+                "attempt {} was started before its parents were done",
+                request.attempt
+            )));
+        }
         happen(&mut tx, &stage, Happening::Claimed, None).await?;
-        if attempt.claim.is_none() {
+        if attempt.claim != Some(request.claim) {
             let place = place(&request.process);
-            tx.set_claim(request.attempt, request.claim, request.process.pid, &place).await?;
+            let at = (request.process.host.as_str(), restarts);
+            tx.set_claim(request.attempt, request.claim, request.process.pid, &place, at).await?;
         }
         tx.commit().await?;
+        fault::point("claimed");
         Ok(ClaimResponse { claim: request.claim, accepted_through: attempt.accepted_through })
+    }
+
+    /// Whether a worker is the job that its attempt was queued as. The name of the job led it to the attempt, so a
+    /// job whose id was not known is adopted.
+    async fn is_in_its_place(&self, tx: &mut Tx, attempt: &AttemptRow, process: &Process) -> Result<()> {
+        let Some(queued) = attempt.queued else { return Ok(()) };
+        let Some(slurm) = &process.slurm else { return Ok(()) };
+        let array = slurm.array_job_id.unwrap_or(slurm.job_id);
+        if slurm.array_task != Some(queued.task) {
+            let detail = format!("attempt {} is task {} of its array", attempt.id, queued.task);
+            return Err(EngineError::Refused(detail));
+        }
+        match tx.submission_state(queued.submission).await? {
+            Some((_, Some(known))) if known != array => Err(EngineError::Refused(format!(
+                "attempt {} belongs to job {known}, not {array}",
+                attempt.id
+            ))),
+            Some((_, Some(_))) | None => Ok(()),
+            Some((_, None)) => {
+                let now = tx.now();
+                tx.move_submission(queued.submission, "submitted", Some(array), now, None).await?;
+                tx.move_queued(queued.submission, AttemptState::Submitted).await?;
+                Ok(())
+            }
+        }
     }
 
     /// Takes what happened, each event once.
@@ -75,6 +119,7 @@ impl Engine {
         }
         let accepted_through = take_events(&mut tx, &attempt, &stage, events).await?;
         tx.commit().await?;
+        fault::point("events");
         Ok(EventsAccepted { accepted_through, stop: attempt.stop.is_some() })
     }
 
@@ -106,6 +151,7 @@ impl Engine {
             None => Vec::new(),
         };
         tx.commit().await?;
+        fault::point("result");
         for study in studies {
             self.make_stale(&study);
         }
@@ -188,7 +234,10 @@ fn told(outcome: &Outcome, state: AttemptState) -> bool {
 
 fn place(process: &Process) -> String {
     match &process.slurm {
-        Some(job) => format!("{}, job {}", process.host, job.job_id),
+        Some(job) => match (job.array_job_id, job.array_task) {
+            (Some(array), Some(task)) => format!("{}, job {array}_{task}", process.host),
+            _ => format!("{}, job {}", process.host, job.job_id),
+        },
         None => format!("{}, process {}", process.host, process.pid),
     }
 }

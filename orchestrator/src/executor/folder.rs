@@ -6,7 +6,7 @@ use protocol::attempt::{
 use std::{
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Makes the folder with its `attempt.json` (mode 0600), synced.
@@ -17,6 +17,28 @@ pub fn create(folder: &Path, attempt: &AttemptFile) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let text = serde_json::to_vec_pretty(attempt)?;
     write_private(&folder.join(ATTEMPT_FILE), &text)
+}
+
+/// As [`create`], for all attempts of an array, whose folder is `array`. Synced as a whole: one by one, thousands
+/// of files would take minutes on a shared file system.
+///
+/// # Errors
+/// When one can't be written.
+pub fn create_all(array: &Path, attempts: &[(PathBuf, AttemptFile)]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    fs::create_dir_all(array)?;
+    for (folder, attempt) in attempts {
+        fs::create_dir_all(folder)?;
+        // Nobody reads it before the submission is recorded: no other name is needed meanwhile.
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(folder.join(ATTEMPT_FILE))?;
+        io::Write::write_all(&mut file, &serde_json::to_vec_pretty(attempt)?)?;
+    }
+    Ok(nix::unistd::syncfs(File::open(array)?)?)
 }
 
 /// Writes a file that only its owner may read, under a temporary name first, synced.
@@ -59,6 +81,12 @@ pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
 #[must_use]
 pub fn was_entered(folder: &Path) -> bool {
     folder.join(LOCK_FILE).exists()
+}
+
+/// Whether a worker ever began to work.
+#[must_use]
+pub fn has_events(folder: &Path) -> bool {
+    folder.join(EVENTS_FILE).exists()
 }
 
 /// Events in the folder after a sequence number. An incomplete last line, and a line that is none of

@@ -2,7 +2,10 @@
 
 use super::{ApiError, App, document};
 use axum::{Json, extract::State, http::StatusCode};
-use protocol::{problem::Problem, view::Health};
+use protocol::{
+    problem::Problem,
+    view::{ClusterView, Health},
+};
 
 /// Whether the daemon is well, and how busy.
 #[utoipa::path(get, path = "/health", tag = "daemon", operation_id = "health", responses(
@@ -19,6 +22,18 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
         busy: app.store.busy().await?,
         started: app.started,
     }))
+}
+
+/// The queue that stages are handed to.
+#[utoipa::path(get, path = "/cluster", tag = "daemon", operation_id = "cluster", responses(
+    (status = 200, body = ClusterView),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn cluster(State(app): State<App>) -> Result<Json<ClusterView>, ApiError> {
+    let view = app.engine.executor().cluster().await;
+    let mut view = view.ok_or_else(|| ApiError::missing("cluster", "here: stages run on this machine"))?;
+    view.waits = app.store.queue_reasons().await?;
+    Ok(Json(view))
 }
 
 /// This document.

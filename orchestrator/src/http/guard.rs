@@ -65,7 +65,11 @@ fn is_ours(host: &str, listen: SocketAddr) -> bool {
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     match name.parse::<IpAddr>() {
         Ok(address) => address.is_loopback() || address == listen.ip(),
-        Err(_) => name.eq_ignore_ascii_case("localhost"),
+        // Who listens everywhere tells workers on other nodes its name.
+        Err(_) => {
+            name.eq_ignore_ascii_case("localhost")
+                || (listen.ip().is_unspecified() && name.eq_ignore_ascii_case(&crate::daemon::host_name()))
+        }
     }
 }
 

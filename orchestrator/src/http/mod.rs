@@ -95,6 +95,7 @@ impl Modify for TokenScheme {
 fn people() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(control::health))
+        .routes(routes!(control::cluster))
         .routes(routes!(control::openapi))
         .routes(routes!(control::shutdown))
         .routes(routes!(studies::list, studies::create))
@@ -108,6 +109,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::retry))
         .routes(routes!(stages::log))
+        .routes(routes!(stages::script))
         .routes(routes!(stages::cancel))
         .routes(routes!(stages::retry))
         .routes(routes!(changes::stream))

@@ -9,7 +9,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     ids::StageId,
     problem::Problem,
-    view::{Changed, LogTail},
+    view::{Changed, LogTail, StageScript},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -44,6 +44,19 @@ pub(super) async fn log(
         Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "log", error.to_string())),
         Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "log", error.to_string())),
     }
+}
+
+/// The stage's batch script.
+#[utoipa::path(get, path = "/stages/{id}/script", tag = "stages", operation_id = "stage_script",
+    params(("id" = StageId, Path, description = "Id of the stage")), responses(
+    (status = 200, body = StageScript),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn script(
+    State(app): State<App>,
+    Path(id): Path<StageId>,
+) -> Result<Json<StageScript>, ApiError> {
+    Ok(Json(app.engine.script(id).await?))
 }
 
 /// Stops the stage.

@@ -1,11 +1,11 @@
 //! Attempts: tries at stages, and the claims of their workers.
 
 use super::{Result, Store, StoreError, Tx, row};
-use crate::domain::transition;
+use crate::domain::{batch::Queued, transition};
 use chrono::{DateTime, Utc};
 use protocol::{
     attempt::Progress,
-    ids::{AttemptId, ClaimId, StageId},
+    ids::{AttemptId, ClaimId, StageId, SubmissionId},
     stage::AttemptState,
 };
 use std::path::PathBuf;
@@ -29,8 +29,14 @@ pub struct AttemptRow {
     pub claim: Option<ClaimId>,
     /// Events taken so far.
     pub accepted_through: u64,
-    /// When a person asked it to stop.
+    /// When it was asked to stop.
     pub stop: Option<DateTime<Utc>>,
+    /// Its place in a cluster's queue.
+    pub queued: Option<Queued>,
+    /// How often the cluster started it again.
+    pub restarts: u32,
+    /// How far it is.
+    pub done: Option<u64>,
 }
 
 /// An attempt to be recorded.
@@ -46,6 +52,8 @@ pub struct NewAttempt {
     pub token_sha256: String,
     /// Its folder.
     pub folder: PathBuf,
+    /// Its place in a cluster's queue: array and index.
+    pub queued: Option<(SubmissionId, u32)>,
 }
 
 /// How an attempt ended.
@@ -69,6 +77,11 @@ struct Found {
     claim: Option<String>,
     accepted_through: i64,
     stop: Option<i64>,
+    submission: Option<String>,
+    task: Option<i64>,
+    job: Option<i64>,
+    restarts: i64,
+    done: Option<i64>,
 }
 
 impl TryFrom<Found> for AttemptRow {
@@ -85,6 +98,16 @@ impl TryFrom<Found> for AttemptRow {
             claim: found.claim.map(|claim| row::word("a claim", &claim)).transpose()?,
             accepted_through: row::unsigned(found.accepted_through),
             stop: found.stop.map(row::time),
+            queued: match (found.submission, found.task) {
+                (Some(submission), Some(task)) => Some(Queued {
+                    submission: row::word("a submission's id", &submission)?,
+                    task: row::small(task),
+                    job: found.job.map(row::unsigned),
+                }),
+                _ => None,
+            },
+            restarts: row::small(found.restarts),
+            done: found.done.map(row::unsigned),
         })
     }
 }
@@ -97,8 +120,34 @@ impl Store {
     pub async fn live_attempts(&self) -> Result<Vec<AttemptRow>> {
         let rows = sqlx::query_as!(
             Found,
-            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop
-             FROM attempts WHERE live = 1 ORDER BY id"
+            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
+                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
+                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
+               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+               WHERE a.live = 1 ORDER BY a.created, a.stage_id"#
+        );
+        rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
+    }
+
+    /// The attempts that one was queued behind and that are not over.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn attempts_before(&self, attempt: AttemptId) -> Result<Vec<AttemptRow>> {
+        let attempt = attempt.to_string();
+        let rows = sqlx::query_as!(
+            Found,
+            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
+                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
+                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
+               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+               JOIN attempt_parents ap ON ap.parent_id = a.id
+               WHERE ap.attempt_id = ? AND a.live = 1"#,
+            attempt
         );
         rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
     }
@@ -148,16 +197,20 @@ impl Tx {
     /// When the stage has a live attempt already, or the record can't be used.
     pub async fn open_attempt(&mut self, attempt: &NewAttempt) -> Result<()> {
         let (id, folder) = (attempt.id.to_string(), attempt.folder.to_string_lossy());
+        let (submission, task) =
+            attempt.queued.map(|(submission, task)| (submission.to_string(), task)).unzip();
         let now = self.now_ms();
         sqlx::query!(
-            "INSERT INTO attempts (id, stage_id, number, state, live, slot, token_sha256, folder, created)
-             VALUES (?1, ?2, (SELECT count(*) + 1 FROM attempts WHERE stage_id = ?2), 'intended', 1, ?3, ?4, ?5, ?6)",
+            "INSERT INTO attempts (id, stage_id, number, state, live, slot, token_sha256, folder, created, submission_id, task)
+             VALUES (?1, ?2, (SELECT count(*) + 1 FROM attempts WHERE stage_id = ?2), 'intended', 1, ?3, ?4, ?5, ?6, ?7, ?8)",
             id,
             attempt.stage.0,
             attempt.slot,
             attempt.token_sha256,
             folder,
-            now
+            now,
+            submission,
+            task
         )
         .execute(self.conn())
         .await?;
@@ -173,7 +226,13 @@ impl Tx {
         let id = id.to_string();
         let found = sqlx::query_as!(
             Found,
-            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop FROM attempts WHERE id = ?",
+            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
+                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
+                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
+               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+               WHERE a.id = ?"#,
             id
         );
         found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
@@ -186,8 +245,13 @@ impl Tx {
     pub async fn live_attempt(&mut self, stage: StageId) -> Result<Option<AttemptRow>> {
         let found = sqlx::query_as!(
             Found,
-            "SELECT id, stage_id, state, slot, folder, pid, claim, accepted_through, stop
-             FROM attempts WHERE stage_id = ? AND live = 1",
+            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
+                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
+                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
+               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+               WHERE a.stage_id = ? AND a.live = 1"#,
             stage.0
         );
         found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
@@ -241,19 +305,28 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives an attempt to a worker.
+    /// Gives an attempt to a worker; to that of a later start in place of the one before.
     ///
     /// # Errors
     /// When another worker holds it, or the record can't be used.
-    pub async fn set_claim(&mut self, id: AttemptId, claim: ClaimId, pid: u32, place: &str) -> Result<()> {
+    pub async fn set_claim(
+        &mut self,
+        id: AttemptId,
+        claim: ClaimId,
+        pid: u32,
+        place: &str,
+        (host, restarts): (&str, u32),
+    ) -> Result<()> {
         let (id, claim) = (id.to_string(), claim.to_string());
         let changed = sqlx::query!(
-            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3
-             WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1)",
+            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3, restarts = ?5, node = ifnull(node, ?6), waits = NULL
+             WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1 OR restarts < ?5)",
             claim,
             pid,
             place,
-            id
+            id,
+            restarts,
+            host
         );
         if changed.execute(self.conn()).await?.rows_affected() != 1 {
             return Err(StoreError::Stale { what: "attempt", id });
@@ -261,7 +334,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes that a person asked an attempt to stop.
+    /// Notes that an attempt was asked to stop.
     ///
     /// # Errors
     /// When the record can't be used.

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod changes;
+pub mod lease;
 mod metrics;
 mod open;
 mod plan;
@@ -15,12 +16,14 @@ mod runs;
 mod sessions;
 mod stages;
 mod studies;
+mod submissions;
 mod tx;
 
 pub use attempts::{AttemptRow, Ending, NewAttempt};
 pub use changes::KEPT_CHANGES;
 pub use plan::RunRow;
 pub use stages::{Scope, StageRow};
+pub use submissions::{NewSubmission, OpenSubmission, Queueable};
 pub use tx::Tx;
 
 use crate::domain::{layout::Layout, transition::IllegalTransition};

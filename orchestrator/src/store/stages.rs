@@ -53,7 +53,8 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
                   s.started AS "started?: i64", s.finished AS "finished?: i64",
                   (SELECT count(*) FROM attempts a WHERE a.stage_id = s.id) AS "attempts!: i64",
                   live.progress_done AS "done?: i64", live.progress_total AS "total?: i64",
-                  live.progress_unit AS "unit?: String",
+                  live.progress_unit AS "unit?: String", live.waits AS "waits?: String",
+                  live.submission_id IS NOT NULL AS "in_queue!: bool",
                   (SELECT group_concat(p.kind, ', ') FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
                    WHERE sp.stage_id = s.id AND p.state <> 'done') AS "missing?: String"
            FROM stages s LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1
@@ -64,8 +65,13 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
     for found in rows.fetch_all(conn).await? {
         let state: StageState = row::word("a stage's state", &found.state)?;
         let reason = found.reason.or_else(|| match state {
+            StageState::Queued if found.in_queue => match (found.waits, found.missing) {
+                (Some(why), _) => Some(why),
+                (None, Some(kinds)) => Some(format!("in the queue, behind {kinds}")),
+                (None, None) => Some("in the queue".to_owned()),
+            },
             StageState::Waiting => found.missing.map(|kinds| format!("waits for {kinds}")),
-            StageState::Ready => Some("waits for a free slot".to_owned()),
+            StageState::Ready => Some("waits for room".to_owned()),
             _ => None,
         });
         let progress = match (state, found.done, found.total, found.unit) {
@@ -107,15 +113,16 @@ impl Store {
         Ok(ids.fetch_all(&self.readers).await?.into_iter().map(StageId).collect())
     }
 
-    /// Stages that still count as waiting although none of their parents is open.
+    /// Stages that count as waiting although none of their parents is open, or as queued although one failed.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn unsettled_stages(&self) -> Result<Vec<StageId>> {
         let ids = sqlx::query_scalar!(
-            r#"SELECT s.id FROM stages s WHERE s.state = 'waiting' AND (
-                 NOT EXISTS (SELECT 1 FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
-                             WHERE sp.stage_id = s.id AND p.state <> 'done')
+            r#"SELECT s.id FROM stages s WHERE s.state IN ('waiting', 'queued') AND (
+                 (s.state = 'waiting' AND NOT EXISTS (
+                    SELECT 1 FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
+                    WHERE sp.stage_id = s.id AND p.state <> 'done'))
                  OR EXISTS (SELECT 1 FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
                             WHERE sp.stage_id = s.id AND p.state IN ('failed', 'cancelled', 'skipped')))
                ORDER BY s.id"#
@@ -228,6 +235,41 @@ impl Tx {
     pub async fn keep_output(&mut self, id: StageId, output: &StageOutput) -> Result<()> {
         let output = row::to_json(output)?;
         sqlx::query!("UPDATE stages SET output = ? WHERE id = ?", output, id.0).execute(self.conn()).await?;
+        Ok(())
+    }
+
+    /// Whether all that a stage waits for is done.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn parents_done(&mut self, id: StageId) -> Result<bool> {
+        let open = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!: i64" FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
+               WHERE sp.stage_id = ? AND p.state <> 'done'"#,
+            id.0
+        );
+        Ok(open.fetch_one(self.conn()).await? == 0)
+    }
+
+    /// The next attempt at a stage asks for twice the memory.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn double_memory(&mut self, id: StageId) -> Result<()> {
+        sqlx::query!("UPDATE stages SET memory_doublings = memory_doublings + 1 WHERE id = ?", id.0)
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// The next attempt at a stage asks for twice the time.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn double_time(&mut self, id: StageId) -> Result<()> {
+        sqlx::query!("UPDATE stages SET time_doublings = time_doublings + 1 WHERE id = ?", id.0)
+            .execute(self.conn())
+            .await?;
         Ok(())
     }
 

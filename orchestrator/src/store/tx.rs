@@ -49,6 +49,12 @@ impl Tx {
         &mut self.inner
     }
 
+    /// The moment that dates what is recorded.
+    #[must_use]
+    pub const fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
     pub(super) fn now_ms(&self) -> i64 {
         self.now.timestamp_millis()
     }

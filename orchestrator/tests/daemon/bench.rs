@@ -11,14 +11,14 @@ use chrono::Utc;
 use orchestrator::{
     domain::layout::Layout,
     engine::Engine,
-    executor::{Capabilities, Executor, Exit, Job, Liveness, SubmitError},
+    executor::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey},
     http::{App, AppState, LoginCodes, router},
     store::Store,
 };
 use protocol::{
     attempt::{AttemptFile, Outcome},
     axis::{Counted, Doubled},
-    ids::{AttemptId, ClaimId},
+    ids::{AttemptId, ClaimId, SubmissionId},
     output::{
         AnalyzeOutput, CollectOutput, EvaluateOutput, MeasureRow, PrepareOutput, StageOutput, TrainOutput,
     },
@@ -75,26 +75,28 @@ impl Hands {
 #[async_trait]
 impl Executor for Hands {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "local", slots: self.slots }
+        Capabilities { name: "local", slots: self.slots, queue: false }
     }
 
-    async fn submit(&self, job: &Job) -> Result<u32, SubmitError> {
-        self.submitted.lock().unwrap().push(job.clone());
-        self.state.lock().unwrap().insert(job.attempt, Liveness::Alive);
+    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        for job in &order.jobs {
+            self.submitted.lock().unwrap().push(job.clone());
+            self.state.lock().unwrap().insert(job.attempt, Liveness::Alive { node: None });
+        }
         if *self.dies.lock().unwrap() {
             std::future::pending::<()>().await;
         }
         Ok(1)
     }
 
-    async fn poll(&self, jobs: &[Job]) -> HashMap<AttemptId, Liveness> {
+    async fn survey(&self, jobs: &[Job], _unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
         let state = self.state.lock().unwrap();
-        let of = |job: &Job| state.get(&job.attempt).copied().unwrap_or(Liveness::Gone(Exit::default()));
-        jobs.iter().map(|job| (job.attempt, of(job))).collect()
+        let of = |job: &Job| state.get(&job.attempt).cloned().unwrap_or(Liveness::Gone(Exit::default()));
+        Survey { jobs: jobs.iter().map(|job| (job.attempt, of(job))).collect(), ..Survey::default() }
     }
 
-    async fn stop(&self, job: &Job, force: bool) {
-        self.stops.lock().unwrap().push((job.attempt, force));
+    async fn stop(&self, jobs: &[Job], force: bool) {
+        self.stops.lock().unwrap().extend(jobs.iter().map(|job| (job.attempt, force)));
     }
 }
 
@@ -311,7 +313,7 @@ impl Worker {
     pub async fn ends(&self, bench: &Bench, outcome: &Outcome) {
         let (status, answer) = self.try_result(bench, outcome).await;
         assert_eq!(status, StatusCode::NO_CONTENT, "{answer}");
-        bench.hands.is_gone(self.id(), Exit { code: Some(0), signal: None });
+        bench.hands.is_gone(self.id(), Exit { code: Some(0), ..Exit::default() });
     }
 
     pub async fn succeed(&self, bench: &Bench) {

@@ -3,7 +3,7 @@
 use orchestrator::{
     domain::transition,
     engine::decide::{Effect, Event, Live, Situation, decide},
-    executor::Exit,
+    executor::{Cause, Exit},
 };
 use proptest::prelude::*;
 use protocol::{
@@ -25,6 +25,14 @@ fn success() -> Outcome {
 
 fn event() -> impl Strategy<Value = Event> {
     let exit = (proptest::option::of(0..4_i32), proptest::option::of(1..16_i32));
+    let cause = proptest::sample::select(vec![
+        Cause::Unknown,
+        Cause::Cancelled,
+        Cause::TimedOut,
+        Cause::OutOfMemory,
+        Cause::NodeFailed,
+        Cause::Preempted,
+    ]);
     prop_oneof![
         3 => Just(Event::Start),
         3 => Just(Event::Submitted),
@@ -34,7 +42,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>()
             .prop_map(|permanent| Event::Reported(Outcome::Failed { message: "m".into(), permanent })),
         1 => Just(Event::Reported(Outcome::Interrupted { message: "m".into() })),
-        2 => exit.prop_map(|(code, signal)| Event::Gone(Exit { code, signal })),
+        3 => (exit, cause).prop_map(|((code, signal), cause)| Event::Gone(Exit { code, signal, cause })),
+        3 => Just(Event::Queue),
+        1 => Just(Event::Unclear),
+        1 => Just(Event::Absent),
+        1 => Just(Event::Outdated),
+        1 => Just(Event::Vanished),
+        1 => Just(Event::Premature),
         1 => Just(Event::Cancel),
         2 => Just(Event::Retry),
     ]
@@ -45,7 +59,13 @@ fn carry_out(now: &mut Situation, effect: &Effect) {
     match effect {
         Effect::OpenAttempt => {
             assert_eq!(now.live, None, "two live attempts");
-            now.live = Some(Live { state: AttemptState::Intended, stopping: false });
+            now.live = Some(Live {
+                state: AttemptState::Intended,
+                stopping: false,
+                queued: true,
+                outdated: now.failures % 2 == 1,
+                progressed: now.failures == 0,
+            });
         }
         Effect::Attempt(to, _) => {
             let live = now.live.as_mut().expect("an attempt to move");
@@ -63,7 +83,7 @@ fn carry_out(now: &mut Situation, effect: &Effect) {
         Effect::Failures(failures) => now.failures = *failures,
         // Its parents are done.
         Effect::Settle => now.stage = StageState::Ready,
-        Effect::Keep(_) | Effect::SettleChildren => {}
+        Effect::Keep(_) | Effect::SettleChildren | Effect::Learn(_) => {}
     }
 }
 
@@ -73,7 +93,7 @@ proptest! {
         events in proptest::collection::vec(event(), 0..60),
         allowed in 1..4_u32,
     ) {
-        let mut now = Situation { stage: StageState::Ready, failures: 0, allowed, live: None };
+        let mut now = Situation { stage: StageState::Ready, failures: 0, allowed, parents_done: true, live: None };
         for event in events {
             let before = now;
             match decide(&now, event.clone()) {

@@ -72,7 +72,7 @@ async fn a_failure_is_tried_again_as_often_as_the_study_says() {
     second.ends(&bench, &Outcome::Interrupted { message: "asked to".into() }).await;
     let third = bench.started().await.remove(0);
     third.claim(&bench).await;
-    bench.hands.is_gone(third.id(), Exit { code: Some(1), signal: None });
+    bench.hands.is_gone(third.id(), Exit { code: Some(1), signal: None, ..Exit::default() });
     assert!(bench.started().await.is_empty(), "an interruption does not count, the second failure does");
     let detail = bench.study("s").await;
     assert_eq!(states(&detail.runs[0].stages)[0], "prepare failed");
@@ -89,7 +89,7 @@ async fn wrong_input_is_not_tried_again() {
     bench.plan(&study("s", &[32], &[0])).await;
     let worker = bench.started().await.remove(0);
     worker.leave(&[], None);
-    bench.hands.is_gone(worker.id(), Exit { code: Some(2), signal: None });
+    bench.hands.is_gone(worker.id(), Exit { code: Some(2), signal: None, ..Exit::default() });
     assert!(bench.started().await.is_empty());
     let stage = bench.study("s").await.runs[0].stages[0].clone();
     assert_eq!(stage.reason.as_deref(), Some("the worker refused its input (exit code 2)"));

@@ -1,10 +1,13 @@
 //! The local executor with processes that misbehave in ways the real worker does not.
 
-use orchestrator::executor::{
-    Executor as _, Exit, Job, Liveness,
-    local::{Local, find_worker},
+use orchestrator::{
+    domain::resources::Request,
+    executor::{
+        Executor as _, Exit, Job, Liveness, Order, SubmitError,
+        local::{Local, find_worker},
+    },
 };
-use protocol::ids::AttemptId;
+use protocol::{ids::AttemptId, stage::StageKind};
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -25,7 +28,22 @@ fn job(root: &Path) -> Job {
     let attempt = AttemptId(uuid::Uuid::new_v4());
     let folder = root.join(attempt.to_string());
     fs::create_dir(&folder).unwrap();
-    Job { attempt, folder, slot: 0, pid: None }
+    Job { attempt, folder, slot: 0, pid: None, queued: None }
+}
+
+fn order(job: &Job) -> Order {
+    Order {
+        submission: None,
+        kind: StageKind::Train,
+        folder: job.folder.clone(),
+        jobs: vec![job.clone()],
+        request: Request::default(),
+        after: Vec::new(),
+    }
+}
+
+async fn liveness(local: &Local, job: &Job) -> Liveness {
+    local.survey(std::slice::from_ref(job), &[]).await.jobs[&job.attempt].clone()
 }
 
 fn local(root: &Path, worker: &Path) -> Local {
@@ -34,7 +52,7 @@ fn local(root: &Path, worker: &Path) -> Local {
 
 async fn until_gone(local: &Local, job: &Job) -> Exit {
     loop {
-        if let Liveness::Gone(exit) = local.poll(std::slice::from_ref(job)).await[&job.attempt] {
+        if let Liveness::Gone(exit) = liveness(local, job).await {
             return exit;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -54,12 +72,12 @@ async fn until_written(path: &Path) -> String {
 async fn how_a_worker_ended_is_known_to_the_daemon_that_started_it() {
     let root = tempfile::tempdir().unwrap();
     for (script, expected) in [
-        ("echo out; echo err >&2; exit 2", Exit { code: Some(2), signal: None }),
-        ("kill -9 $$", Exit { code: None, signal: Some(9) }),
+        ("echo out; echo err >&2; exit 2", Exit { code: Some(2), signal: None, ..Exit::default() }),
+        ("kill -9 $$", Exit { code: None, signal: Some(9), ..Exit::default() }),
     ] {
         let local = local(root.path(), &program(root.path(), script));
         let job = job(root.path());
-        local.submit(&job).await.unwrap();
+        local.submit(&order(&job)).await.unwrap();
         assert_eq!(until_gone(&local, &job).await, expected, "{script}");
         if expected.code.is_some() {
             assert_eq!(fs::read_to_string(job.folder.join("worker.log")).unwrap(), "out\nerr\n");
@@ -73,18 +91,14 @@ async fn a_worker_is_found_and_stopped_with_all_it_started_by_a_later_daemon() {
     let script = "trap '' TERM; sleep 600 & echo $! >\"$3.child\"; wait; wait";
     let worker = program(root.path(), script);
     let job = job(root.path());
-    local(root.path(), &worker).submit(&job).await.unwrap();
+    local(root.path(), &worker).submit(&order(&job)).await.unwrap();
     let child = until_written(&job.folder.join("attempt.json.child")).await;
 
     let later = local(root.path(), &worker);
-    assert_eq!(later.poll(std::slice::from_ref(&job)).await[&job.attempt], Liveness::Alive);
-    later.stop(&job, false).await;
-    assert_eq!(
-        later.poll(std::slice::from_ref(&job)).await[&job.attempt],
-        Liveness::Alive,
-        "it ignores SIGTERM"
-    );
-    later.stop(&job, true).await;
+    assert_eq!(liveness(&later, &job).await, Liveness::Alive { node: None });
+    later.stop(std::slice::from_ref(&job), false).await;
+    assert_eq!(liveness(&later, &job).await, Liveness::Alive { node: None }, "it ignores SIGTERM");
+    later.stop(std::slice::from_ref(&job), true).await;
     assert_eq!(until_gone(&later, &job).await, Exit::default());
     let stat = PathBuf::from(format!("/proc/{}/stat", child.trim()));
     loop {
@@ -100,8 +114,9 @@ async fn a_worker_is_found_and_stopped_with_all_it_started_by_a_later_daemon() {
 async fn a_worker_that_cannot_be_started_is_a_permanent_failure() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("no-such-worker");
-    let error = local(root.path(), &missing).submit(&job(root.path())).await.unwrap_err();
-    assert!(error.permanent && error.message.contains("no-such-worker"), "{error}");
+    let error = local(root.path(), &missing).submit(&order(&job(root.path()))).await.unwrap_err();
+    let SubmitError::Refused { message, permanent: true } = error else { panic!("{error}") };
+    assert!(message.contains("no-such-worker"), "{message}");
     let error = find_worker(Some(&missing)).unwrap_err().to_string();
     assert!(error.contains("no-such-worker is not a program") && error.contains("LC_WORKER"), "{error}");
 }
@@ -111,7 +126,7 @@ async fn a_worker_gets_no_token_and_its_share_of_the_cores() {
     let root = tempfile::tempdir().unwrap();
     let worker = program(root.path(), "env; pwd; exit 0");
     let (job, local) = (job(root.path()), local(root.path(), &worker));
-    local.submit(&job).await.unwrap();
+    local.submit(&order(&job)).await.unwrap();
     until_gone(&local, &job).await;
     let log = fs::read_to_string(job.folder.join("worker.log")).unwrap();
     assert!(!log.contains("LC_TOKEN=") && log.contains("RAYON_NUM_THREADS="), "{log}");

@@ -46,7 +46,7 @@ async fn a_stage_is_tried_again_only_when_its_old_worker_is_gone() {
     bench.post::<()>("/studies/s/cancel", None).await;
     bench.post::<()>("/studies/s/retry", None).await;
     assert!(bench.started().await.is_empty(), "two workers must never be at one stage");
-    bench.hands.is_gone(worker.id(), Exit { code: None, signal: Some(15) });
+    bench.hands.is_gone(worker.id(), Exit { code: None, signal: Some(15), ..Exit::default() });
     assert_eq!(bench.labels().await, ["prepare"]);
 }
 

@@ -135,7 +135,7 @@ async fn a_running_attempt_that_died_meanwhile_is_tried_again() {
     let worker = bench.started().await.remove(0);
     worker.claim(&bench).await;
     let bench = bench.restarted().await;
-    bench.hands.is_gone(worker.id(), Exit { code: None, signal: Some(9) });
+    bench.hands.is_gone(worker.id(), Exit { code: None, signal: Some(9), ..Exit::default() });
     assert_eq!(bench.labels().await, ["prepare"]);
     assert_eq!(attempts(&bench).await, ["prepare 1 lost", "prepare 2 submitted"]);
     let run = bench.run(&bench.study("s").await.runs[0]).await;
@@ -151,7 +151,7 @@ async fn a_wish_to_stop_outlives_the_daemon() {
     let bench = bench.restarted().await;
     assert!(bench.started().await.is_empty());
     assert_eq!(*bench.hands.stops.lock().unwrap(), [(worker.id(), false)]);
-    bench.hands.is_gone(worker.id(), Exit { code: Some(75), signal: None });
+    bench.hands.is_gone(worker.id(), Exit { code: Some(75), signal: None, ..Exit::default() });
     assert!(bench.started().await.is_empty());
     assert_eq!(attempts(&bench).await, ["prepare 1 cancelled"]);
 }

@@ -11,6 +11,7 @@ fn options(root: &Path) -> ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         slots: Some(1),
         worker: Some("/bin/true".into()),
+        cluster: None,
     }
 }
 

@@ -145,7 +145,7 @@ async fn a_worker_that_was_given_up_can_do_no_harm() {
     let (bench, lost) = training().await;
     lost.claim(&bench).await;
     lost.leave(&[], None);
-    bench.hands.is_gone(lost.id(), Exit { code: None, signal: Some(9) });
+    bench.hands.is_gone(lost.id(), Exit { code: None, signal: Some(9), ..Exit::default() });
     let next = bench.started().await.remove(0);
     assert_ne!(next.id(), lost.id());
     assert_eq!(lost.try_claim(&bench).await.0, StatusCode::CONFLICT);

@@ -26,6 +26,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The queue that stages are handed to. */
+        get: operations["cluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/health": {
         parameters: {
             query?: never;
@@ -207,6 +224,23 @@ export interface paths {
         put?: never;
         /** Tries the stage, and what was skipped because of it, again. */
         post: operations["retry_stage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stages/{id}/script": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The stage's batch script. */
+        get: operations["stage_script"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -540,6 +574,63 @@ export interface components {
             accepted_through: number;
             /** @description The claim, as asked for. */
             claim: components["schemas"]["ClaimId"];
+        };
+        /** @description `GET /api/v1/cluster`: the queue that stages are handed to. */
+        ClusterView: {
+            /**
+             * Format: int64
+             * @description Calls of Slurm's commands since the daemon started.
+             */
+            calls: number;
+            /**
+             * Format: int64
+             * @description Of these in the last hour.
+             */
+            calls_last_hour: number;
+            /**
+             * Format: int64
+             * @description Of these in the last minute.
+             */
+            calls_last_minute: number;
+            /**
+             * Format: int32
+             * @description Attempts in the queue at once.
+             */
+            max_queued?: number | null;
+            /**
+             * Format: int32
+             * @description Tasks of one array that may run at once.
+             */
+            max_running?: number | null;
+            /** @description The cluster's name, once it could be asked. */
+            name?: string | null;
+            /** @description Whether jobs may be handed over now. */
+            open: boolean;
+            /**
+             * Format: date-time
+             * @description When the next window opens, if none is open.
+             */
+            opens?: string | null;
+            /** @description Why nothing is handed over for a while. */
+            paused?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            paused_until?: string | null;
+            /**
+             * Format: double
+             * @description Seconds that the last look at the queue took.
+             */
+            tick_seconds?: number | null;
+            /** @description Why it can't be asked at the moment. */
+            trouble?: string | null;
+            /** @description Attempts in the queue by why they wait. */
+            waits: {
+                [key: string]: number;
+            };
+            /** @description Submission windows as cron expressions; at any time if empty. */
+            windows: string[];
         };
         /** @description What one collection stage wrote. */
         CollectOutput: {
@@ -914,6 +1005,33 @@ export interface components {
             /** @enum {string} */
             outcome: "interrupted";
         };
+        /** @description One job array of a plan. */
+        PlannedArray: {
+            /**
+             * Format: int32
+             * @description Their checkpoint index.
+             */
+            checkpoint?: number | null;
+            /**
+             * Format: int32
+             * @description GPUs that each gets.
+             */
+            gpus: number;
+            /** @description Kind of its stages. */
+            kind: components["schemas"]["StageKind"];
+            /**
+             * Format: int64
+             * @description Minutes that each may take, where limited.
+             */
+            minutes?: number | null;
+            /** @description The script. */
+            script: string;
+            /**
+             * Format: int32
+             * @description Number of its tasks.
+             */
+            tasks: number;
+        };
         /** @description One run of a plan. */
         PlannedRun: {
             /** @description Hash of the canonical configuration. */
@@ -987,6 +1105,70 @@ export interface components {
             unit: string;
         };
         Real: number | ("inf" | "-inf" | "nan");
+        /** @description One rule. Its fields go over those of the rules before it, for the stages that it is meant for. */
+        ResourceRule: {
+            /**
+             * @description Account.
+             * @default null
+             */
+            account: string | null;
+            /**
+             * @description Features that a node must have.
+             * @default null
+             */
+            constraint: string | null;
+            /**
+             * Format: int32
+             * @description Processor cores.
+             * @default null
+             */
+            cpus: number | null;
+            /**
+             * @description Numbers of layers that it is meant for: `4`, `2..8`, `8..` or `..4`, ends included.
+             * @default null
+             */
+            depth: string | null;
+            /**
+             * @description Further options of the submit command, one each, for example `--mail-type=FAIL`.
+             * @default null
+             */
+            extra: string[] | null;
+            /**
+             * @description Generic resources, for example `gpu:1` or `gpu:a100:1`.
+             * @default null
+             */
+            gres: string | null;
+            /**
+             * @description Memory per node: `16G`, `4000M`.
+             * @default null
+             */
+            mem: string | null;
+            /**
+             * @description Partition. An empty text takes back what an earlier rule asked for; so for every text below.
+             * @default null
+             */
+            partition: string | null;
+            /**
+             * @description Quality of service.
+             * @default null
+             */
+            qos: string | null;
+            /**
+             * @description Kinds of stages that it is meant for; all if empty.
+             * @default []
+             */
+            stages: components["schemas"]["StageKind"][];
+            /**
+             * @description Time limit: minutes, `H:MM:SS` or `D-HH:MM:SS`.
+             * @default null
+             */
+            time: string | null;
+            /**
+             * @description Widths that it is meant for.
+             * @default null
+             */
+            width: string | null;
+        };
         /** @description `[resources]` */
         ResourceSpec: {
             /**
@@ -1000,6 +1182,11 @@ export interface components {
              * @default auto
              */
             device: string;
+            /**
+             * @description What jobs ask a cluster for, over the rules of its profile; later rules go over earlier ones, field by field.
+             * @default []
+             */
+            rules: components["schemas"]["ResourceRule"][];
         };
         /** @description `POST /api/v1/worker/result`, and the content of `result.json`. */
         ResultReport: {
@@ -1125,6 +1312,11 @@ export interface components {
         };
         /** @description The Slurm job that a worker runs in. */
         SlurmJob: {
+            /**
+             * Format: int64
+             * @description `SLURM_ARRAY_JOB_ID`.
+             */
+            array_job_id?: number | null;
             /**
              * Format: int32
              * @description `SLURM_ARRAY_TASK_ID`.
@@ -1260,6 +1452,13 @@ export interface components {
             /** @description The stage. */
             stage: components["schemas"]["StageId"];
         };
+        /** @description `GET /api/v1/stages/{id}/script`: the batch script of the newest attempt, or the one it would get. */
+        StageScript: {
+            /** @description Where it lies, if it was handed over. */
+            file?: string | null;
+            /** @description The script. */
+            script: string;
+        };
         /**
          * @description Where a stage stands.
          * @enum {string}
@@ -1319,6 +1518,8 @@ export interface components {
          *     same name may be posted again with a larger grid: runs that exist stay as they are.
          */
         StudyPlan: {
+            /** @description On a dry run with a cluster: the job arrays, in the order in which they would be handed over. */
+            arrays?: components["schemas"]["PlannedArray"][];
             /** @description Whether the study was recorded: false on a dry run. */
             created: boolean;
             /**
@@ -1488,6 +1689,33 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": components["schemas"]["Change"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterView"];
                 };
             };
             default: {
@@ -1823,6 +2051,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Changed"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stage_script: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the stage */
+                id: components["schemas"]["StageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StageScript"];
                 };
             };
             default: {

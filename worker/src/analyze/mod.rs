@@ -61,6 +61,14 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     Ok(output)
 }
 
+/// The columns of the table that `spec` asks for, in order, without the row name.
+///
+/// # Errors
+/// When a measure group is unknown.
+pub fn column_names(spec: &AnalyzeSpec) -> Result<Vec<String>> {
+    Columns::parse(spec).map(|columns| columns.names())
+}
+
 /// What is to be computed, of which checkpoints.
 struct Job<'a> {
     spec: &'a AnalyzeSpec,

@@ -7,6 +7,7 @@ mod analyze;
 mod collect;
 mod dispatch;
 mod evaluate;
+mod fake;
 mod import_stats;
 mod logits;
 mod measures;

@@ -1,30 +1,54 @@
 //! `lc-worker run`: what a submitted script or the local executor calls.
 
-use super::{complain, dispatch, output, panics, values, watch_signals};
+use super::{complain, dispatch, fake, output, panics, values, watch_signals};
 use crate::{
     Error, Result,
     report::{
         Report,
         attempt::{Attempt, Claim},
+        process,
         reporter::Reporter,
         sender::Delivery,
     },
 };
-use protocol::attempt::Outcome;
+use protocol::{attempt::Outcome, output::StageOutput};
 use std::{path::PathBuf, time::Duration};
+
+/// How long results of parents are looked for that are not there.
+const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Do the stage that an attempt file describes, and report to the daemon.
 ///
 /// The attempt is claimed first; if the daemon refuses, nothing is touched. Without a daemon the work goes
-/// on: events and result lie in the attempt's folder, where the daemon finds them later.
+/// on: events and result lie in the attempt's folder, where the daemon finds them later. An attempt that was
+/// queued ahead of its parents' end then looks in their folders whether they succeeded, and ends with exit code 75
+/// and nothing done where they did not.
+///
+/// Where the cluster starts interrupted attempts again by itself, an interruption leaves no result. The worker that
+/// goes on (SLURM_RESTART_COUNT above 0) waits after its claim until the earlier one has let go of the folder.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json\n\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "Examples:\n  lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json\n  \
+                        lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json --fake-work 20\n\
                         Environment: LC_CLAIM_WAIT and LC_RESULT_WAIT are the seconds that a daemon which does not \
-                        answer is waited for, at the start (default 30) and at the end (default 10).")]
+                        answer is waited for, at the start (default 30) and at the end (default 10); LC_LOCK_WAIT \
+                        those that a worker which was started again waits for the earlier one (default 120)."
+)]
 pub(super) struct Args {
     /// The attempt.json that the daemon wrote.
     #[arg(long, value_name = "FILE", value_parser = values::file)]
     attempt: PathBuf,
+
+    /// Only sleep so long instead of doing the stage, to try out a cluster. Everything else is real: the claim,
+    /// events, signals, and a result with invented numbers. Each start and end is a line of LC_ROOT/fake-work.jsonl.
+    #[arg(long, value_name = "SECONDS", value_parser = values::not_negative)]
+    fake_work: Option<f64>,
+
+    /// Let the fake work of a kind of stage end like this: STAGE=exit:CODE, STAGE=kill (by SIGKILL) or
+    /// STAGE=fail:MESSAGE.
+    #[arg(long, value_name = "STAGE=END", requires = "fake_work")]
+    fake_fail: Option<fake::Fail>,
 
     /// Seconds to wait for the daemon's answer to the claim.
     #[arg(long, env = "LC_CLAIM_WAIT", default_value_t = 30, hide = true)]
@@ -33,20 +57,24 @@ pub(super) struct Args {
     /// Seconds to wait for the daemon to take the result.
     #[arg(long, env = "LC_RESULT_WAIT", default_value_t = 10, hide = true)]
     result_wait: u64,
+
+    /// Seconds to wait for an earlier worker of the attempt to end.
+    #[arg(long, env = "LC_LOCK_WAIT", default_value_t = 120, hide = true)]
+    lock_wait: u64,
 }
 
 impl Args {
     pub(super) fn run(self, json: bool) -> Result<()> {
         let report = Report::listening();
         watch_signals(&report)?;
-        let Some(attempt) = Attempt::open(&self.attempt)? else {
+        let Some((attempt, claim)) = self.open(&report)? else {
             // A script that runs twice: the result is there.
             return Ok(());
         };
-        let claim = attempt.claim(&report, Duration::from_secs(self.claim_wait))?;
         let accepted_through = match claim {
             Claim::Granted { accepted_through } => accepted_through,
             Claim::Unanswered => {
+                attempt.require_parents(&report, PARENTS_PATIENCE)?;
                 report.warn("daemon not reachable, going on alone");
                 0
             }
@@ -56,19 +84,26 @@ impl Args {
             Err(Error::Interrupted("stopped before the work began".to_owned()))
         } else {
             // An attempt is always gone on from: its daemon starts the stage again.
-            panics::caught(|| dispatch::stage(attempt.spec(), &report)).map_err(|error| match error {
+            panics::caught(|| self.work(&attempt, &report)).map_err(|error| match error {
                 Error::Stopped { message, .. } => Error::Interrupted(message),
                 other => other,
             })
         };
         let outcome = match &worked {
-            Ok(output) => Outcome::Succeeded { output: output.clone() },
-            Err(error @ Error::Interrupted(_)) => Outcome::Interrupted { message: one_line(error) },
+            Ok(output) => Some(Outcome::Succeeded { output: output.clone() }),
+            // The cluster starts it again.
+            Err(Error::Interrupted(_)) if attempt.file().requeued => None,
+            Err(error @ Error::Interrupted(_)) => Some(Outcome::Interrupted { message: one_line(error) }),
             Err(error) => {
-                Outcome::Failed { message: one_line(error), permanent: matches!(error, Error::Input(_)) }
+                let permanent = matches!(error, Error::Input(_));
+                Some(Outcome::Failed { message: one_line(error), permanent })
             }
         };
-        let delivery = reporter.finish(&attempt, outcome, Duration::from_secs(self.result_wait))?;
+        let wait = Duration::from_secs(self.result_wait);
+        let delivery = match outcome {
+            Some(outcome) => reporter.finish(&attempt, outcome, wait)?,
+            None => reporter.pause(wait)?,
+        };
         if let Delivery::Refused(why) = delivery {
             if let Err(error) = worked {
                 complain(&error.to_string());
@@ -76,6 +111,24 @@ impl Args {
             return Err(Error::failed(format!("fenced, the result was not recorded: {why}")));
         }
         output::print(&worked?, json)
+    }
+
+    /// The attempt, held and claimed; none if it has a result already.
+    fn open(&self, report: &Report) -> Result<Option<(Attempt, Claim)>> {
+        let patience = Duration::from_secs(self.claim_wait);
+        if process::restarts() > 0 {
+            return Attempt::reopen(&self.attempt, report, patience, Duration::from_secs(self.lock_wait));
+        }
+        let Some(attempt) = Attempt::open(&self.attempt)? else { return Ok(None) };
+        let claim = attempt.claim(report, patience)?;
+        Ok(Some((attempt, claim)))
+    }
+
+    fn work(&self, attempt: &Attempt, report: &Report) -> Result<StageOutput> {
+        match self.fake_work {
+            Some(seconds) => fake::stage(attempt.file(), seconds, self.fake_fail.as_ref(), report),
+            None => dispatch::stage(attempt.spec(), report),
+        }
     }
 }
 

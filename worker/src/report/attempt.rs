@@ -3,6 +3,7 @@
 use super::{
     Report,
     client::{CallError, Client},
+    parents, process,
     reporter::Uplink,
     sender::Sender,
     spool::Spool,
@@ -15,10 +16,7 @@ use nix::{
 };
 use protocol::{
     API_VERSION,
-    attempt::{
-        AttemptFile, ClaimRequest, EVENTS_FILE, LOCK_FILE, Outcome, Process, RESULT_FILE, ResultReport,
-        SlurmJob,
-    },
+    attempt::{AttemptFile, ClaimRequest, EVENTS_FILE, LOCK_FILE, Outcome, RESULT_FILE, ResultReport},
     ids::ClaimId,
     spec::StageSpec,
     stage::StageKind,
@@ -36,12 +34,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// How long a lock must be held for its holder to count as a worker.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// An attempt that this process holds the lock of.
-pub struct Attempt {
+/// What an attempt file says, before anything is held.
+struct Assignment {
     folder: PathBuf,
     file: AttemptFile,
     claim: ClaimId,
     client: Client,
+}
+
+/// An attempt that this process holds the lock of.
+pub struct Attempt {
+    assignment: Assignment,
     /// Released by the system when the process ends, however it ends.
     _lock: Flock<File>,
 }
@@ -58,48 +61,27 @@ pub enum Claim {
     Unanswered,
 }
 
-impl Attempt {
-    /// Reads an attempt file and takes the lock beside it. None if the attempt has a result already.
-    ///
-    /// # Errors
-    /// When the file is not an attempt file of this version, or another process holds the lock.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
+impl Assignment {
+    fn read(path: &Path) -> Result<Self> {
         let file = read(path)?;
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
             .map_or_else(|| PathBuf::from("."), Path::to_owned);
-        let lock = lock(&folder.join(LOCK_FILE))?;
-        if folder.join(RESULT_FILE).exists() {
-            return Ok(None);
-        }
         let client = Client::new(file.daemon.clone(), file.token.clone());
-        Ok(Some(Self { folder, file, claim: ClaimId(uuid::Uuid::new_v4()), client, _lock: lock }))
+        Ok(Self { folder, file, claim: ClaimId(uuid::Uuid::new_v4()), client })
     }
 
-    /// What to do.
-    #[must_use]
-    pub const fn spec(&self) -> &StageSpec {
-        &self.file.spec
+    fn has_result(&self) -> bool {
+        self.folder.join(RESULT_FILE).exists()
     }
 
-    /// The kind of stage.
-    #[must_use]
-    pub const fn kind(&self) -> StageKind {
-        self.file.spec.kind()
-    }
-
-    /// Claims the attempt, and tries again for `patience` while no daemon answers. Ends early when asked to
-    /// stop.
-    ///
-    /// # Errors
-    /// When the daemon refuses: then nothing may be touched.
-    pub fn claim(&self, report: &Report, patience: Duration) -> Result<Claim> {
+    fn claim(&self, report: &Report, patience: Duration) -> Result<Claim> {
         let request = ClaimRequest {
             api_version: API_VERSION,
             attempt: self.file.attempt,
             claim: self.claim,
-            process: this_process(),
+            process: process::this_process(),
         };
         let until = Instant::now() + patience;
         let mut pause = FIRST_PAUSE;
@@ -125,58 +107,156 @@ impl Attempt {
         }
     }
 
-    /// Opens the spool and starts to deliver it.
-    pub(super) fn uplink(&self, report: &Report, accepted_through: u64) -> Result<Uplink> {
-        let path = self.folder.join(EVENTS_FILE);
-        let spool = Spool::open(&path)?;
-        let ids = (self.file.attempt, self.claim);
-        let sender = Sender::start(report, self.client.clone(), ids, &path, accepted_through)?;
-        Ok(Uplink { spool, sender })
+    /// Takes the lock, for as long as this process lives. `stop` ends the wait for it.
+    fn lock(&self, patience: Duration, stop: impl Fn() -> bool) -> Result<Flock<File>> {
+        let path = &self.folder.join(LOCK_FILE);
+        let mut file =
+            File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
+        let until = Instant::now() + patience;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((_, Errno::EWOULDBLOCK)) if stop() => {
+                    let path = path.display();
+                    return Err(Error::Interrupted(format!(
+                        "stopped before the work began ({path} is locked)"
+                    )));
+                }
+                Err((back, Errno::EWOULDBLOCK)) if Instant::now() < until => file = back,
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    let path = path.display();
+                    return Err(Error::failed(format!(
+                        "another worker holds this attempt ({path} is locked)"
+                    )));
+                }
+                Err((_, errno)) => return Err(Error::io(path)(errno.into())),
+            }
+            thread::sleep(FIRST_PAUSE);
+        }
     }
 
-    /// The result that says `outcome`, as of now.
-    pub(super) fn result(&self, outcome: Outcome) -> ResultReport {
-        ResultReport { attempt: self.file.attempt, claim: self.claim, time: Utc::now(), outcome }
-    }
-
-    pub(super) fn write_result(&self, result: &ResultReport) -> Result<()> {
-        files::write_json(&self.folder.join(RESULT_FILE), result)
-    }
-
-    /// Takes back a result that the daemon refused, so that nobody takes it for the attempt's.
-    pub(super) fn withdraw_result(&self) -> Result<()> {
+    fn remove_result(&self) -> Result<()> {
         let path = self.folder.join(RESULT_FILE);
         fs::remove_file(&path).map_err(Error::io(&path))
     }
 }
 
+impl Attempt {
+    /// Reads an attempt file and takes the lock beside it. None if the attempt has a result already.
+    ///
+    /// # Errors
+    /// When the file is not an attempt file of this version, or another process holds the lock.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let assignment = Assignment::read(path)?;
+        if assignment.has_result() {
+            return Ok(None);
+        }
+        // The daemon takes the lock for a moment when it looks whether a worker lives.
+        let lock = assignment.lock(LOCK_PATIENCE, || false)?;
+        if assignment.has_result() {
+            return Ok(None);
+        }
+        Ok(Some(Self { assignment, _lock: lock }))
+    }
+
+    /// Opens an attempt that the cluster starts again. The earlier copy may still live on a node that was lost,
+    /// and hold the lock. So the claim comes first, by which the daemon fences that copy, and then its lock is
+    /// waited for. Without the lock nothing is done. None if the attempt has a result already.
+    ///
+    /// # Errors
+    /// When the file is not an attempt file of this version, the daemon refuses, another process holds the lock
+    /// for all of `lock_patience`, and [`Error::Interrupted`] when a stop was asked for meanwhile.
+    pub fn reopen(
+        path: &Path,
+        report: &Report,
+        patience: Duration,
+        lock_patience: Duration,
+    ) -> Result<Option<(Self, Claim)>> {
+        let assignment = Assignment::read(path)?;
+        if assignment.has_result() {
+            return Ok(None);
+        }
+        let claim = assignment.claim(report, patience)?;
+        let lock = assignment.lock(lock_patience, || report.stop_requested())?;
+        if assignment.has_result() {
+            // The earlier copy's last word; it came after the claim that fenced it, if there was one.
+            match claim {
+                Claim::Granted { .. } => assignment.remove_result()?,
+                Claim::Unanswered => return Ok(None),
+            }
+        }
+        Ok(Some((Self { assignment, _lock: lock }, claim)))
+    }
+
+    /// What the daemon wrote.
+    #[must_use]
+    pub const fn file(&self) -> &AttemptFile {
+        &self.assignment.file
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn spec(&self) -> &StageSpec {
+        &self.file().spec
+    }
+
+    /// The kind of stage.
+    #[must_use]
+    pub const fn kind(&self) -> StageKind {
+        self.spec().kind()
+    }
+
+    /// Claims the attempt, and tries again for `patience` while no daemon answers. Ends early when asked to
+    /// stop.
+    ///
+    /// # Errors
+    /// When the daemon refuses: then nothing may be touched.
+    pub fn claim(&self, report: &Report, patience: Duration) -> Result<Claim> {
+        self.assignment.claim(report, patience)
+    }
+
+    /// Requires that the attempts before this one succeeded, by what lies in their folders. Looks again for
+    /// `patience` for results that are not there.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when one has not succeeded: then nothing may be touched.
+    pub fn require_parents(&self, report: &Report, patience: Duration) -> Result<()> {
+        parents::require(&self.file().parents, report, patience)
+    }
+
+    /// Opens the spool and starts to deliver it.
+    pub(super) fn uplink(&self, report: &Report, accepted_through: u64) -> Result<Uplink> {
+        let Assignment { folder, file, claim, client } = &self.assignment;
+        let path = folder.join(EVENTS_FILE);
+        let spool = Spool::open(&path)?;
+        let ids = (file.attempt, *claim);
+        let sender = Sender::start(report, client.clone(), ids, &path, accepted_through)?;
+        Ok(Uplink { spool, sender })
+    }
+
+    /// The result that says `outcome`, as of now.
+    pub(super) fn result(&self, outcome: Outcome) -> ResultReport {
+        let Assignment { file, claim, .. } = &self.assignment;
+        ResultReport { attempt: file.attempt, claim: *claim, time: Utc::now(), outcome }
+    }
+
+    pub(super) fn write_result(&self, result: &ResultReport) -> Result<()> {
+        files::write_json(&self.assignment.folder.join(RESULT_FILE), result)
+    }
+
+    /// Takes back a result that the daemon refused, so that nobody takes it for the attempt's.
+    pub(super) fn withdraw_result(&self) -> Result<()> {
+        self.assignment.remove_result()
+    }
+}
+
 /// The unit that a stage counts in, until it says so itself.
-pub(super) const fn unit(kind: StageKind) -> &'static str {
+pub(crate) const fn unit(kind: StageKind) -> &'static str {
     match kind {
         StageKind::Prepare => "texts",
         StageKind::Train => "steps",
         StageKind::Evaluate | StageKind::Means | StageKind::Vars | StageKind::Decs => "sequences",
         StageKind::Analyze => "models",
-    }
-}
-
-/// Takes the lock, for as long as this process lives.
-fn lock(path: &Path) -> Result<Flock<File>> {
-    let mut file =
-        File::options().create(true).truncate(false).write(true).open(path).map_err(Error::io(path))?;
-    let patience = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            // The daemon takes the lock for a moment when it looks whether a worker lives.
-            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < patience => file = back,
-            Err((_, Errno::EWOULDBLOCK)) => {
-                let path = path.display();
-                return Err(Error::failed(format!("another worker holds this attempt ({path} is locked)")));
-            }
-            Err((_, errno)) => return Err(Error::io(path)(errno.into())),
-        }
-        thread::sleep(FIRST_PAUSE);
     }
 }
 
@@ -193,28 +273,4 @@ fn read(path: &Path) -> Result<AttemptFile> {
         ))),
         None => Err(Error::input(format!("{}: not an attempt file: api_version is missing", path.display()))),
     }
-}
-
-fn this_process() -> Process {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned());
-    Process {
-        host,
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        slurm: slurm_job(),
-    }
-}
-
-fn slurm_job() -> Option<SlurmJob> {
-    fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
-        std::env::var(name).ok()?.trim().parse().ok()
-    }
-    Some(SlurmJob {
-        job_id: number("SLURM_JOB_ID")?,
-        array_task: number("SLURM_ARRAY_TASK_ID"),
-        restart_count: number("SLURM_RESTART_COUNT").unwrap_or(0),
-    })
 }

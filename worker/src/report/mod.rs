@@ -8,6 +8,8 @@
 //! ```
 //!
 //! * [`attempt`]: an attempt's folder: lock, claim, result;
+//! * [`parents`]: whether the attempts before it succeeded;
+//! * [`process`]: where this worker runs;
 //! * [`reporter`]: the thread that empties a [`Report`];
 //! * [`terminal`]: progress bar, or lines where there is no terminal;
 //! * [`spool`]: `events.jsonl`, the queue between the reporter and the daemon;
@@ -17,6 +19,8 @@
 
 pub mod attempt;
 pub mod client;
+pub mod parents;
+pub mod process;
 pub mod reporter;
 pub mod sender;
 pub mod signals;

@@ -113,7 +113,7 @@ impl Reporter {
         }
         let result = attempt.result(outcome);
         let written = uplink.spool.sync().and_then(|()| attempt.write_result(&result));
-        let delivery = uplink.sender.finish(result, limit);
+        let delivery = uplink.sender.finish(Some(result), limit);
         match (&delivery, written) {
             (Delivery::Delivered, Err(error)) => {
                 tracing::warn!("the daemon has the result, but its file could not be written: {error}");
@@ -122,6 +122,20 @@ impl Reporter {
             (_, written) => written?,
         }
         Ok(delivery)
+    }
+
+    /// Ends this worker's part in an attempt that the cluster starts again: the daemon gets the events, within
+    /// `limit`, but there is no result.
+    ///
+    /// # Errors
+    /// When the events can't be written.
+    pub fn pause(mut self, limit: Duration) -> Result<Delivery> {
+        let Some(mut uplink) = self.join() else { return Ok(Delivery::LeftInFiles) };
+        if let Some(why) = self.report.fenced() {
+            return Ok(Delivery::Refused(why.to_owned()));
+        }
+        uplink.spool.sync()?;
+        Ok(uplink.sender.finish(None, limit))
     }
 
     fn join(&mut self) -> Option<Uplink> {

@@ -45,7 +45,8 @@ pub struct Sender {
 
 #[derive(Clone)]
 struct LastWords {
-    result: ResultReport,
+    /// None when the attempt goes on with another worker.
+    result: Option<ResultReport>,
     until: Instant,
 }
 
@@ -92,9 +93,9 @@ impl Sender {
         self.thread.thread().unpark();
     }
 
-    /// Delivers what is left and then the result, for at most `limit`.
+    /// Delivers what is left and then the result, if there is one, for at most `limit`.
     #[must_use]
-    pub fn finish(self, result: ResultReport, limit: Duration) -> Delivery {
+    pub fn finish(self, result: Option<ResultReport>, limit: Duration) -> Delivery {
         let Self { thread, last_words } = self;
         let until = Instant::now() + limit;
         *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastWords { result, until });
@@ -140,17 +141,19 @@ impl Courier {
         let limit = last_words
             .map_or(Duration::MAX, |words| words.until.saturating_duration_since(Instant::now()))
             .max(FIRST_PAUSE);
+        let result = last_words.and_then(|words| words.result.as_ref());
         let batch = self.reader.peek().map_err(|error| CallError::Unreachable(error.to_string()))?;
         if !batch.events.is_empty() {
             match self.send(batch, limit) {
                 // A daemon that has read the result from its file takes no more events, and says so when
                 // it is told the result.
-                Err(CallError::Refused(_)) if last_words.is_some() => {}
+                Err(CallError::Refused(_)) if result.is_some() => {}
                 sent => return sent.map(|()| Step::Sent),
             }
         }
-        match last_words {
-            Some(words) => self.client.result(&words.result, limit).map(|()| Step::Over),
+        match result {
+            Some(result) => self.client.result(result, limit).map(|()| Step::Over),
+            None if last_words.is_some() => Ok(Step::Over),
             None => Ok(Step::NothingToSend),
         }
     }

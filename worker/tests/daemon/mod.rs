@@ -91,6 +91,8 @@ pub(crate) fn attempt(folder: &Path) -> PathBuf {
         attempt: AttemptId("5f0c1f6e-0000-7000-8000-00000000002a".parse().unwrap()),
         daemon: folder.join("daemon.json"),
         token: TOKEN.into(),
+        parents: Vec::new(),
+        requeued: false,
         spec: StageSpec::Prepare(PrepareSpec {
             dataset: folder.join("absent.jsonl").to_str().unwrap().into(),
             tokenizer: "builtin".into(),

@@ -4,7 +4,11 @@ use crate::cli::{
     output::{Screen, View},
     table,
 };
-use protocol::{keep::KeepCheckpoints, study::StudySpec, view::StudyPlan};
+use protocol::{
+    keep::KeepCheckpoints,
+    study::StudySpec,
+    view::{PlannedArray, StudyPlan},
+};
 use serde::Serialize;
 
 /// Runs listed by name; the rest is counted.
@@ -59,6 +63,44 @@ impl<'a> Planned<'a> {
         )
     }
 
+    /// The job arrays of a cluster, what they may cost at most, and their scripts.
+    fn arrays(&self, screen: Screen) -> String {
+        let arrays = &self.plan.arrays;
+        let hours = |array: &PlannedArray| {
+            array.minutes.map(|minutes| minutes as f64 / 60.0 * f64::from(array.tasks))
+        };
+        let rows: Vec<_> = arrays
+            .iter()
+            .enumerate()
+            .map(|(index, array)| {
+                let gpu_hours = hours(array).map(|hours| format!("{:.1}", hours * f64::from(array.gpus)));
+                vec![
+                    (index + 1).to_string(),
+                    table::stage_name(array.kind, array.checkpoint),
+                    array.tasks.to_string(),
+                    array.minutes.map_or_else(|| "the partition's".to_owned(), |m| format!("{m} min")),
+                    array.gpus.to_string(),
+                    gpu_hours.unwrap_or_else(|| "unknown".to_owned()),
+                ]
+            })
+            .collect();
+        let headers =
+            ["array", "stage", "jobs", "time limit", "GPUs each", "GPU-hours at most"].map(str::to_owned);
+        let jobs: u64 = arrays.iter().map(|array| u64::from(array.tasks)).sum();
+        let gpu_hours: f64 = arrays.iter().filter_map(|a| Some(hours(a)? * f64::from(a.gpus))).sum();
+        let scripts: String = arrays
+            .iter()
+            .enumerate()
+            .map(|(index, array)| format!("\n\n# array {}\n{}", index + 1, array.script.trim_end()))
+            .collect();
+        format!(
+            "{} in {}, {gpu_hours:.1} GPU-hours at most\n{}{scripts}",
+            count(jobs, "job"),
+            count(arrays.len() as u64, "array"),
+            table::ruled(&headers, &rows, &[], screen)
+        )
+    }
+
     fn axes(&self) -> String {
         let grid = &self.spec.grid;
         let axes = [
@@ -95,7 +137,8 @@ impl View for Planned<'_> {
             0 => String::new(),
             n => format!("\nand {n} more"),
         };
-        format!("{}\n{}{more}", self.summary(), table::ruled(&headers, &rows, &[], screen))
+        let runs = format!("{}\n{}{more}", self.summary(), table::ruled(&headers, &rows, &[], screen));
+        if self.plan.arrays.is_empty() { runs } else { format!("{runs}\n\n{}", self.arrays(screen)) }
     }
 
     fn brief(&self) -> String {
@@ -116,8 +159,14 @@ mod tests {
     #[test]
     fn repeating_a_sweep_says_that_all_is_there() {
         let spec = StudySpec::named("s");
-        let plan =
-            StudyPlan { name: "s".into(), created: false, runs: vec![], new_stages: 0, existing_stages: 7 };
+        let plan = StudyPlan {
+            name: "s".into(),
+            created: false,
+            runs: vec![],
+            new_stages: 0,
+            existing_stages: 7,
+            arrays: vec![],
+        };
         let told = Planned::new(&plan, &spec, false).summary();
         assert!(told.ends_with("already there: nothing to add to 7 stages"), "{told}");
         assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");

@@ -8,13 +8,16 @@ mod program;
 pub use devices::default_slots;
 pub use program::{WorkerNotFound, find_worker};
 
-use super::{Capabilities, Executor, Exit, Job, Liveness, SubmitError};
+use super::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey};
 use async_trait::async_trait;
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::{Pid, getpgid},
 };
-use protocol::{attempt::ATTEMPT_FILE, attempt::LOG_FILE, ids::AttemptId};
+use protocol::{
+    attempt::{ATTEMPT_FILE, LOG_FILE},
+    ids::{AttemptId, SubmissionId},
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -81,11 +84,16 @@ impl Local {
 #[async_trait]
 impl Executor for Local {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "local", slots: self.slots }
+        Capabilities { name: "local", slots: self.slots, queue: false }
     }
 
-    async fn submit(&self, job: &Job) -> Result<u32, SubmitError> {
-        let failed = |error: io::Error| SubmitError {
+    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        // Without a queue, one attempt is handed over at a time.
+        let [job] = order.jobs.as_slice() else {
+            let message = "processes of this machine are started one at a time".to_owned();
+            return Err(SubmitError::Refused { message, permanent: true });
+        };
+        let failed = |error: io::Error| SubmitError::Refused {
             message: format!("{}: could not be started: {error}", self.worker.display()),
             permanent: matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
         };
@@ -96,14 +104,26 @@ impl Executor for Local {
         tokio::spawn(async move {
             let exit = child.wait().await.map_or_else(
                 |_| Exit::default(),
-                |status| Exit { code: status.code(), signal: status.signal() },
+                |status| Exit { code: status.code(), signal: status.signal(), ..Exit::default() },
             );
             children.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt, Some(exit));
             wake.notify_one();
         });
-        Ok(pid)
+        Ok(pid.into())
     }
 
+    async fn survey(&self, jobs: &[Job], _unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
+        Survey { jobs: self.poll(jobs).await, submissions: HashMap::new() }
+    }
+
+    async fn stop(&self, jobs: &[Job], force: bool) {
+        for job in jobs {
+            self.signal(job, force).await;
+        }
+    }
+}
+
+impl Local {
     async fn poll(&self, jobs: &[Job]) -> HashMap<AttemptId, Liveness> {
         let (mut known, mut unknown) = (HashMap::new(), Vec::new());
         {
@@ -112,7 +132,7 @@ impl Executor for Local {
             children.retain(|attempt, _| jobs.iter().any(|job| job.attempt == *attempt));
             for job in jobs {
                 match children.get(&job.attempt) {
-                    Some(None) => drop(known.insert(job.attempt, Liveness::Alive)),
+                    Some(None) => drop(known.insert(job.attempt, Liveness::Alive { node: None })),
                     ended => unknown.push((job.clone(), ended.copied().flatten())),
                 }
             }
@@ -127,8 +147,11 @@ impl Executor for Local {
             unknown
                 .into_iter()
                 .map(|(job, exit)| {
-                    let state =
-                        if alive(&job) { Liveness::Alive } else { Liveness::Gone(exit.unwrap_or_default()) };
+                    let state = if alive(&job) {
+                        Liveness::Alive { node: None }
+                    } else {
+                        Liveness::Gone(exit.unwrap_or_default())
+                    };
                     (job.attempt, state)
                 })
                 .collect::<Vec<_>>()
@@ -138,7 +161,7 @@ impl Executor for Local {
         known
     }
 
-    async fn stop(&self, job: &Job, force: bool) {
+    async fn signal(&self, job: &Job, force: bool) {
         let first = self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(job.attempt);
         if !first && !force {
             return;

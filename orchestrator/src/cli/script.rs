@@ -1,0 +1,56 @@
+//! `lcctl script`: the batch script of a stage, exactly as it was or would be handed to the cluster.
+
+use super::{
+    connect,
+    context::Context,
+    failure::Failure,
+    find::{self, StageRef},
+    output::{Screen, View},
+};
+use clap::Args;
+use protocol::view::StageScript;
+use serde::Serialize;
+
+/// Print the batch script of a stage: that of its newest attempt, or the one it would get
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lcctl script 01x0032_01d00 train\n  lcctl script first/01x0032_01d00 means@0"
+)]
+pub(super) struct Script {
+    /// The run's name, identifier, id or hash; STUDY/RUN is one study's run
+    run: String,
+    /// The stage: prepare, train, evaluate, means, vars, decs, analyze; @C picks a checkpoint
+    #[arg(value_name = "STAGE[@C]")]
+    stage: StageRef,
+    /// Look for the run in this study
+    #[arg(long)]
+    study: Option<String>,
+}
+
+impl Script {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
+        let client = connect::daemon(context).await?;
+        let run = find::run(&client, &self.run, self.study.as_deref()).await?;
+        let stage = self.stage.pick(&run)?;
+        let script = client.script(stage.id).await?;
+        match &script.file {
+            Some(file) => context.out.note(&format!("handed over as {file}")),
+            None => context.out.note("not handed over yet; as it would be now"),
+        }
+        context.out.answer(&Shown(&script))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown<'a>(&'a StageScript);
+
+impl View for Shown<'_> {
+    fn table(&self, _screen: Screen) -> String {
+        self.0.script.trim_end().to_owned()
+    }
+
+    fn brief(&self) -> String {
+        self.0.script.trim_end().to_owned()
+    }
+}

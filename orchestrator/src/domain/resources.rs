@@ -1,0 +1,250 @@
+//! What a stage's job asks a cluster for: the rules of the cluster's profile, and over them those of the study.
+
+use super::quantity::{parse_memory, parse_time};
+use protocol::{resources::ResourceRule, stage::StageKind};
+use serde::{Deserialize, Serialize};
+
+/// What a job asks for. Stages that ask for the same can share a job array.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Request {
+    /// Partition.
+    pub partition: Option<String>,
+    /// Account.
+    pub account: Option<String>,
+    /// Quality of service.
+    pub qos: Option<String>,
+    /// Generic resources.
+    pub gres: Option<String>,
+    /// Features that a node must have.
+    pub constraint: Option<String>,
+    /// Processor cores.
+    pub cpus: Option<u32>,
+    /// Memory per node, in megabytes.
+    pub memory_mb: Option<u64>,
+    /// Time limit, in minutes.
+    pub minutes: Option<u64>,
+    /// Further options.
+    pub extra: Vec<String>,
+    /// Nodes that are not to be used.
+    pub exclude: Vec<String>,
+}
+
+impl Request {
+    /// Doubles what earlier attempts had too little of.
+    pub fn grow(&mut self, memory_doublings: u32, time_doublings: u32) {
+        let double =
+            |value: Option<u64>, times: u32| value.map(|value| value.saturating_mul(1 << times.min(10)));
+        self.memory_mb = double(self.memory_mb, memory_doublings);
+        self.minutes = double(self.minutes, time_doublings);
+    }
+}
+
+/// What the rules ask for a stage; `architecture` is (layers, width). Quantities that can't be read are passed
+/// over: [`violations`] names them before a study is recorded.
+#[must_use]
+pub fn request<'a>(
+    rules: impl IntoIterator<Item = &'a ResourceRule>,
+    kind: StageKind,
+    architecture: Option<(u32, u32)>,
+) -> Request {
+    let mut request = Request::default();
+    for rule in rules.into_iter().filter(|rule| rule.is_for(kind, architecture)) {
+        text(&mut request.partition, rule.partition.as_deref());
+        text(&mut request.account, rule.account.as_deref());
+        text(&mut request.qos, rule.qos.as_deref());
+        text(&mut request.gres, rule.gres.as_deref());
+        text(&mut request.constraint, rule.constraint.as_deref());
+        request.cpus = rule.cpus.or(request.cpus);
+        if let Some(mem) = &rule.mem {
+            request.memory_mb = parse_memory(mem).ok();
+        }
+        if let Some(time) = &rule.time {
+            request.minutes = parse_time(time).ok().flatten().map(minutes);
+        }
+        if let Some(extra) = &rule.extra {
+            request.extra.clone_from(extra);
+        }
+    }
+    request
+}
+
+/// The time limit for work that took so many minutes before: half as much again and ten minutes, rounded up, so
+/// that few different limits come out and stages share arrays.
+#[must_use]
+pub fn planned_minutes(before: f64) -> u64 {
+    const LIMITS: [u64; 9] = [15, 30, 60, 120, 240, 480, 720, 1440, 2880];
+    let needed = (before.max(0.0) * 1.5 + 10.0).ceil() as u64;
+    LIMITS
+        .into_iter()
+        .find(|&limit| limit >= needed)
+        .unwrap_or_else(|| needed.div_ceil(1440).saturating_mul(1440))
+}
+
+/// GPUs that a request names: `gpu:2`, `gpu:a100:2`, `gpu`.
+#[must_use]
+pub fn gpus(request: &Request) -> u32 {
+    let of = |gres: &str| {
+        let mut parts = gres.split('(').next().unwrap_or_default().split(':');
+        (parts.next() == Some("gpu"))
+            .then(|| parts.next_back().and_then(|last| last.parse().ok()).unwrap_or(1))
+    };
+    request.gres.iter().flat_map(|list| list.split(',')).filter_map(of).sum()
+}
+
+/// Whole minutes, at least one.
+#[must_use]
+pub fn minutes(time: std::time::Duration) -> u64 {
+    time.as_secs().div_ceil(60).max(1)
+}
+
+fn text(place: &mut Option<String>, value: Option<&str>) {
+    if let Some(value) = value {
+        *place = (!value.is_empty()).then(|| value.to_owned());
+    }
+}
+
+/// What is wrong with rules, one line each; `field` is where they stand, for example `resources.rules`.
+#[must_use]
+pub fn violations(field: &str, rules: &[ResourceRule]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let at = format!("{field}[{index}]");
+        let texts = [
+            ("partition", &rule.partition),
+            ("account", &rule.account),
+            ("qos", &rule.qos),
+            ("gres", &rule.gres),
+            ("constraint", &rule.constraint),
+            ("mem", &rule.mem),
+            ("time", &rule.time),
+        ];
+        for (name, value) in texts {
+            if let Some(value) = value.as_deref().filter(|value| !is_plain(value)) {
+                found.push(format!(
+                    "{at}.{name}: {value:?} is not accepted; use printable characters of one line"
+                ));
+            }
+        }
+        if rule.cpus == Some(0) {
+            found.push(format!("{at}.cpus: 0 is not accepted; use a whole number above 0"));
+        }
+        if let Some(Err(why)) = rule.mem.as_deref().map(parse_memory) {
+            found.push(format!("{at}.mem: {why}"));
+        }
+        if let Some(Err(why)) = rule.time.as_deref().map(parse_time) {
+            found.push(format!("{at}.time: {why}"));
+        }
+        for option in rule.extra.iter().flatten() {
+            if !option.starts_with("--") || !is_plain(option) {
+                found.push(format!("{at}.extra: {option:?} is not accepted; use one long option each, for example --mail-type=FAIL"));
+            } else if let Some(ours) = OURS.iter().find(|ours| is_option(option, ours)) {
+                found.push(format!("{at}.extra: {ours} is set by the daemon itself; leave it out"));
+            }
+        }
+    }
+    found
+}
+
+/// Options that the daemon needs for itself.
+const OURS: [&str; 13] = [
+    "--job-name",
+    "--array",
+    "--dependency",
+    "--output",
+    "--error",
+    "--chdir",
+    "--signal",
+    "--requeue",
+    "--no-requeue",
+    "--parsable",
+    "--wrap",
+    "--kill-on-invalid-dep",
+    "--open-mode",
+];
+
+fn is_option(option: &str, name: &str) -> bool {
+    option.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// One line of printable characters.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(text: &str) -> Vec<ResourceRule> {
+        #[derive(Deserialize)]
+        struct File {
+            rules: Vec<ResourceRule>,
+        }
+        toml::from_str::<File>(text).unwrap().rules
+    }
+
+    #[test]
+    fn later_rules_go_over_earlier_ones_field_by_field() {
+        let rules = rules(
+            r#"
+            [[rules]]
+            partition = "gpu"
+            gres = "gpu:1"
+            mem = "16G"
+            time = "4:00:00"
+            [[rules]]
+            stages = ["prepare", "analyze"]
+            gres = ""
+            partition = "cpu"
+            [[rules]]
+            stages = ["train"]
+            width = "512.."
+            time = "2-00:00:00"
+            "#,
+        );
+        let train = request(&rules, StageKind::Train, Some((2, 768)));
+        assert_eq!((train.partition.as_deref(), train.minutes), (Some("gpu"), Some(2880)));
+        assert_eq!(request(&rules, StageKind::Train, Some((2, 64))).minutes, Some(240));
+        let prepare = request(&rules, StageKind::Prepare, None);
+        assert_eq!(
+            (prepare.partition.as_deref(), prepare.gres, prepare.memory_mb),
+            (Some("cpu"), None, Some(16384))
+        );
+    }
+
+    #[test]
+    fn time_is_planned_with_a_margin_in_few_steps() {
+        let planned: Vec<_> = [0.0, 3.0, 4.0, 60.0, 1000.0, 5000.0].map(planned_minutes).into();
+        assert_eq!(planned, [15, 15, 30, 120, 2880, 8640]);
+        assert_eq!(planned_minutes(f64::NAN), 15);
+    }
+
+    #[test]
+    fn gpus_are_counted() {
+        let count = |gres: &str| gpus(&Request { gres: Some(gres.into()), ..Request::default() });
+        assert_eq!(
+            ["gpu", "gpu:2", "gpu:a100:4", "gpu:a100", "nic:1,gpu:1(S:0)"].map(count),
+            [1, 2, 4, 1, 1]
+        );
+        assert_eq!(gpus(&Request::default()), 0);
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_named_with_its_place() {
+        let bad = rules(
+            r#"
+            [[rules]]
+            partition = "a\nb"
+            mem = "much"
+            time = "soon"
+            cpus = 0
+            extra = ["-p gpu", "--array=1", "--mail-type=FAIL"]
+            "#,
+        );
+        let found = violations("resources.rules", &bad);
+        assert_eq!(found.len(), 6, "{found:#?}");
+        assert!(found.iter().all(|line| line.starts_with("resources.rules[0].") && !line.contains('\n')));
+    }
+}

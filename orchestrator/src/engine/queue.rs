@@ -1,0 +1,309 @@
+//! Stages into a cluster's queue, as job arrays and ahead of their parents' end.
+//!
+//! A submission is recorded before the submit command is called, and what the call's answer means is recorded
+//! after it. Whatever a crash leaves in between counts as unclear until the queue was looked at (`reconcile`).
+
+use super::{Engine, EngineError, Result, apply::happen, decide::Event};
+use crate::{
+    domain::{
+        batch::{self, Batch, How, Parent, Queued},
+        resources::Request,
+        work,
+    },
+    executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
+    fault, secret,
+    store::{NewAttempt, NewSubmission, OpenSubmission, Queueable, Tx},
+};
+use chrono::{TimeDelta, Utc};
+use protocol::{
+    API_VERSION,
+    attempt::AttemptFile,
+    ids::{AttemptId, StageId, SubmissionId},
+    stage::{AttemptState, StageKind},
+    view::StageScript,
+};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+use uuid::Uuid;
+
+/// Attempts that are not over by stage: what children are queued behind.
+type Live = HashMap<StageId, (AttemptId, PathBuf)>;
+
+impl Engine {
+    /// Hands over what is held and due, then queues as many stages as there is room for.
+    pub(super) async fn fill_queue(&self) -> Result<()> {
+        let room = self.executor.room(0).await;
+        if room.attempts > 0 {
+            for submission in self.store.open_submissions().await? {
+                if submission.state == "held" && submission.due <= Utc::now() {
+                    self.hand_over_again(&submission).await?;
+                }
+            }
+        }
+        let room = self.executor.room(self.store.busy().await?).await;
+        if room.attempts == 0 {
+            return Ok(());
+        }
+        let Queueable { mut candidates, placed } = self.store.queueable(self.executor.rules()).await?;
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        candidates.truncate(room.attempts as usize);
+        let exclude = self.store.failing_nodes(Utc::now()).await?;
+        for candidate in &mut candidates {
+            candidate.request.exclude.clone_from(&exclude);
+        }
+        let parents: HashMap<_, _> =
+            candidates.iter().map(|candidate| (candidate.stage, candidate.parents.clone())).collect();
+        let mut live: Live = HashMap::new();
+        for attempt in self.store.live_attempts().await? {
+            live.insert(attempt.stage, (attempt.id, attempt.folder));
+        }
+        let batches = batch::batches(candidates, &placed, room.array.max(1));
+        let mut handed_over = vec![false; batches.len()];
+        for (position, batch) in batches.iter().enumerate() {
+            let ready = batch.after.iter().all(|after| match after.array {
+                batch::Earlier::Known(_) => true,
+                batch::Earlier::New(earlier) => handed_over[earlier],
+            });
+            // What one waits for that could not be handed over is looked at again in the next round.
+            if ready && self.executor.room(self.store.busy().await?).await.attempts > 0 {
+                handed_over[position] = self.queue(batch, &parents, &mut live).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch script of a stage: that of its newest attempt, or the one it would get now.
+    ///
+    /// # Errors
+    /// When there is no such stage, no queue, or the record can't be used.
+    pub async fn script(&self, stage: StageId) -> Result<StageScript> {
+        let missing = || EngineError::Missing("stage", stage.to_string());
+        let newest = self.store.newest_attempt(stage).await?.ok_or_else(missing)?;
+        if let Some((_, folder)) = newest
+            && let Some(file) = folder.parent().map(|array| array.join(SCRIPT_FILE))
+            && let Ok(script) = std::fs::read_to_string(&file)
+        {
+            return Ok(StageScript { script, file: Some(file.display().to_string()) });
+        }
+        let (kind, request) =
+            self.store.request_of(stage, self.executor.rules()).await?.ok_or_else(missing)?;
+        let order = self.preview(kind, request, &[0], Vec::new());
+        let script = self.executor.script(&order).map_err(EngineError::Conflict)?;
+        Ok(StageScript { script, file: None })
+    }
+
+    /// An order that is not handed over, to look at its script.
+    pub(super) fn preview(
+        &self,
+        kind: StageKind,
+        request: Request,
+        tasks: &[u32],
+        after: Vec<(u64, How)>,
+    ) -> Order {
+        let submission = SubmissionId(Uuid::nil());
+        let folder = self.layout.submission(kind, submission);
+        let job = |&task: &u32| Job {
+            attempt: AttemptId(Uuid::nil()),
+            folder: folder.join(task.to_string()),
+            slot: 0,
+            pid: None,
+            queued: Some(Queued { submission, task, job: None }),
+        };
+        let jobs = tasks.iter().map(job).collect();
+        Order { submission: Some(submission), kind, folder, jobs, request, after }
+    }
+
+    /// Records a batch and hands it over; answers whether it is in the queue.
+    async fn queue(
+        &self,
+        batch: &Batch,
+        parents: &HashMap<StageId, Vec<Parent>>,
+        live: &mut Live,
+    ) -> Result<bool> {
+        let id = SubmissionId(Uuid::now_v7());
+        let folder = self.layout.submission(batch.kind, id);
+        let mut openings = Vec::with_capacity(batch.tasks.len());
+        let mut files = Vec::with_capacity(batch.tasks.len());
+        for (&task, &stage) in &batch.tasks {
+            let Some(work) = self.store.work(stage).await? else { continue };
+            let before: Vec<_> = parents
+                .get(&stage)
+                .into_iter()
+                .flatten()
+                .filter_map(|parent| live.get(&parent.stage))
+                .collect();
+            let path = folder.join(task.to_string());
+            let failed = |source| EngineError::File { path: path.display().to_string(), source };
+            let token = secret::fresh().map_err(|error| failed(std::io::Error::other(error)))?;
+            let attempt = AttemptId(Uuid::now_v7());
+            let token_sha256 = hex::encode(Sha256::digest(token.as_bytes()));
+            let file = AttemptFile {
+                api_version: API_VERSION,
+                attempt,
+                daemon: self.layout.daemon_file(),
+                token,
+                parents: before.iter().map(|(_, folder)| folder.clone()).collect(),
+                requeued: self.executor.requeues(),
+                spec: work::stage_spec(&self.layout, &work),
+            };
+            let before: Vec<_> = before.iter().map(|(attempt, _)| *attempt).collect();
+            files.push((path.clone(), file));
+            let queued = Some((id, task));
+            openings.push((
+                NewAttempt { id: attempt, stage, slot: 0, token_sha256, folder: path, queued },
+                before,
+            ));
+        }
+        let at = folder.clone();
+        let written = tokio::task::spawn_blocking(move || folder::create_all(&at, &files)).await;
+        written
+            .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            .map_err(|source| EngineError::File { path: folder.display().to_string(), source })?;
+        fault::point("folders");
+
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let submission =
+            NewSubmission { id, kind: batch.kind, request: batch.request.clone(), folder: folder.clone() };
+        tx.open_submission(&submission).await?;
+        let mut opened = Vec::with_capacity(openings.len());
+        for (opening, before) in openings {
+            let Some(stage) = tx.stage(opening.stage).await? else { continue };
+            match happen(&mut tx, &stage, Event::Queue, Some(&opening)).await {
+                Ok(_) => {}
+                Err(EngineError::Refused(why)) => {
+                    tracing::debug!(stage = %opening.stage, why, "is not to be queued any more");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            for parent in before {
+                tx.add_attempt_parent(opening.id, parent).await?;
+            }
+            opened.push(opening);
+        }
+        tx.commit().await?;
+        fault::point("intent");
+        for opening in opened {
+            live.insert(opening.stage, (opening.id, opening.folder));
+        }
+        self.hand_over(id, batch.kind, &batch.request, &folder).await
+    }
+
+    /// Hands over what was held, in the same name: it certainly is not in the queue.
+    async fn hand_over_again(&self, submission: &OpenSubmission) -> Result<()> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        tx.move_submission(submission.id, "intended", None, submission.due, None).await?;
+        tx.commit().await?;
+        fault::point("intent-again");
+        self.hand_over(submission.id, submission.kind, &submission.request, &submission.folder).await?;
+        Ok(())
+    }
+
+    /// Calls the submit command, and records its answer.
+    async fn hand_over(
+        &self,
+        id: SubmissionId,
+        kind: StageKind,
+        request: &Request,
+        folder: &Path,
+    ) -> Result<bool> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let attempts = tx.attempts_of(id).await?;
+        let after = dependencies(tx.waits_for(id).await?);
+        drop(tx);
+        let jobs: Vec<_> =
+            attempts.iter().filter(|attempt| attempt.stop.is_none()).map(super::reconcile::job).collect();
+        if jobs.is_empty() {
+            return Ok(false);
+        }
+        let order = Order {
+            submission: Some(id),
+            kind,
+            folder: folder.to_owned(),
+            jobs,
+            request: request.clone(),
+            after,
+        };
+        let answer = self.executor.submit(&order).await;
+        fault::point("submitted");
+        let now = Utc::now();
+        let mut tx = self.store.begin(now).await?;
+        match &answer {
+            Ok(job) => {
+                tracing::info!(submission = %id, job, %kind, tasks = order.jobs.len(), "queued");
+                tx.move_submission(id, "submitted", Some(*job), now, None).await?;
+                tx.move_queued(id, AttemptState::Submitted).await?;
+            }
+            Err(SubmitError::Refused { message, permanent }) => {
+                tracing::error!(submission = %id, %kind, message, "was refused");
+                tx.move_submission(id, "held", None, now, Some(message)).await?;
+                for attempt in &attempts {
+                    not_submitted(&mut tx, attempt.stage, message, *permanent).await?;
+                }
+            }
+            Err(SubmitError::Later { message, after }) => {
+                tracing::warn!(submission = %id, %kind, message, seconds = after.as_secs(), "held");
+                let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
+                tx.move_submission(id, "held", None, due, Some(message)).await?;
+            }
+            Err(SubmitError::Unclear { message }) => {
+                tracing::warn!(submission = %id, %kind, message, "whether it was queued is unclear");
+                tx.move_submission(id, "ambiguous", None, now, Some(message)).await?;
+                tx.move_queued(id, AttemptState::Ambiguous).await?;
+            }
+        }
+        tx.commit().await?;
+        fault::point("recorded");
+        Ok(answer.is_ok())
+    }
+}
+
+async fn not_submitted(tx: &mut Tx, stage: StageId, message: &str, permanent: bool) -> Result<()> {
+    let Some(stage) = tx.stage(stage).await? else { return Ok(()) };
+    happen(tx, &stage, Event::NotSubmitted { message: message.to_owned(), permanent }, None).await?;
+    Ok(())
+}
+
+/// How an array waits for others, from the pairs of indices (its own, the other's) that have to wait.
+fn dependencies(pairs: Vec<(u64, StageKind, u32, u32)>) -> Vec<(u64, How)> {
+    let mut by_array: BTreeMap<u64, (bool, Vec<(u32, u32)>)> = BTreeMap::new();
+    for (array, kind, own, other) in pairs {
+        let entry = by_array.entry(array).or_default();
+        entry.0 |= kind == StageKind::Prepare;
+        entry.1.push((own, other));
+    }
+    let mut found = Vec::new();
+    for (array, (shared, pairs)) in by_array {
+        if shared {
+            found.push((array, How::All));
+        } else if pairs.iter().all(|(own, other)| own == other) {
+            found.push((array, How::Same));
+        } else {
+            found.extend(pairs.into_iter().map(|(_, other)| (array, How::Task(other))));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_become_dependencies() {
+        use StageKind::{Means, Prepare, Train};
+        let pairs = vec![
+            (7, Train, 3, 3),
+            (7, Train, 4, 4),
+            (1, Prepare, 3, 0),
+            (1, Prepare, 4, 0),
+            (9, Means, 3, 5),
+        ];
+        assert_eq!(dependencies(pairs), [(1, How::All), (7, How::Same), (9, How::Task(5))]);
+    }
+}

@@ -1,0 +1,234 @@
+//! The queue as it was at one moment, and what it says about our attempts.
+
+use super::{
+    parse::{
+        config::Partition,
+        reason,
+        sacct::Accounted,
+        squeue::Listed,
+        state::{Cause, Meaning},
+    },
+    script::submission_of,
+};
+use crate::{
+    domain::resources::{self, Request},
+    executor::{Exit, Job, folder},
+};
+use protocol::ids::SubmissionId;
+use std::collections::{BTreeSet, HashMap};
+
+/// What the queue says about an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It waits.
+    Waits {
+        /// Why, in plain words.
+        reason: Option<String>,
+        /// For what can't come any more.
+        never: bool,
+    },
+    /// It runs.
+    Runs {
+        /// Where.
+        node: Option<String>,
+    },
+    /// It ended.
+    Over(Cause),
+    /// It is not listed, but others of its array are: cancelled before it started, or over for long.
+    Removed,
+    /// It is not listed.
+    Nothing,
+    /// It is in a state that tells nothing.
+    Unclear,
+}
+
+/// Our jobs in the queue.
+pub struct Listing {
+    tasks: HashMap<(SubmissionId, u32), Vec<Listed>>,
+    arrays: HashMap<SubmissionId, BTreeSet<u64>>,
+}
+
+impl Listing {
+    /// Keeps those with a name of ours.
+    #[must_use]
+    pub fn new(listed: Vec<Listed>) -> Self {
+        let (mut tasks, mut arrays): (HashMap<_, Vec<_>>, HashMap<_, BTreeSet<_>>) = Default::default();
+        for job in listed {
+            let Some(submission) = submission_of(&job.name) else { continue };
+            arrays.entry(submission).or_default().insert(job.array_job);
+            if let Some(task) = job.task {
+                tasks.entry((submission, task)).or_default().push(job);
+            }
+        }
+        Self { tasks, arrays }
+    }
+
+    /// The id of a submission's array: of the first, should there be several.
+    #[must_use]
+    pub fn array(&self, submission: SubmissionId) -> Option<u64> {
+        self.arrays.get(&submission)?.first().copied()
+    }
+
+    /// What it says about an attempt.
+    #[must_use]
+    pub fn said(&self, job: &Job) -> Said {
+        let Some(queued) = job.queued else { return Said::Nothing };
+        let mut found = self.tasks.get(&(queued.submission, queued.task)).into_iter().flatten();
+        // The name and the id must agree: after a controller's crash another job may have the id.
+        let Some(found) = found.rfind(|listed| queued.job.is_none_or(|id| id == listed.array_job)) else {
+            let rest = self
+                .arrays
+                .get(&queued.submission)
+                .is_some_and(|ids| queued.job.is_some_and(|id| ids.contains(&id)));
+            return if rest { Said::Removed } else { Said::Nothing };
+        };
+        match found.state.meaning() {
+            Meaning::Waiting => {
+                let word = found.reason.as_deref();
+                Said::Waits {
+                    reason: word.map(reason::plain),
+                    never: word.is_some_and(reason::dependency_never),
+                }
+            }
+            Meaning::Running => Said::Runs { node: found.nodes.clone() },
+            Meaning::Over(cause) => Said::Over(cause),
+            Meaning::Unknown => Said::Unclear,
+        }
+    }
+
+    /// Jobs with the name of one of these attempts' arrays but another id, which have not ended: what an answer that
+    /// got lost left behind.
+    #[must_use]
+    pub fn strangers(&self, jobs: &[Job]) -> Vec<String> {
+        let known: HashMap<SubmissionId, u64> =
+            jobs.iter().filter_map(|job| job.queued.and_then(|q| Some((q.submission, q.job?)))).collect();
+        let mut strangers = BTreeSet::new();
+        for ((submission, _), listed) in &self.tasks {
+            let Some(&own) = known.get(submission).filter(|&&own| own > 0) else { continue };
+            for job in listed.iter().filter(|job| job.array_job != own) {
+                if matches!(job.state.meaning(), Meaning::Waiting | Meaning::Running) {
+                    strangers.insert(job.array_job);
+                }
+            }
+        }
+        strangers.into_iter().map(|id| id.to_string()).collect()
+    }
+}
+
+/// What accounting knows.
+#[derive(Default)]
+pub struct Accounts(HashMap<(SubmissionId, u32), Accounted>);
+
+impl Accounts {
+    /// Keeps the newest record of each of our jobs.
+    #[must_use]
+    pub fn new(records: Vec<Accounted>) -> Self {
+        let own = |record: Accounted| Some(((submission_of(&record.name)?, record.task?), record));
+        Self(records.into_iter().filter_map(own).collect())
+    }
+
+    /// How an attempt ended, by what the queue said last and what accounting knows.
+    #[must_use]
+    pub fn exit(&self, job: &Job, said: Said) -> Exit {
+        let record = job.queued.and_then(|queued| {
+            let record = self.0.get(&(queued.submission, queued.task))?;
+            queued.job.is_none_or(|id| id == 0 || id == record.array_job).then_some(record)
+        });
+        let recorded = record.and_then(|record| match record.state.meaning() {
+            Meaning::Over(cause) => Some((cause, record)),
+            // A job that a crashed controller forgot stays pending there for ever.
+            _ => None,
+        });
+        match (said, recorded) {
+            (_, Some((cause @ (Cause::Failed | Cause::Completed), record))) => Exit {
+                code: Some(record.exit_code),
+                signal: Some(record.signal).filter(|&signal| signal > 0),
+                ..Exit::from(cause)
+            },
+            (Said::Over(cause), None) | (_, Some((cause, _))) => Exit::from(cause),
+            // The queue forgets at once what was cancelled before it started.
+            (Said::Removed, None) if !folder::was_entered(&job.folder) => Exit::from(Cause::Cancelled),
+            _ => Exit::default(),
+        }
+    }
+}
+
+/// What partitions do not have of what is asked for, one line each.
+#[must_use]
+pub fn missing(partitions: &[Partition], requests: &[Request]) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let names = || partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(", ");
+    for request in requests {
+        let partition = match &request.partition {
+            Some(list) => {
+                let mut known = None;
+                for name in list.split(',') {
+                    match partitions.iter().find(|partition| partition.name == name) {
+                        Some(partition) => known = Some(partition),
+                        None => drop(
+                            found
+                                .insert(format!("partition: {name:?} does not exist; there are {}", names())),
+                        ),
+                    }
+                }
+                known
+            }
+            None => partitions.iter().find(|partition| partition.default),
+        };
+        let Some(partition) = partition else {
+            if request.partition.is_none() && !partitions.is_empty() {
+                found.insert(format!("partition: the cluster has no default; name one of {}", names()));
+            }
+            continue;
+        };
+        let name = &partition.name;
+        if !partition.up {
+            found.insert(format!("partition: {name} takes no jobs at the moment"));
+        }
+        if let (Some(asked), Some(limit)) = (request.minutes, partition.limit.map(resources::minutes))
+            && asked > limit
+        {
+            found.insert(format!(
+                "time: {asked} minutes are more than the {limit} that partition {name} allows"
+            ));
+        }
+        if let Some(asked) =
+            request.memory_mb.filter(|&asked| asked > partition.memory_mb && partition.memory_mb > 0)
+        {
+            found.insert(format!(
+                "mem: {asked}M are more than the {}M of the largest node of {name}",
+                partition.memory_mb
+            ));
+        }
+        if let Some(asked) = request.cpus.filter(|&asked| asked > partition.cpus && partition.cpus > 0) {
+            found.insert(format!(
+                "cpus: {asked} are more than the {} of the largest node of {name}",
+                partition.cpus
+            ));
+        }
+        for gres in request.gres.iter().flat_map(|list| list.split(',')) {
+            if !has_gres(&partition.gres, gres) {
+                let there =
+                    if partition.gres.is_empty() { "none".to_owned() } else { partition.gres.join(", ") };
+                found.insert(format!("gres: no node of partition {name} has {gres}; there is {there}"));
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Whether a node has `gpu:2` or `gpu:a100:2` where it offers `gpu:a100:4`, perhaps with sockets in parentheses.
+fn has_gres(offers: &[String], asked: &str) -> bool {
+    let split = |text: &str| {
+        let text = text.split('(').next().unwrap_or_default();
+        let parts: Vec<_> = text.split(':').collect();
+        let count = parts.last().and_then(|last| last.parse::<u32>().ok());
+        let names = if count.is_some() { &parts[..parts.len() - 1] } else { &parts[..] };
+        (names.join(":"), count.unwrap_or(1))
+    };
+    let (asked, number) = split(asked);
+    offers.iter().any(|offer| {
+        let (offer, most) = split(offer);
+        (offer == asked || offer.starts_with(&format!("{asked}:"))) && most >= number
+    })
+}

@@ -1,0 +1,171 @@
+//! Looking at the queue, and what counts of what was seen: absence and ends without a result only after a while.
+
+use super::{
+    Slurm,
+    listing::{self, Listing, Said},
+    parse, script, user,
+};
+use crate::executor::{Exit, Job, Liveness, Presence, Survey, folder};
+use chrono::{DateTime, Local, TimeDelta, Utc};
+use protocol::{attempt::RESULT_FILE, ids::SubmissionId};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+/// Looking at the queue may take this part of the time at most.
+const SHARE: u32 = 20;
+
+impl Slurm {
+    /// The queue, if it is time to look again.
+    pub(super) async fn look(&self) -> Option<Listing> {
+        {
+            let memory = self.memory.lock().await;
+            if let Some((at, took)) = memory.asked {
+                let tick = Duration::from_secs(self.profile.tick_seconds).max(took * SHARE);
+                if at.elapsed() < tick {
+                    return None;
+                }
+            }
+        }
+        let began = Instant::now();
+        let listed =
+            self.ask("squeue", &["-h", "-r", "-t", "all", "-u", &user(), "-o", parse::squeue::FORMAT]).await;
+        let mut memory = self.memory.lock().await;
+        memory.asked = Some((Instant::now(), began.elapsed()));
+        match listed {
+            Ok(text) => {
+                memory.trouble = None;
+                Some(Listing::new(parse::squeue::parse(&text)))
+            }
+            Err(why) => {
+                tracing::warn!(why, "the queue can't be asked; nothing is concluded from that");
+                memory.trouble = Some(why);
+                None
+            }
+        }
+    }
+
+    /// What accounting knows about arrays; none if it can't be asked now, an empty one if there is none.
+    async fn accounted(&self, arrays: &BTreeSet<u64>) -> Option<Vec<parse::sacct::Accounted>> {
+        if arrays.is_empty() || !self.has_accounting().await {
+            return Some(Vec::new());
+        }
+        let ids = arrays.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        match self.ask("sacct", &["-X", "-n", "-P", "-D", "-o", parse::sacct::FIELDS, "-j", &ids]).await {
+            Ok(text) => Some(parse::sacct::parse(&text)),
+            Err(why) => {
+                tracing::warn!(why, "accounting can't be asked");
+                None
+            }
+        }
+    }
+
+    /// What accounting knows about submissions by name; none if it can't be asked now.
+    async fn accounted_names(&self, submissions: &[SubmissionId]) -> Option<HashMap<SubmissionId, u64>> {
+        if submissions.is_empty() || !self.has_accounting().await {
+            return Some(HashMap::new());
+        }
+        let made = submissions.iter().filter_map(|id| id.0.get_timestamp()).map(|at| at.to_unix().0).min();
+        let made = made.and_then(|at| DateTime::from_timestamp(at as i64, 0)).unwrap_or_else(Utc::now);
+        let since =
+            (made.with_timezone(&Local) - TimeDelta::hours(2)).format("%Y-%m-%dT%H:%M:%S").to_string();
+        let names: Vec<_> = submissions
+            .iter()
+            .flat_map(|id| protocol::stage::StageKind::ALL.iter().map(|&kind| script::job_name(kind, *id)))
+            .collect();
+        let names = format!("--name={}", names.join(","));
+        let fields = parse::sacct::FIELDS;
+        match self.ask("sacct", &["-X", "-n", "-P", "-D", "-o", fields, "-S", &since, &names]).await {
+            Ok(text) => Some(
+                parse::sacct::parse(&text)
+                    .into_iter()
+                    .filter_map(|found| Some((script::submission_of(&found.name)?, found.array_job)))
+                    .collect(),
+            ),
+            Err(why) => {
+                tracing::warn!(why, "accounting can't be asked");
+                None
+            }
+        }
+    }
+
+    async fn has_accounting(&self) -> bool {
+        self.describe().await.is_ok_and(|cluster| cluster.config.accounting)
+    }
+
+    /// Attempts that are over: those whose result is there, and those whose end counts by now.
+    pub(super) async fn ended(&self, over: Vec<(Job, Said)>, survey: &mut Survey) {
+        let settle = Duration::from_secs(self.profile.settle_seconds);
+        let mut due = Vec::new();
+        {
+            let mut memory = self.memory.lock().await;
+            let known: HashSet<_> = over.iter().map(|(job, _)| job.attempt).collect();
+            memory.over.retain(|attempt, _| known.contains(attempt));
+            for (job, said) in over {
+                if job.folder.join(RESULT_FILE).exists() {
+                    survey.jobs.insert(job.attempt, Liveness::Gone(Exit::default()));
+                    continue;
+                }
+                // What never began leaves no result that could still be on its way through a file system.
+                let began = folder::was_entered(&job.folder);
+                let since = *memory.over.entry(job.attempt).or_insert_with(Instant::now);
+                if (said == Said::Over(parse::state::Cause::Cancelled) && !began) || since.elapsed() >= settle
+                {
+                    due.push((job, said));
+                }
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        let arrays = due.iter().filter_map(|(job, _)| job.queued?.job.filter(|&id| id > 0)).collect();
+        let accounted = listing::Accounts::new(self.accounted(&arrays).await.unwrap_or_default());
+        for (job, said) in due {
+            let exit = accounted.exit(&job, said);
+            survey.jobs.insert(job.attempt, Liveness::Gone(exit));
+        }
+    }
+
+    /// Submissions whose answer was unclear.
+    pub(super) async fn clear_up(
+        &self,
+        listing: &Listing,
+        unclear: &[(SubmissionId, Vec<Job>)],
+        survey: &mut Survey,
+    ) {
+        let settle = Duration::from_secs(self.profile.settle_seconds);
+        let mut due = Vec::new();
+        {
+            let mut memory = self.memory.lock().await;
+            let asked: HashSet<_> = unclear.iter().map(|(id, _)| *id).collect();
+            memory.absent.retain(|id, _| asked.contains(id));
+            for (id, jobs) in unclear {
+                if let Some(job) = listing.array(*id) {
+                    memory.absent.remove(id);
+                    survey.submissions.insert(*id, Presence::Here(job));
+                    continue;
+                }
+                let (since, times) = memory.absent.entry(*id).or_insert_with(|| (Instant::now(), 0));
+                *times += 1;
+                // A request may still be on its way to a controller that has just come back.
+                if *times >= 2 && since.elapsed() >= settle {
+                    due.push((*id, jobs.iter().any(|job| folder::was_entered(&job.folder))));
+                }
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = due.iter().map(|(id, _)| *id).collect();
+        let Some(names) = self.accounted_names(&ids).await else { return };
+        for (id, entered) in due {
+            match names.get(&id) {
+                Some(&job) => drop(survey.submissions.insert(id, Presence::Here(job))),
+                // It ran, and is forgotten by now: its files tell the rest.
+                None if entered => drop(survey.submissions.insert(id, Presence::Here(0))),
+                None => drop(survey.submissions.insert(id, Presence::Absent)),
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Hands job arrays to Slurm.
+//!
+//! * [`parse`]: what Slurm's commands print;
+//! * [`call`]: calling them, within a budget;
+//! * [`script`]: the batch script;
+//! * `look`: looking at the queue, and what counts of what was seen;
+//! * [`listing`]: the queue, and what it says about our attempts.
+//!
+//! Jobs are known by their name, which holds the submission's id: numbers can be given twice after a controller's
+//! crash. One `squeue` tells about all jobs; `sacct` is asked only about those that are gone without a result.
+
+pub mod call;
+pub mod listing;
+mod look;
+pub mod parse;
+pub mod script;
+
+use super::{
+    Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, SCRIPT_FILE, SubmitError, Survey, folder,
+};
+use crate::{
+    config::profile::Profile,
+    domain::{resources::Request, window::Windows},
+};
+use async_trait::async_trait;
+use call::{Answer, CallError, Caller};
+use chrono::{DateTime, Local, TimeDelta, Utc};
+use listing::Said;
+use parse::{
+    config::{Association, Config, Partition},
+    sbatch::Refusal,
+};
+use protocol::{
+    ids::{AttemptId, SubmissionId},
+    resources::ResourceRule,
+    view::ClusterView,
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ffi::OsString,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+
+/// How long what the cluster says about itself is believed.
+const KNOWN_FOR: Duration = Duration::from_secs(3600);
+/// Longest pause after a limit was reached.
+const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+/// Arguments of one `scancel`.
+const MOST_ARGUMENTS: usize = 200;
+
+/// The Slurm executor.
+pub struct Slurm {
+    profile: Profile,
+    windows: Windows,
+    worker: PathBuf,
+    root: PathBuf,
+    caller: Caller,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered between two looks. A daemon that starts anew knows nothing of it and learns it again.
+#[derive(Default)]
+struct Memory {
+    /// When the queue was last asked, and how long the answer took.
+    asked: Option<(Instant, Duration)>,
+    /// Since when attempts are over without a result.
+    over: HashMap<AttemptId, Instant>,
+    /// Since when submissions are missing, and how often.
+    absent: HashMap<SubmissionId, (Instant, u32)>,
+    /// Attempts that were cancelled already.
+    cancelled: HashSet<AttemptId>,
+    pause: Option<Pause>,
+    /// Why Slurm can't be asked.
+    trouble: Option<String>,
+    cluster: Option<(Instant, Cluster)>,
+}
+
+/// Nothing is handed over for a while.
+struct Pause {
+    until: Instant,
+    due: DateTime<Utc>,
+    length: Duration,
+    reason: String,
+}
+
+/// What the cluster says about itself.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its settings.
+    pub config: Config,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    /// What this user may do, where there is accounting.
+    pub associations: Vec<Association>,
+}
+
+impl Slurm {
+    /// `worker` is the program, `root` where it runs.
+    ///
+    /// # Errors
+    /// When the profile's submission windows are none: one line.
+    pub fn new(profile: Profile, worker: PathBuf, root: PathBuf) -> Result<Self, String> {
+        let windows = Windows::new(&profile.schedule.submit)?;
+        let caller = Caller::new(Duration::from_secs(profile.call_seconds));
+        Ok(Self { profile, windows, worker, root, caller, memory: Mutex::default() })
+    }
+
+    /// What the cluster says about itself, asked anew once an hour.
+    ///
+    /// # Errors
+    /// When it can't be asked: one line.
+    pub async fn describe(&self) -> Result<Cluster, String> {
+        let mut memory = self.memory.lock().await;
+        if let Some((at, cluster)) = &memory.cluster
+            && at.elapsed() < KNOWN_FOR
+        {
+            return Ok(cluster.clone());
+        }
+        let config = self.ask("scontrol", &["show", "config"]).await?;
+        let config = Config::parse(&config).ok_or("scontrol show config: names no cluster")?;
+        let partitions = self.ask("sinfo", &["-h", "-o", parse::config::SINFO_FORMAT]).await?;
+        let partitions = parse::config::partitions(&partitions);
+        let mut associations = Vec::new();
+        if config.accounting {
+            let user = format!("user={}", user());
+            let format = format!("format={}", parse::config::ASSOCIATION_FIELDS);
+            // Without the database no limit is known; the queue enforces them all the same.
+            if let Ok(text) = self.ask("sacctmgr", &["-n", "-P", "show", "assoc", &user, &format]).await {
+                associations = parse::config::associations(&text);
+            }
+        }
+        let cluster = Cluster { config, partitions, associations };
+        memory.cluster = Some((Instant::now(), cluster.clone()));
+        Ok(cluster)
+    }
+
+    async fn ask(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let answer = self.caller.run(program, &arguments).await.map_err(|error| error.to_string())?;
+        match answer.code {
+            Some(0) => Ok(answer.stdout),
+            _ => Err(format!("{program}: {}", said(&answer))),
+        }
+    }
+
+    async fn scancel(&self, options: &[&str], targets: Vec<String>) {
+        for some in targets.chunks(MOST_ARGUMENTS) {
+            let arguments: Vec<OsString> =
+                options.iter().map(OsString::from).chain(some.iter().map(OsString::from)).collect();
+            match self.caller.run("scancel", &arguments).await {
+                Ok(answer) if answer.code == Some(0) => {}
+                Ok(answer) => tracing::warn!(why = said(&answer), "scancel failed; trying again"),
+                Err(error) => tracing::warn!(%error, "scancel failed; trying again"),
+            }
+        }
+    }
+
+    /// Nothing is handed over for a while, longer each time.
+    async fn pause(&self, reason: String) -> Duration {
+        let mut memory = self.memory.lock().await;
+        let first = Duration::from_secs(self.profile.pause_seconds);
+        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
+        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
+        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
+        length
+    }
+}
+
+#[async_trait]
+impl Executor for Slurm {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "slurm", slots: 0, queue: true }
+    }
+
+    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        let wrong = |message: String| SubmitError::Refused { message, permanent: true };
+        let text = self.script(order).map_err(wrong)?;
+        let path = order.folder.join(SCRIPT_FILE);
+        folder::write_atomically(&path, text.as_bytes(), 0o644).map_err(|error| SubmitError::Later {
+            message: format!("{}: {error}", path.display()),
+            after: Duration::from_secs(self.profile.pause_seconds),
+        })?;
+        let arguments = ["--parsable".into(), path.into_os_string()];
+        let answer = match self.caller.run("sbatch", &arguments).await {
+            Ok(answer) => answer,
+            Err(error @ CallError::TimedOut(..)) => {
+                return Err(SubmitError::Unclear { message: error.to_string() });
+            }
+            Err(error) => {
+                let after = self.pause(error.to_string()).await;
+                return Err(SubmitError::Later { message: error.to_string(), after });
+            }
+        };
+        if answer.code == Some(0) {
+            self.memory.lock().await.pause = None;
+            return parse::sbatch::job_id(&answer.stdout).ok_or_else(|| SubmitError::Unclear {
+                message: format!("sbatch told no job id: {:?}", answer.stdout.trim()),
+            });
+        }
+        Err(match parse::sbatch::refusal(answer.code, &answer.stderr) {
+            Refusal::Wrong(why) => wrong(format!(
+                "Slurm refused it: {why}; change the rules of study or profile, then lcctl retry"
+            )),
+            Refusal::Limit(why) | Refusal::Away(why) => {
+                let after = self.pause(why.clone()).await;
+                SubmitError::Later { message: format!("held back: {why}"), after }
+            }
+            Refusal::Unclear(why) => SubmitError::Unclear { message: format!("sbatch: {why}") },
+        })
+    }
+
+    async fn survey(&self, jobs: &[Job], unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
+        let mut survey = Survey::default();
+        if jobs.is_empty() && unclear.is_empty() {
+            return survey;
+        }
+        let Some(listing) = self.look().await else { return survey };
+        let mut over = Vec::new();
+        for job in jobs {
+            match listing.said(job) {
+                Said::Waits { reason, never } => {
+                    survey.jobs.insert(job.attempt, Liveness::Waits { reason, never });
+                }
+                Said::Runs { node } => {
+                    survey.jobs.insert(job.attempt, Liveness::Alive { node });
+                }
+                said @ (Said::Over(_) | Said::Removed | Said::Nothing) => over.push((job.clone(), said)),
+                Said::Unclear => {}
+            }
+        }
+        self.ended(over, &mut survey).await;
+        self.clear_up(&listing, unclear, &mut survey).await;
+        let strangers = listing.strangers(jobs);
+        if !strangers.is_empty() {
+            tracing::warn!(?strangers, "jobs of the same name as others; cancelling them");
+            self.scancel(&[], strangers).await;
+        }
+        survey
+    }
+
+    async fn stop(&self, jobs: &[Job], force: bool) {
+        let mut by_array: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        {
+            let mut memory = self.memory.lock().await;
+            for job in jobs {
+                let Some((queued, array)) = job.queued.and_then(|queued| Some((queued, queued.job?))) else {
+                    continue;
+                };
+                if memory.cancelled.insert(job.attempt) || force {
+                    by_array.entry(array).or_default().push(queued.task);
+                }
+            }
+        }
+        let targets: Vec<_> = by_array
+            .into_iter()
+            .map(|(array, tasks)| format!("{array}_[{}]", script::task_list(&tasks)))
+            .collect();
+        if !targets.is_empty() {
+            self.scancel(&[], targets).await;
+        }
+    }
+
+    async fn room(&self, queued: u32) -> Room {
+        if !self.windows.is_open(Local::now()) {
+            return Room::default();
+        }
+        {
+            let memory = self.memory.lock().await;
+            if memory.pause.as_ref().is_some_and(|pause| pause.until > Instant::now()) {
+                return Room::default();
+            }
+        }
+        let cluster = match self.describe().await {
+            Ok(cluster) => cluster,
+            Err(why) => {
+                self.memory.lock().await.trouble = Some(why.clone());
+                self.pause(why).await;
+                return Room::default();
+            }
+        };
+        let mut most = self.profile.max_queued.unwrap_or(u32::MAX).min(cluster.config.max_job_count / 10 * 9);
+        let limits: Vec<_> = cluster.associations.iter().filter_map(|found| found.max_submit).collect();
+        if limits.len() == cluster.associations.len()
+            && let Some(&limit) = limits.iter().max()
+        {
+            most = most.min(limit);
+        }
+        let array = cluster.config.max_array_size.saturating_sub(1).max(1);
+        Room {
+            attempts: most.saturating_sub(queued),
+            array: array.min(self.profile.max_array.unwrap_or(u32::MAX)),
+        }
+    }
+
+    fn rules(&self) -> &[ResourceRule] {
+        &self.profile.rules
+    }
+
+    fn requeues(&self) -> bool {
+        self.profile.requeue
+    }
+
+    async fn missing(&self, requests: &[Request]) -> Vec<String> {
+        match self.describe().await {
+            Ok(cluster) => listing::missing(&cluster.partitions, requests),
+            // A controller that is away for an hour is no reason to refuse a study.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn script(&self, order: &Order) -> Result<String, String> {
+        script::render(&self.profile, &self.worker, &self.root, order)
+    }
+
+    async fn is_unsettled(&self) -> bool {
+        let memory = self.memory.lock().await;
+        !memory.over.is_empty() || !memory.absent.is_empty()
+    }
+
+    async fn cluster(&self) -> Option<ClusterView> {
+        let name = self.describe().await.map(|cluster| cluster.config.cluster).ok();
+        let memory = self.memory.lock().await;
+        let (calls, last_minute, last_hour) = self.caller.counts();
+        let now = Local::now();
+        Some(ClusterView {
+            name,
+            trouble: memory.trouble.clone(),
+            paused: memory
+                .pause
+                .as_ref()
+                .filter(|pause| pause.until > Instant::now())
+                .map(|pause| pause.reason.clone()),
+            paused_until: memory
+                .pause
+                .as_ref()
+                .filter(|pause| pause.until > Instant::now())
+                .map(|pause| pause.due),
+            windows: self.profile.schedule.submit.clone(),
+            open: self.windows.is_open(now),
+            opens: self.windows.opens(now).map(|at| at.to_utc()),
+            max_queued: self.profile.max_queued,
+            max_running: self.profile.max_running,
+            calls,
+            calls_last_minute: last_minute,
+            calls_last_hour: last_hour,
+            tick_seconds: memory.asked.map(|(_, took)| took.as_secs_f64()),
+            waits: BTreeMap::new(),
+        })
+    }
+}
+
+/// Who we are, as Slurm names users.
+pub(crate) fn user() -> String {
+    nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| nix::unistd::geteuid().to_string(), |user| user.name)
+}
+
+/// What a command that failed said, on one line.
+fn said(answer: &Answer) -> String {
+    let text = if answer.stderr.trim().is_empty() { &answer.stdout } else { &answer.stderr };
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let code = answer.code.map_or_else(|| "killed".to_owned(), |code| format!("exit code {code}"));
+    if text.is_empty() { code } else { format!("{text} ({code})") }
+}
+
+impl From<parse::state::Cause> for Exit {
+    fn from(cause: parse::state::Cause) -> Self {
+        use parse::state::Cause as S;
+        let of = |cause| Self { cause, ..Self::default() };
+        match cause {
+            S::Completed => Self { code: Some(0), ..Self::default() },
+            // Its own code is known to accounting alone.
+            S::Failed => Self { code: Some(protocol::exit::FAILURE), ..Self::default() },
+            S::Cancelled => of(Cause::Cancelled),
+            S::TimedOut => of(Cause::TimedOut),
+            S::OutOfMemory => of(Cause::OutOfMemory),
+            S::NodeFailed => of(Cause::NodeFailed),
+            S::Preempted => of(Cause::Preempted),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The cluster: its settings, its partitions, and what its users may do.
+
+use super::field;
+use crate::domain::quantity;
+use std::{collections::HashMap, time::Duration};
+
+/// The format for `sinfo -h -o` that [`partitions`] reads.
+pub const SINFO_FORMAT: &str = "%P|%a|%l|%D|%c|%m|%G|%f";
+
+/// The fields for `sacctmgr -n -P show assoc user=ME format=` that [`associations`] reads.
+pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,MaxSubmitJobs,MaxJobs";
+
+/// What `scontrol show config` says. A setting that isn't there has Slurm's default (`man slurm.conf`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Slurm's version, such as `22.05.8`; empty when it isn't told.
+    pub version: String,
+    /// One more than the highest number that a task of an array may have.
+    pub max_array_size: u32,
+    /// How many jobs the controller keeps, tasks of arrays and ended ones included.
+    pub max_job_count: u32,
+    /// Seconds for which the controller remembers a job that has ended.
+    pub min_job_age: u64,
+    /// Seconds from SIGTERM to SIGKILL at the time limit.
+    pub kill_wait: u64,
+    /// Whether there is a database, and so `sacct`.
+    pub accounting: bool,
+    /// Whether a job whose dependency can't be met any more is cancelled.
+    pub kill_invalid_depend: bool,
+    /// Whether jobs are queued again by default when a node fails or they are preempted.
+    pub requeue: bool,
+    /// MB for each CPU of a job that doesn't say; `None` is no limit.
+    pub def_mem_per_cpu: Option<u64>,
+    /// MB on each node of a job that doesn't say; `None` is no limit.
+    pub def_mem_per_node: Option<u64>,
+    /// What becomes of a preempted job, such as `REQUEUE`; `None` where jobs aren't preempted.
+    pub preempt_mode: Option<String>,
+}
+
+impl Config {
+    /// Reads `scontrol show config`; `None` when there is no `ClusterName`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut settings = HashMap::new();
+        for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            settings.entry(name.trim()).or_insert_with(|| value.trim());
+        }
+        let text = |name| settings.get(name).and_then(|value| field::present(value));
+        let number = |name| settings.get(name).and_then(|value| first_number(value));
+        let narrow = |name, default| number(name).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
+        let accounting = text("AccountingStorageType");
+        let depend = text("DependencyParameters").unwrap_or_default();
+        Some(Self {
+            cluster: text("ClusterName")?,
+            version: text("SLURM_VERSION").unwrap_or_default(),
+            max_array_size: narrow("MaxArraySize", 1001),
+            max_job_count: narrow("MaxJobCount", 10_000),
+            min_job_age: number("MinJobAge").unwrap_or(300),
+            kill_wait: number("KillWait").unwrap_or(30),
+            accounting: accounting.is_some_and(|kind| !kind.eq_ignore_ascii_case("accounting_storage/none")),
+            kill_invalid_depend: depend
+                .split(',')
+                .any(|word| word.trim().eq_ignore_ascii_case("kill_invalid_depend")),
+            requeue: number("JobRequeue").unwrap_or(1) != 0,
+            def_mem_per_cpu: number("DefMemPerCPU"),
+            def_mem_per_node: number("DefMemPerNode"),
+            preempt_mode: text("PreemptMode").filter(|mode| !mode.eq_ignore_ascii_case("off")),
+        })
+    }
+}
+
+/// A partition of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name.
+    pub name: String,
+    /// Whether jobs that name none go here.
+    pub default: bool,
+    /// Whether jobs are accepted and started.
+    pub up: bool,
+    /// The longest time limit; `None` is none.
+    pub limit: Option<Duration>,
+    /// How many nodes it has.
+    pub nodes: u32,
+    /// The most CPUs of a node.
+    pub cpus: u32,
+    /// The most memory of a node, in MB.
+    pub memory_mb: u64,
+    /// The generic resources of its nodes, each once, such as `gpu:a100:1`.
+    pub gres: Vec<String>,
+    /// The features of its nodes, each once.
+    pub features: Vec<String>,
+}
+
+/// Reads `sinfo -h -o` [`SINFO_FORMAT`]: partitions in the order in which they first appear, the lines of
+/// one put together.
+#[must_use]
+pub fn partitions(text: &str) -> Vec<Partition> {
+    let mut partitions: Vec<Partition> = Vec::new();
+    for more in text.lines().filter_map(partition) {
+        let Some(known) = partitions.iter_mut().find(|known| known.name == more.name) else {
+            partitions.push(more);
+            continue;
+        };
+        known.default |= more.default;
+        known.nodes = known.nodes.saturating_add(more.nodes);
+        known.cpus = known.cpus.max(more.cpus);
+        known.memory_mb = known.memory_mb.max(more.memory_mb);
+        add_new(&mut known.gres, more.gres);
+        add_new(&mut known.features, more.features);
+    }
+    partitions
+}
+
+fn partition(line: &str) -> Option<Partition> {
+    let fields: Vec<&str> = line.splitn(8, '|').map(str::trim).collect();
+    let [name, available, limit, nodes, cpus, memory, gres, features] = *fields.as_slice() else {
+        return None;
+    };
+    let (name, default) = name.strip_suffix('*').map_or((name, false), |name| (name, true));
+    if name.is_empty() {
+        return None;
+    }
+    let mut partition = Partition {
+        name: name.to_owned(),
+        default,
+        up: available.eq_ignore_ascii_case("up"),
+        limit: quantity::parse_time(limit).ok()?,
+        nodes: nodes.parse().ok()?,
+        cpus: first_number(cpus)?.try_into().ok()?,
+        memory_mb: first_number(memory)?,
+        gres: Vec::new(),
+        features: Vec::new(),
+    };
+    add_new(&mut partition.gres, resources(gres));
+    add_new(&mut partition.features, features.split(',').filter_map(field::present).collect::<Vec<_>>());
+    Some(partition)
+}
+
+/// The resources of `gpu:a100:4(S:0,1),shard:8`, without the sockets they are at.
+fn resources(text: &str) -> Vec<String> {
+    let (mut bare, mut depth) = (String::new(), 0_u32);
+    if field::present(text).is_none() {
+        return Vec::new();
+    }
+    for c in text.chars() {
+        match c {
+            '(' => depth = depth.saturating_add(1),
+            ')' => depth = depth.saturating_sub(1),
+            _ if depth == 0 => bare.push(c),
+            _ => {}
+        }
+    }
+    bare.split(',').filter_map(field::present).collect()
+}
+
+fn add_new(all: &mut Vec<String>, more: Vec<String>) {
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+}
+
+/// The number at the start of `300 sec`, `64000+` or `1001`; `None` for `UNLIMITED` and the like.
+fn first_number(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+/// What one association lets its user do: an account, perhaps in one partition only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Association {
+    /// The account.
+    pub account: String,
+    /// The only partition it is for.
+    pub partition: Option<String>,
+    /// The qualities of service that may be asked for.
+    pub qos: Vec<String>,
+    /// How many jobs may be in the queue or running.
+    pub max_submit: Option<u32>,
+    /// How many jobs may run.
+    pub max_jobs: Option<u32>,
+}
+
+/// Reads `sacctmgr -n -P show assoc user=ME format=` [`ASSOCIATION_FIELDS`].
+#[must_use]
+pub fn associations(text: &str) -> Vec<Association> {
+    text.lines().filter_map(association).collect()
+}
+
+fn association(line: &str) -> Option<Association> {
+    let fields: Vec<&str> = line.split('|').collect();
+    let [account, partition, qos, max_submit, max_jobs] = *fields.as_slice() else { return None };
+    Some(Association {
+        account: Some(account.trim()).filter(|account| !account.is_empty())?.to_owned(),
+        partition: field::present(partition),
+        qos: qos.split(',').filter_map(field::present).collect(),
+        max_submit: limit(max_submit)?,
+        max_jobs: limit(max_jobs)?,
+    })
+}
+
+/// `Some(None)` is no limit; `None` is a field that is none of ours.
+fn limit(text: &str) -> Option<Option<u32>> {
+    field::present(text).map_or(Some(None), |number| number.parse().ok().map(Some))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = include_str!("samples/config.txt");
+
+    #[test]
+    fn a_real_configuration_is_read() {
+        let expected = Config {
+            cluster: "lab".into(),
+            version: "22.05.8".into(),
+            max_array_size: 10_001,
+            max_job_count: 20_000,
+            min_job_age: 300,
+            kill_wait: 2,
+            accounting: true,
+            kill_invalid_depend: false,
+            requeue: true,
+            def_mem_per_cpu: Some(100),
+            def_mem_per_node: None,
+            preempt_mode: Some("REQUEUE".into()),
+        };
+        assert_eq!(Config::parse(CONFIG), Some(expected));
+    }
+
+    #[test]
+    fn settings_that_change_what_we_do_are_seen() {
+        let with = |from: &str, to: &str| {
+            assert!(CONFIG.contains(from), "{from}");
+            Config::parse(&CONFIG.replace(from, to)).unwrap()
+        };
+        let storage = "AccountingStorageType   = accounting_storage/slurmdbd";
+        assert!(!with(storage, "AccountingStorageType = accounting_storage/none").accounting);
+        assert!(!with(storage, "AccountingStorageType = (null)").accounting);
+        let depend = "DependencyParameters    = (null)";
+        assert!(with(depend, "DependencyParameters = a,kill_invalid_depend").kill_invalid_depend);
+        assert!(!with(depend, "DependencyParameters = no_kill_invalid_depend").kill_invalid_depend);
+        assert!(!with("JobRequeue              = 1", "JobRequeue = 0").requeue);
+        let memory = "DefMemPerCPU            = 100";
+        let node = with(memory, "DefMemPerNode = UNLIMITED");
+        assert_eq!((node.def_mem_per_cpu, node.def_mem_per_node), (None, None));
+        assert_eq!(with(memory, "DefMemPerNode = 4000").def_mem_per_node, Some(4000));
+        assert_eq!(with("PreemptMode             = REQUEUE", "PreemptMode = OFF").preempt_mode, None);
+    }
+
+    #[test]
+    fn what_is_missing_has_slurms_default() {
+        let config =
+            Config::parse("** banner = 1 **\nClusterName = x\nMaxJobCount = many\nKillWait =").unwrap();
+        assert_eq!((config.cluster.as_str(), config.version.as_str()), ("x", ""));
+        assert_eq!((config.max_array_size, config.max_job_count), (1001, 10_000));
+        assert_eq!((config.min_job_age, config.kill_wait), (300, 30));
+        assert_eq!((config.requeue, config.accounting), (true, false));
+    }
+
+    #[test]
+    fn what_is_no_configuration_is_nothing() {
+        for text in
+            ["", "ClusterName", "ClusterName =", "ClusterName = (null)", "slurm_load_ctl_conf error: x"]
+        {
+            assert_eq!(Config::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_partition_are_put_together() {
+        let text = "CLUSTER: lab\n\
+            gpu*|up|7-00:00:00|3|16|64000|gpu:a100:1|(null)\n\
+            long|up|infinite|2|64+|256000+|(null)|avx,big\n\
+            gpu*|up|7-00:00:00|2|32|32000|gpu:a100:1,gpu:h100:4(S:0,1)|nvlink,avx\n\
+            gpu*|up|7-00:00:00|1|8|1000|shard:8(S:0-1)|avx\n\
+            old|down|30:00|0|0|0|(null)|(null)\n";
+        let found = partitions(text);
+        assert_eq!(found.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["gpu", "long", "old"]);
+        let expected = Partition {
+            name: "gpu".into(),
+            default: true,
+            up: true,
+            limit: Some(Duration::from_secs(604_800)),
+            nodes: 6,
+            cpus: 32,
+            memory_mb: 64_000,
+            gres: vec!["gpu:a100:1".into(), "gpu:h100:4".into(), "shard:8".into()],
+            features: vec!["nvlink".into(), "avx".into()],
+        };
+        assert_eq!(found[0], expected);
+        assert_eq!((found[1].default, found[1].up, found[1].limit), (false, true, None));
+        assert_eq!((found[1].cpus, found[1].memory_mb), (64, 256_000));
+        assert_eq!((found[1].gres.len(), found[1].features.len()), (0, 2));
+        assert_eq!((found[2].up, found[2].limit), (false, Some(Duration::from_secs(1800))));
+    }
+
+    #[test]
+    fn partitions_that_make_no_sense_are_passed_over() {
+        for line in [
+            "",
+            "gpu|up|1:00|1|16|64000|(null)",
+            "*|up|1:00|1|16|64000|(null)|(null)",
+            "gpu|up|soon|1|16|64000|(null)|(null)",
+            "gpu|up|1:00|x|16|64000|(null)|(null)",
+            "gpu|up|1:00|1|+|64000|(null)|(null)",
+            "gpu|up|1:00|1|99999999999|64000|(null)|(null)",
+            "PARTITION|AVAIL|TIMELIMIT|NODES|CPUS|MEMORY|GRES|AVAIL_FEATURES",
+        ] {
+            assert!(partitions(line).is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn associations_are_read() {
+        let found = associations(
+            "lab||normal,high|200|50\nlab|gpu|||\n\nhello\n\
+            Account|Partition|QOS|MaxSubmit|MaxJobs\n||normal||\n",
+        );
+        let lab = |partition: Option<&str>, qos: &[&str], max_submit, max_jobs| Association {
+            account: "lab".into(),
+            partition: partition.map(Into::into),
+            qos: qos.iter().map(|&qos| qos.to_owned()).collect(),
+            max_submit,
+            max_jobs,
+        };
+        assert_eq!(
+            found,
+            [lab(None, &["normal", "high"], Some(200), Some(50)), lab(Some("gpu"), &[], None, None)]
+        );
+    }
+}
