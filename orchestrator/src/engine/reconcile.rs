@@ -53,7 +53,9 @@ impl Engine {
             }
             rounds = rounds.wrapping_add(1);
             // With thousands of attempts a comparison takes its time, and every result wakes it: half of the time at most.
-            tokio::time::sleep(began.elapsed()).await;
+            let took = began.elapsed();
+            tracing::debug!(milliseconds = took.as_millis() as u64, "reconciled");
+            tokio::time::sleep(took).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.wake.notified() => {}

@@ -312,7 +312,8 @@ impl Tx {
         let rows = rows.fetch_all(self.conn()).await?;
         let mut found = Vec::with_capacity(rows.len());
         for pair in rows {
-            if let Some(job) = pair.job {
+            // An array that is known to have run, but under which id is not, has ended.
+            if let Some(job) = pair.job.filter(|&job| job > 0) {
                 let kind = row::word("a submission's kind", &pair.kind)?;
                 found.push((row::unsigned(job), kind, row::small(pair.own), row::small(pair.other)));
             }
@@ -445,7 +446,7 @@ async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Resul
     let live = sqlx::query!(
         r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64"
            FROM attempts a JOIN submissions s ON s.id = a.submission_id
-           WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id IS NOT NULL"#
+           WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0"#
     );
     for found in live.fetch_all(&mut *conn).await? {
         let array = Earlier::Known(row::word("a submission's id", &found.submission)?);

@@ -92,10 +92,10 @@ fn every_stage_is_done_once_whatever_dies() {
         "20",
     ]);
 
-    let deadline = Instant::now() + Duration::from_secs(420);
+    let deadline = Instant::now() + Duration::from_secs(900);
     let (mut harm, mut deaths) = (Vec::new(), 0);
     let mut daemon = site.daemon();
-    let mut faults = 14;
+    let mut faults = 12;
     loop {
         assert!(Instant::now() < deadline, "not done in time; harm: {harm:?}\n{}", site.log());
         // A client starts a daemon where none runs; each new one has other places to die.
@@ -167,7 +167,7 @@ fn every_stage_is_done_once_whatever_dies() {
             cluster.start();
         }
     }
-    println!("harm {harm:?}, {deaths} daemons died, {:?} left", deadline - Instant::now());
+    println!("harm {harm:?}, {deaths} daemons died");
     site.assert_done_once("chaos");
     // No event was lost: each training told its whole curve.
     let text = fs::read_to_string(site.root().join("token")).unwrap();

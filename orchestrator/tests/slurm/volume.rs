@@ -40,6 +40,18 @@ fn a_thousand_runs_are_queued_with_a_handful_of_calls() {
     });
     let status = fs::read_to_string(format!("/proc/{}/status", site.daemon().unwrap())).unwrap();
     let memory = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
+    // The rounds that asked the queue, with everything queued: what a look costs in all.
+    let text = log();
+    let mut ticks = Vec::new();
+    let mut looked = false;
+    for line in text.lines() {
+        looked |= line.contains("program=\"squeue\"");
+        if let Some((_, after)) = line.split_once("reconciled milliseconds=") {
+            let milliseconds = after.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+            ticks.extend(milliseconds.filter(|_| std::mem::take(&mut looked)));
+        }
+    }
+    println!("rounds with a look at the queue, in milliseconds: {ticks:?}");
     println!(
         "1,000 runs, 6,001 stages: {calls} calls of sbatch, {:.1} s; a look at the queue {:.2} s; daemon {memory}; waits {:?}",
         took.as_secs_f64(),
