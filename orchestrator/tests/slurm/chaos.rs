@@ -76,7 +76,9 @@ fn every_stage_is_done_once_whatever_dies() {
     let runs = number("LC_CHAOS_RUNS", 34);
     println!("seed {seed}");
     let mut dice = Dice(seed);
-    let mut site = Site::new(&fake_work(0.7, ""), Some(&cluster.conf()), None);
+    // Where jobs make room for others.
+    let profile = fake_work(0.7, "").replace("\"gpu\"", "\"preempt\"");
+    let mut site = Site::new(&profile, Some(&cluster.conf()), None);
     // The daemon dies at one of forty places where something was made permanent.
     site.set("LC_FAULT", &format!("{seed}%40"));
     let last = (runs - 1).to_string();
@@ -119,7 +121,7 @@ fn every_stage_is_done_once_whatever_dies() {
             continue;
         }
         faults -= 1;
-        let what = dice.roll(8);
+        let what = dice.roll(9);
         harm.push(what);
         match what {
             0 => site.kill(),
@@ -156,6 +158,12 @@ fn every_stage_is_done_once_whatever_dies() {
             }
             5 => cluster.signal("slurmdbd", Signal::SIGTERM),
             6 => cluster.start(),
+            7 => {
+                // Somebody with a higher priority takes two nodes.
+                let mut high = cluster.command("sbatch");
+                high.args(["--partition=cpu", "--nodes=2", "--exclusive", "--time=5", "--output=/dev/null"]);
+                let _ = high.args(["--wrap", "sleep 2"]).output();
+            }
             _ => {
                 let listed = cluster.squeue(&["-h", "-r", "-t", "R", "-o", "%F_%K"]);
                 if let Some(job) = listed.lines().next() {
