@@ -38,8 +38,9 @@ fn a_daemon_that_dies_at_any_commit_point_loses_and_repeats_nothing() {
     for point in POINTS {
         let mut site = Site::new(&fake_work(0.1, ""), Some(&cluster.conf()), None);
         // What is unclear has to be cleared up first: by a death between the call and the record of its answer.
-        let first = if point == "cleared-up" { "submitted" } else { point };
-        for (passage, point) in [(1, first), (3, point)] {
+        let deaths =
+            if point == "cleared-up" { [(1, "submitted"), (1, point)] } else { [(1, point), (3, point)] };
+        for (passage, point) in deaths {
             site.set("LC_FAULT", &format!("{point}:{passage}"));
             let _ =
                 site.lcctl(&["sweep", "--name", "s", "--width", "64", "--seed", "0..1", "--quiet"]).output();
@@ -55,6 +56,8 @@ fn a_daemon_that_dies_at_any_commit_point_loses_and_repeats_nothing() {
                 sleep(Duration::from_millis(50));
             }
         }
+        let log = fs::read_to_string(site.root().join("daemon.log")).unwrap();
+        assert!(log.contains(&format!("point=\"{point}\"")), "no daemon died at {point}");
         site.set("LC_FAULT", "");
         site.insist(&["sweep", "--name", "s", "--width", "64", "--seed", "0..1", "--quiet"]);
         cluster.wait(point, Duration::from_secs(90), || {
