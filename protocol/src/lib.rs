@@ -6,7 +6,7 @@
 //! * [`study`], [`axis`], [`keep`], [`resources`], [`run`]: what a researcher asks for, and one model of it;
 //! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
 //! * [`attempt`]: the messages between a worker and the daemon;
-//! * [`view`]: what the daemon's API answers to `lcctl` and the dashboard;
+//! * [`view`], [`table`], [`report`]: what the daemon's API answers to `lcctl` and the dashboard;
 //! * [`problem`]: errors on the wire.
 
 pub mod attempt;
@@ -17,11 +17,13 @@ pub mod keep;
 pub mod output;
 pub mod problem;
 pub mod real;
+pub mod report;
 pub mod resources;
 pub mod run;
 pub mod spec;
 pub mod stage;
 pub mod study;
+pub mod table;
 pub mod view;
 
 /// Exit codes that every program of this project keeps to.

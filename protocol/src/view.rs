@@ -4,6 +4,7 @@ use crate::{
     attempt::{MetricPoint, Progress},
     ids::{AttemptId, ChangeId, RunId, StageId},
     output::{MeasureRow, StageOutput},
+    report::Origin,
     run::RunConfig,
     stage::{AttemptState, StageKind, StageState},
     study::StudySpec,
@@ -22,6 +23,7 @@ macro_rules! views {
         )+
     };
 }
+pub(crate) use views;
 
 /// Where a study stands, derived from its stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +107,19 @@ views! {
         stages: StageCounts,
         /// The results file, once it has a row.
         results: Option<String>,
+        /// GPU-hours that its attempts took: GPUs asked for times the time from claim to end.
+        #[serde(default)]
+        gpu_hours: f64,
+        /// GPU-hours that are left by the pace of its stages so far; nothing while a kind of stage that is left
+        /// was never done.
+        #[serde(default)]
+        gpu_hours_left: Option<f64>,
+        /// When it ends, if as many stages go on running at once as in the last hour of work.
+        #[serde(default)]
+        expected_end: Option<DateTime<Utc>>,
+        /// Where published results come from; such a study has no runs.
+        #[serde(default)]
+        origin: Option<Origin>,
     }
 
     /// `GET /api/v1/studies/{name}`
@@ -183,6 +198,9 @@ views! {
         epochs: u32,
         /// Weight decay.
         weight_decay: f64,
+        /// Runs of higher priority start first; 0 is usual.
+        #[serde(default)]
+        priority: i32,
         /// Its stages (with the shared `prepare`), in order of checkpoint and kind.
         stages: Vec<StageView>,
     }
@@ -267,14 +285,24 @@ views! {
         signal: Option<i32>,
         /// Folder with its log.
         folder: String,
-    }
-
-    /// `GET /api/v1/runs/{id}/metrics?points=N`: at most N points, thinned evenly, first and last kept.
-    Metrics {
-        /// Steps planned in all.
-        total_steps: Option<u64>,
-        /// The curve.
-        points: Vec<MetricPoint>,
+        /// The cluster's job: `123_4`.
+        #[serde(default)]
+        job: Option<String>,
+        /// The cluster's node.
+        #[serde(default)]
+        node: Option<String>,
+        /// Why it waits in the queue, in the cluster's word.
+        #[serde(default)]
+        waits: Option<String>,
+        /// The cluster's word for its end.
+        #[serde(default)]
+        slurm_state: Option<String>,
+        /// When the worker was last heard of.
+        #[serde(default)]
+        heard: Option<DateTime<Utc>>,
+        /// GPUs times the time from claim to end, or until now, in hours; nothing on a CPU.
+        #[serde(default)]
+        gpu_hours: Option<f64>,
     }
 
     /// `GET /api/v1/stages/{id}/log?bytes=N`: the end of the newest attempt's log.
