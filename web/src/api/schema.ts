@@ -43,6 +43,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Attempts that failed, by cause, with evidence and what to do about it. */
+        get: operations["failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/health": {
         parameters: {
             query?: never;
@@ -54,6 +71,23 @@ export interface paths {
         get: operations["health"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes results in that were published elsewhere. */
+        post: operations["import"];
         delete?: never;
         options?: never;
         head?: never;
@@ -77,6 +111,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/moves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells, at most twice a second, that something moved; nothing is kept. Who listens reads what it shows once
+         *     the stream is open, and again after every event.
+         */
+        get: operations["moves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -86,6 +140,23 @@ export interface paths {
         };
         /** This document. */
         get: operations["openapi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Several runs with their configurations, to compare them. */
+        get: operations["compare_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -128,15 +199,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/runs/{id}/metrics": {
+    "/api/v1/runs/{id}/classes": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** The training curve, thinned evenly. */
-        get: operations["run_metrics"];
+        /** A value of single classes against how often they occur. */
+        get: operations["run_classes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{id}/curve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The training curve, as it is drawn. */
+        get: operations["run_curve"];
         put?: never;
         post?: never;
         delete?: never;
@@ -203,7 +291,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The end of the newest attempt's log. */
+        /** The end of an attempt's log. */
         get: operations["stage_log"];
         put?: never;
         post?: never;
@@ -282,6 +370,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/studies/{name}/actions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries again, cancels or prioritises what a filter selects. */
+        post: operations["study_action"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/board": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A study without its runs. */
+        get: operations["study_board"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/studies/{name}/cancel": {
         parameters: {
             query?: never;
@@ -293,6 +415,57 @@ export interface paths {
         put?: never;
         /** Stops every stage of the study that no other active study needs. */
         post: operations["cancel_study"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/figures/{figure}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A figure. */
+        get: operations["study_figure"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/grid": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Two axes of the grid as a heat map. */
+        get: operations["study_grid"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How measures go along with validation loss. */
+        get: operations["study_report"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -345,6 +518,75 @@ export interface paths {
         /** Tries the study's failed, cancelled and skipped stages again. */
         post: operations["retry_study"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The runs table: filtered, sorted, grouped. */
+        get: operations["study_runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/runs.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same rows, all of them, as CSV. */
+        get: operations["study_runs_csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/runs.parquet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same rows, all of them, as Parquet. */
+        get: operations["study_runs_parquet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/studies/{name}/views/{view}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keeps a view under a name, in place of an earlier one. */
+        put: operations["save_view"];
+        post?: never;
+        /** Forgets a view. */
+        delete: operations["remove_view"];
         options?: never;
         head?: never;
         patch?: never;
@@ -405,6 +647,45 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What an action changed, or would with `dry_run=true`. */
+        Acted: {
+            /** @description The same by kind. */
+            kinds: [
+                "prepare" | "train" | "evaluate" | "means" | "vars" | "decs" | "analyze",
+                number
+            ][];
+            /** @description What to know about it; one line. */
+            note?: string | null;
+            /**
+             * Format: int64
+             * @description Runs that the filter selects.
+             */
+            runs: number;
+            /**
+             * Format: int64
+             * @description Stages that changed.
+             */
+            stages: number;
+        };
+        /** @description `POST /api/v1/studies/{name}/actions` */
+        Action: {
+            /** @description Which runs, as a filter; all of the study if empty. */
+            filter?: string;
+            /** @description Only these kinds of stages; all if empty. */
+            kinds?: components["schemas"]["StageKind"][];
+            /**
+             * Format: int32
+             * @description The new priority, from -100 to 100; 0 is usual, higher goes first.
+             */
+            priority?: number | null;
+            /** @description What to do. */
+            verb: components["schemas"]["ActionVerb"];
+        };
+        /**
+         * @description What to do with the stages of a selection.
+         * @enum {string}
+         */
+        ActionVerb: "retry" | "cancel" | "prioritise";
         /** @description `[analysis]` */
         AnalysisSpec: {
             /**
@@ -433,6 +714,28 @@ export interface components {
             columns: string[];
             /** @description One row per model and checkpoint. */
             rows: components["schemas"]["MeasureRow"][];
+        };
+        /** @description A measure against validation loss. */
+        Association: {
+            detectable_r2?: components["schemas"]["Real"] | null;
+            /** @description How it comes from the columns of the table: `norms_log_std / norms_log_mean`. */
+            formula: string;
+            /** @description A key for addresses: `nc1`. */
+            key: string;
+            /** @description Short name, as in the paper: `NC1`. */
+            measure: string;
+            /**
+             * Format: int64
+             * @description Models that have both values.
+             */
+            n: number;
+            p?: components["schemas"]["Real"] | null;
+            p_holm?: components["schemas"]["Real"] | null;
+            power?: components["schemas"]["Real"] | null;
+            r?: components["schemas"]["Real"] | null;
+            r2?: components["schemas"]["Real"] | null;
+            /** @description What it is. */
+            title: string;
         };
         /**
          * Format: uuid
@@ -468,12 +771,26 @@ export interface components {
             finished?: string | null;
             /** @description Folder with its log. */
             folder: string;
+            /**
+             * Format: double
+             * @description GPUs times the time from claim to end, or until now, in hours; nothing on a CPU.
+             */
+            gpu_hours?: number | null;
+            /**
+             * Format: date-time
+             * @description When the worker was last heard of.
+             */
+            heard?: string | null;
             /** @description Id. */
             id: components["schemas"]["AttemptId"];
+            /** @description The cluster's job: `123_4`. */
+            job?: string | null;
             /** @description Kind of the stage. */
             kind: components["schemas"]["StageKind"];
             /** @description How it ended; one line. */
             message?: string | null;
+            /** @description The cluster's node. */
+            node?: string | null;
             /**
              * Format: int32
              * @description Counts from 1 within the stage.
@@ -486,6 +803,8 @@ export interface components {
              * @description Signal that ended it, where known.
              */
             signal?: number | null;
+            /** @description The cluster's word for its end. */
+            slurm_state?: string | null;
             /** @description The stage. */
             stage: components["schemas"]["StageId"];
             /**
@@ -495,7 +814,18 @@ export interface components {
             started?: string | null;
             /** @description State. */
             state: components["schemas"]["AttemptState"];
+            /** @description Why it waits in the queue, in the cluster's word. */
+            waits?: string | null;
         };
+        /** @description An axis of the grid. */
+        Axis: {
+            /** @description Its column. */
+            name: string;
+            /** @description Its values, rising. */
+            values: components["schemas"]["Real"][];
+        };
+        /** @description A cell of the runs table: nothing, a number, a text, or the numbers of several runs. */
+        Cell: components["schemas"]["Spread"] | components["schemas"]["Real"] | string | null;
         /** @description The data of a server-sent event of `GET /api/v1/changes`; its id is the event's id. */
         Change: {
             /** @description What changed. */
@@ -574,6 +904,31 @@ export interface components {
             accepted_through: number;
             /** @description The claim, as asked for. */
             claim: components["schemas"]["ClaimId"];
+        };
+        /**
+         * @description `GET /api/v1/runs/{id}/classes`: a value of single classes against how often they occur, in bins of equal
+         *     width in the logarithm of the count.
+         */
+        ClassCurve: {
+            /**
+             * Format: int64
+             * @description Classes in all.
+             */
+            classes: number;
+            /** @description The column of values. */
+            column: string;
+            /** @description Columns to choose from. */
+            columns: string[];
+            /** @description Geometric middle of each bin's counts. */
+            count: number[];
+            /** @description Lower quartile. */
+            lower: components["schemas"]["Real"][];
+            /** @description Their median. */
+            median: components["schemas"]["Real"][];
+            /** @description Classes in the bin. */
+            n: number[];
+            /** @description Upper quartile. */
+            upper: components["schemas"]["Real"][];
         };
         /** @description `GET /api/v1/cluster`: the queue that stages are handed to. */
         ClusterView: {
@@ -689,8 +1044,66 @@ export interface components {
              */
             save_every: number;
         };
+        /** @description A column of the runs table. */
+        Column: {
+            /** @description What it is about. */
+            group: components["schemas"]["ColumnGroup"];
+            /** @description What kind of value. */
+            kind: components["schemas"]["ColumnKind"];
+            /** @description Its name in filters, sort keys and downloads. */
+            name: string;
+            /** @description Whether runs of the study differ in it. */
+            varies: boolean;
+        };
+        /**
+         * @description What a column is about.
+         * @enum {string}
+         */
+        ColumnGroup: "run" | "axis" | "setting" | "state" | "progress" | "measure";
+        /**
+         * @description What kind of value a column holds.
+         * @enum {string}
+         */
+        ColumnKind: "text" | "number" | "state" | "time" | "duration";
+        /** @description One run's configuration beside others'. */
+        Compared: {
+            /** @description Canonical configuration. */
+            config: components["schemas"]["RunConfig"];
+            /** @description Identifier. */
+            identifier: string;
+            /** @description The run. */
+            run: components["schemas"]["RunId"];
+            /** @description Studies that hold it. */
+            studies: string[];
+        };
         /** @description Values of an axis whose ranges count by one: a number, a list, or a text such as `"0..9"`. */
         Counted: number[];
+        /**
+         * @description `GET /api/v1/runs/{id}/curve`: the training curve, at most `2 * points` of its points: the lowest and the
+         *     highest of each column of pixels. Columns are parallel.
+         */
+        Curve: {
+            /**
+             * Format: int64
+             * @description Points recorded in all.
+             */
+            recorded: number;
+            /** @description Seconds of training, as the recorded pace says; without pauses. */
+            seconds: number[];
+            /** @description Its exponential moving average over all recorded points; empty unless asked for. */
+            smooth: components["schemas"]["Real"][];
+            /** @description Optimizer step, from 1. */
+            step: number[];
+            /** @description Tokens trained on. */
+            tokens: number[];
+            /**
+             * Format: int64
+             * @description Steps planned in all.
+             */
+            total_steps?: number | null;
+            /** @description The value asked for. */
+            value: components["schemas"]["Real"][];
+        };
         /** @description `[data]`: the texts and how they become sequences. */
         DataSpec: {
             /**
@@ -801,6 +1214,103 @@ export interface components {
             /** @description A person asked to stop: write a checkpoint and exit. */
             stop: boolean;
         };
+        /** @description The evidence of one failed attempt. */
+        FailureCase: {
+            /** @description The attempt. */
+            attempt: components["schemas"]["AttemptId"];
+            /**
+             * Format: int32
+             * @description Checkpoint index.
+             */
+            checkpoint?: number | null;
+            /**
+             * Format: int32
+             * @description Exit code.
+             */
+            exit_code?: number | null;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            finished?: string | null;
+            /**
+             * Format: date-time
+             * @description When the worker was last heard of.
+             */
+            heard?: string | null;
+            /** @description Its identifier. */
+            identifier?: string | null;
+            /** @description The end of its log. */
+            log: string[];
+            /** @description Its whole message. */
+            message?: string | null;
+            /** @description The cluster's node. */
+            node?: string | null;
+            /**
+             * Format: int32
+             * @description Counts from 1 within the stage.
+             */
+            number: number;
+            /** @description Host and process or job. */
+            place?: string | null;
+            run?: components["schemas"]["RunId"] | null;
+            /**
+             * Format: int32
+             * @description Signal.
+             */
+            signal?: number | null;
+            /** @description The cluster's word for its end. */
+            slurm_state?: string | null;
+            /** @description The stage. */
+            stage: components["schemas"]["StageId"];
+        };
+        /** @description Stages that failed in the same way. */
+        FailureGroup: {
+            /** @description Examples, the newest first, five at most. */
+            cases: components["schemas"]["FailureCase"][];
+            /** @description The message that they share, numbers and paths left out. */
+            cause: string;
+            /**
+             * Format: int64
+             * @description Stages that failed for good.
+             */
+            failed: number;
+            /**
+             * Format: date-time
+             * @description First time.
+             */
+            first: string;
+            /** @description Kind of the stages. */
+            kind: components["schemas"]["StageKind"];
+            /**
+             * Format: date-time
+             * @description Last time.
+             */
+            last: string;
+            /**
+             * Format: int64
+             * @description Attempts that ended so but were followed by another.
+             */
+            retried: number;
+            /**
+             * Format: int64
+             * @description Stages that were skipped because of them.
+             */
+            skipped: number;
+            /** @description How the attempts ended. */
+            state: components["schemas"]["AttemptState"];
+            /** @description Studies concerned. */
+            studies: string[];
+            /** @description What to do about it. */
+            suggestion: string;
+            /** @description Whether trying again without a change can help. */
+            transient: boolean;
+        };
+        /** @description `GET /api/v1/failures`: what went wrong, by cause, the largest group first. */
+        Failures: {
+            /** @description Groups. */
+            groups: components["schemas"]["FailureGroup"][];
+        };
         /** @description `[grid]`: the axes; every combination is one run. */
         GridSpec: {
             /**
@@ -871,12 +1381,56 @@ export interface components {
             version: string;
         };
         /**
+         * @description `GET /api/v1/studies/{name}/grid`: a heat map. Cells are listed row by row: that of the x value `i` and
+         *     the y value `j` is at `j * x.values.len() + i`.
+         */
+        HeatMap: {
+            /** @description For numbers: their mean. */
+            mean: (components["schemas"]["Real"] | null)[];
+            /** @description For states: how many stages are in which, where there are several. */
+            mixed: {
+                [key: string]: components["schemas"]["StageCounts"];
+            };
+            /** @description The run, where a cell has only one. */
+            run: (components["schemas"]["RunId"] | null)[];
+            /** @description Runs in each cell. */
+            runs: number[];
+            /** @description For numbers: the standard error of the mean. */
+            se: (components["schemas"]["Real"] | null)[];
+            /** @description For states: the one that most needs a person, of those in the cell. */
+            state: (components["schemas"]["StageState"] | null)[];
+            /** @description The column shown. */
+            value: components["schemas"]["Column"];
+            /** @description From left to right. */
+            x: components["schemas"]["Axis"];
+            /** @description From top to bottom. */
+            y: components["schemas"]["Axis"];
+        };
+        /** @description `POST /api/v1/imports`: results that were published elsewhere, as a study without runs. */
+        Import: {
+            /** @description Columns in order, without the row name. */
+            columns: string[];
+            /** @description Name of the file they come from. */
+            file: string;
+            /** @description Name of the study. */
+            name: string;
+            /** @description Rows. */
+            rows: components["schemas"]["MeasureRow"][];
+        };
+        /**
          * @description The words for what is kept.
          * @enum {string}
          */
         KeepWord: "all" | "weights";
         /** @description How [`KeepCheckpoints`] is written in JSON and TOML. */
         KeepWritten: components["schemas"]["KeepWord"] | number;
+        /** @description How many stages of a kind are in each state. */
+        KindCounts: {
+            /** @description Stages by state. */
+            counts: components["schemas"]["StageCounts"];
+            /** @description Kind. */
+            kind: components["schemas"]["StageKind"];
+        };
         /** @description `GET /api/v1/stages/{id}/log?bytes=N`: the end of the newest attempt's log. */
         LogTail: {
             attempt?: components["schemas"]["AttemptId"] | null;
@@ -929,16 +1483,6 @@ export interface components {
              */
             tokens_per_s: number;
         };
-        /** @description `GET /api/v1/runs/{id}/metrics?points=N`: at most N points, thinned evenly, first and last kept. */
-        Metrics: {
-            /** @description The curve. */
-            points: components["schemas"]["MetricPoint"][];
-            /**
-             * Format: int64
-             * @description Steps planned in all.
-             */
-            total_steps?: number | null;
-        };
         /** @description `[model]`: what all models of the grid share. */
         ModelSpec: {
             /**
@@ -985,6 +1529,28 @@ export interface components {
              * @default 256
              */
             window: number;
+        };
+        /** @description The data of a server-sent event of `GET /api/v1/moves`: something that a page shows may have changed. */
+        Moved: {
+            /** @description Runs that have new points of their training curve, when one run is followed. */
+            curve: boolean;
+            /** @description Studies in which something moved. */
+            studies: string[];
+            /**
+             * Format: int64
+             * @description Rises with every change; starts anew with every daemon.
+             */
+            version: number;
+        };
+        /** @description Where a study without runs comes from. */
+        Origin: {
+            /** @description Name of the file. */
+            file: string;
+            /**
+             * Format: int64
+             * @description Rows.
+             */
+            rows: number;
         };
         /** @description How an attempt ended, in the worker's own words. */
         Outcome: {
@@ -1105,6 +1671,30 @@ export interface components {
             unit: string;
         };
         Real: number | ("inf" | "-inf" | "nan");
+        /** @description `GET /api/v1/studies/{name}/report` */
+        Report: {
+            /** @description The glob that selects models; all if missing. */
+            models?: string | null;
+            /** @description One line per measure, in the order of the paper. */
+            rows: components["schemas"]["Association"][];
+            /**
+             * Format: int64
+             * @description Their seed.
+             */
+            seed: number;
+            /**
+             * Format: int64
+             * @description Models selected.
+             */
+            selected: number;
+            /**
+             * Format: int64
+             * @description Random shuffles of the permutation test.
+             */
+            shuffles: number;
+            /** @description Study, or name of the published results. */
+            study: string;
+        };
         /** @description One rule. Its fields go over those of the rules before it, for the stages that it is meant for. */
         ResourceRule: {
             /**
@@ -1294,6 +1884,11 @@ export interface components {
             name: string;
             /**
              * Format: int32
+             * @description Runs of higher priority start first; 0 is usual.
+             */
+            priority?: number;
+            /**
+             * Format: int32
              * @description Seed.
              */
             seed: number;
@@ -1309,6 +1904,30 @@ export interface components {
              * @description Width.
              */
             width: number;
+        };
+        /** @description `GET /api/v1/studies/{name}/runs` */
+        RunsPage: {
+            /** @description The columns shown, in order. */
+            columns: components["schemas"]["Column"][];
+            /** @description Rows of this page. */
+            rows: components["schemas"]["TableRow"][];
+            /**
+             * Format: int64
+             * @description Runs that the filter lets through.
+             */
+            runs: number;
+            /**
+             * Format: int64
+             * @description Rows in all.
+             */
+            total: number;
+        };
+        /** @description A view of a study's table that a person saved. */
+        SavedView: {
+            /** @description Its name. */
+            name: string;
+            /** @description The query string of its page, without `?`. */
+            query: string;
         };
         /** @description The Slurm job that a worker runs in. */
         SlurmJob: {
@@ -1362,6 +1981,17 @@ export interface components {
              * @description Tokens of all documents.
              */
             tokens: number;
+        };
+        /** @description The numbers of several runs in one. */
+        Spread: {
+            /** @description Mean. */
+            mean: components["schemas"]["Real"];
+            /**
+             * Format: int64
+             * @description Number of values.
+             */
+            n: number;
+            se?: components["schemas"]["Real"] | null;
         };
         /** @description How many stages are in each state. */
         StageCounts: {
@@ -1497,6 +2127,25 @@ export interface components {
             /** @description State. */
             state: components["schemas"]["StageState"];
         };
+        /** @description `GET /api/v1/studies/{name}/board`: a study without its runs. */
+        StudyBoard: {
+            /** @description Axes of the grid, as its runs have them. */
+            axes: components["schemas"]["Axis"][];
+            /** @description Columns of the runs table. */
+            columns: components["schemas"]["Column"][];
+            /** @description Stages by kind and state. */
+            kinds: components["schemas"]["KindCounts"][];
+            /**
+             * Format: int32
+             * @description Highest checkpoint index of a run.
+             */
+            last_checkpoint?: number | null;
+            spec?: components["schemas"]["StudySpec"] | null;
+            /** @description Summary. */
+            summary: components["schemas"]["StudySummary"];
+            /** @description Saved views, by name. */
+            views: components["schemas"]["SavedView"][];
+        };
         /** @description `GET /api/v1/studies/{name}` */
         StudyDetail: {
             /** @description Its runs by identifier. */
@@ -1573,11 +2222,28 @@ export interface components {
             created: string;
             /**
              * Format: date-time
+             * @description When it ends, if as many stages go on running at once as in the last hour of work.
+             */
+            expected_end?: string | null;
+            /**
+             * Format: date-time
              * @description When its last stage ended, once it is over.
              */
             finished?: string | null;
+            /**
+             * Format: double
+             * @description GPU-hours that its attempts took: GPUs asked for times the time from claim to end.
+             */
+            gpu_hours?: number;
+            /**
+             * Format: double
+             * @description GPU-hours that are left by the pace of its stages so far; nothing while a kind of stage that is left
+             *     was never done.
+             */
+            gpu_hours_left?: number | null;
             /** @description Name. */
             name: string;
+            origin?: components["schemas"]["Origin"] | null;
             /** @description The results file, once it has a row. */
             results?: string | null;
             /**
@@ -1589,6 +2255,19 @@ export interface components {
             stages: components["schemas"]["StageCounts"];
             /** @description Where it stands. */
             state: components["schemas"]["StudyState"];
+        };
+        /** @description A row of the runs table: a run, or several that differ only in what is averaged over. */
+        TableRow: {
+            /** @description One per column. */
+            cells: components["schemas"]["Cell"][];
+            /** @description A filter that selects these runs. */
+            filter: string;
+            run?: components["schemas"]["RunId"] | null;
+            /**
+             * Format: int64
+             * @description Number of runs.
+             */
+            runs: number;
         };
         /** @description What `train` did. */
         TrainOutput: {
@@ -1728,6 +2407,36 @@ export interface operations {
             };
         };
     };
+    failures: {
+        parameters: {
+            query?: {
+                /** @description Only of this study. */
+                study?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failures"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -1743,6 +2452,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Import"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudySummary"];
                 };
             };
             default: {
@@ -1782,6 +2522,38 @@ export interface operations {
             };
         };
     };
+    moves: {
+        parameters: {
+            query?: {
+                /** @description Only what moves in this study. */
+                study?: string;
+                /** @description Only what moves in this run. */
+                run?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Moved"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -1797,6 +2569,36 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_runs: {
+        parameters: {
+            query: {
+                /** @description Ids, separated by commas; at most 20. */
+                ids: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Compared"][];
                 };
             };
             default: {
@@ -1872,11 +2674,13 @@ export interface operations {
             };
         };
     };
-    run_metrics: {
+    run_classes: {
         parameters: {
             query?: {
-                /** @description At most so many points, 2 to 10,000; 500 if missing. */
-                points?: number;
+                /** @description The column of values; the first one if missing. */
+                column?: string;
+                /** @description Checkpoint index; the last one that was analysed if missing. */
+                checkpoint?: number;
             };
             header?: never;
             path: {
@@ -1892,7 +2696,52 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Metrics"];
+                    "application/json": components["schemas"]["ClassCurve"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_curve: {
+        parameters: {
+            query?: {
+                /** @description Columns of pixels, 2 to 5,000; 500 if missing. */
+                points?: number;
+                /** @description What lies on the x axis: `step`, `tokens` or `time`; `step` if missing. */
+                x?: "step" | "tokens" | "time";
+                /** @description The value: `loss`, `learning_rate`, `grad_norm` or `tokens_per_s`; `loss` if missing. */
+                y?: "loss" | "learning_rate" | "grad_norm" | "tokens_per_s";
+                /** @description Where the x axis is logarithmic, so are the columns of pixels. */
+                log?: boolean;
+                /** @description Only from this x on. */
+                from?: number;
+                /** @description Only up to this x. */
+                to?: number;
+                /** @description Weight of the past in the moving average, from 0 to below 1; none if missing. */
+                smooth?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the run */
+                id: components["schemas"]["RunId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Curve"];
                 };
             };
             default: {
@@ -2002,6 +2851,8 @@ export interface operations {
             query?: {
                 /** @description At most so many bytes, up to 4 MiB; 65,536 if missing. */
                 bytes?: number;
+                /** @description Number of the attempt within the stage; the newest one if missing. */
+                attempt?: number;
             };
             header?: never;
             path: {
@@ -2065,7 +2916,10 @@ export interface operations {
     };
     stage_script: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Number of the attempt within the stage; the newest one if missing. */
+                attempt?: number;
+            };
             header?: never;
             path: {
                 /** @description Id of the stage */
@@ -2189,6 +3043,73 @@ export interface operations {
             };
         };
     };
+    study_action: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Action"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Acted"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_board: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StudyBoard"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     cancel_study: {
         parameters: {
             query?: {
@@ -2210,6 +3131,117 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Changed"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_figure: {
+        parameters: {
+            query?: {
+                /** @description Only models whose name fits this glob. */
+                models?: string;
+                /** @description `val_loss`, `width` or `depth`; `val_loss` if missing. */
+                x?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+                /** @description Key of a measure, with .svg: nc1.svg */
+                figure: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_grid: {
+        parameters: {
+            query: {
+                /** @description The axis from left to right: `width`. */
+                x: string;
+                /** @description The axis from top to bottom: `depth`. */
+                y: string;
+                /** @description The column shown: `state`, a kind of stage, or any column of numbers. */
+                value: string;
+                /** @description Only runs that fit. */
+                filter?: string;
+                /** @description Checkpoint index of stages and measures; each run's last one if missing. */
+                checkpoint?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeatMap"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_report: {
+        parameters: {
+            query?: {
+                /** @description Only models whose name fits this glob. */
+                models?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
                 };
             };
             default: {
@@ -2304,6 +3336,200 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Changed"];
                 };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_runs: {
+        parameters: {
+            query?: {
+                /** @description Only runs that fit, for example `depth=1,2 width>=256 train=failed`; a bare word is looked for in names. */
+                filter?: string;
+                /** @description Columns to sort by, separated by commas; `-` before one reverses it. The grid's order if missing. */
+                sort?: string;
+                /** @description Columns to show, separated by commas; the usual ones if missing. */
+                columns?: string;
+                /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
+                over?: string;
+                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                checkpoint?: number;
+                /** @description Rows to leave out at the start. */
+                offset?: number;
+                /** @description At most so many rows, up to 500; 100 if missing. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_runs_csv: {
+        parameters: {
+            query?: {
+                /** @description Only runs that fit, for example `depth=1,2 width>=256 train=failed`; a bare word is looked for in names. */
+                filter?: string;
+                /** @description Columns to sort by, separated by commas; `-` before one reverses it. The grid's order if missing. */
+                sort?: string;
+                /** @description Columns to show, separated by commas; the usual ones if missing. */
+                columns?: string;
+                /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
+                over?: string;
+                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                checkpoint?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    study_runs_parquet: {
+        parameters: {
+            query?: {
+                /** @description Only runs that fit, for example `depth=1,2 width>=256 train=failed`; a bare word is looked for in names. */
+                filter?: string;
+                /** @description Columns to sort by, separated by commas; `-` before one reverses it. The grid's order if missing. */
+                sort?: string;
+                /** @description Columns to show, separated by commas; the usual ones if missing. */
+                columns?: string;
+                /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
+                over?: string;
+                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                checkpoint?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.apache.parquet": number[];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    save_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+                /** @description Name of the view */
+                view: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SavedView"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_view: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+                /** @description Name of the view */
+                view: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: {
                 headers: {
