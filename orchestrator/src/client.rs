@@ -6,11 +6,12 @@ mod changes;
 pub use changes::{Changes, FollowError};
 
 use protocol::{
+    table::Curve,
     ids::{RunId, StageId},
     problem::Problem,
     study::StudySpec,
     view::{
-        Changed, ClusterView, Health, LogTail, LoginLink, Metrics, Results, RunDetail, StageScript,
+        Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript,
         StudyDetail, StudyPage, StudyPlan, StudySummary,
     },
 };
@@ -194,12 +195,12 @@ impl Client {
         self.get(&format!("/runs/{id}"), &[]).await
     }
 
-    /// The training curve of a run, thinned to `points`.
+    /// The training curve of a run, at most `2 * points` of its points.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
-    pub async fn metrics(&self, id: RunId, points: u32) -> Result<Metrics, ClientError> {
-        self.get(&format!("/runs/{id}/metrics"), &[("points", points.to_string())]).await
+    /// See [`ClientError`].
+    pub async fn curve(&self, id: RunId, points: u32) -> Result<Curve, ClientError> {
+        self.get(&format!("/runs/{id}/curve"), &[("points", points.to_string())]).await
     }
 
     /// The end of the log of a stage's newest attempt.

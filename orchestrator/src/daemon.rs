@@ -16,6 +16,7 @@ use crate::{
         Store, StoreError,
         lease::{Holder, Taken},
     },
+    table::Table,
 };
 use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
@@ -164,8 +165,10 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
     let engine = Arc::new(Engine::new(store.clone(), executor, layout.clone(), wake));
     engine.distrust_tables().await?;
+    let table = Arc::new(Table::new(store.clone()));
     let app = App::new(AppState {
         store: store.clone(),
+        table: Arc::clone(&table),
         engine: Arc::clone(&engine),
         token_sha256: hex::encode(Sha256::digest(token.as_bytes())),
         listen,
@@ -182,6 +185,11 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let reconciler = tokio::spawn({
         let shutdown = shutdown.clone();
         async move { engine.run(shutdown).await }
+    });
+    tokio::spawn(async move {
+        if let Err(error) = table.warm_up().await {
+            tracing::warn!(%error, "the table of runs could not be read; the next page tries again");
+        }
     });
     let renewal = tokio::spawn(renew_lease(store.clone(), lease.clone(), shutdown.clone()));
     let clock = tokio::spawn(schedule::run(store.clone(), layout.clone(), shutdown.clone()));

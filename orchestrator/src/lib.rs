@@ -3,6 +3,7 @@
 //! * [`domain`]: studies, grids, stages and their transitions; pure;
 //! * [`engine`]: decides what follows from what happened, records it, and makes it so;
 //! * [`store`]: the record, and all SQL;
+//! * [`table`]: all runs in memory, for questions about many of them;
 //! * [`executor`]: where attempts run;
 //! * [`fault`]: where tests let the daemon die;
 //! * [`results`]: tables of measures as files;
@@ -13,7 +14,8 @@
 //! * [`config`]: where settings come from;
 //! * [`cli`]: the `lcctl` command.
 //!
-//! Arrows point one way: cli -> client, config, daemon; http -> engine -> domain; engine -> store, executor.
+//! Arrows point one way: cli -> client, config, daemon; http -> engine, table -> domain; engine -> store,
+//! executor; table -> store.
 
 pub mod cli;
 pub mod client;
@@ -28,3 +30,4 @@ pub mod results;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod table;

@@ -114,7 +114,7 @@ views! {
         /// was never done.
         #[serde(default)]
         gpu_hours_left: Option<f64>,
-        /// When it ends, if as many stages go on running at once as in the last hour of work.
+        /// When it ends, if as many stages go on running at once as run now.
         #[serde(default)]
         expected_end: Option<DateTime<Utc>>,
         /// Where published results come from; such a study has no runs.
@@ -392,6 +392,41 @@ views! {
         studies: Vec<String>,
         /// What changed.
         body: ChangeBody,
+    }
+}
+
+impl StageCounts {
+    /// Counts one more stage.
+    pub const fn add(&mut self, state: StageState) {
+        *self.of_mut(state) += 1;
+    }
+
+    /// How many are in a state.
+    pub const fn of_mut(&mut self, state: StageState) -> &mut u64 {
+        match state {
+            StageState::Waiting => &mut self.waiting,
+            StageState::Ready => &mut self.ready,
+            StageState::Queued => &mut self.queued,
+            StageState::Running => &mut self.running,
+            StageState::Done => &mut self.done,
+            StageState::Failed => &mut self.failed,
+            StageState::Cancelled => &mut self.cancelled,
+            StageState::Skipped => &mut self.skipped,
+        }
+    }
+
+    /// Where a study with these stages stands.
+    #[must_use]
+    pub const fn study_state(&self) -> StudyState {
+        if self.waiting + self.ready + self.queued + self.running > 0 {
+            StudyState::Active
+        } else if self.failed > 0 {
+            StudyState::Failed
+        } else if self.cancelled + self.skipped > 0 {
+            StudyState::Cancelled
+        } else {
+            StudyState::Done
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use protocol::{
     ids::{StageId, SubmissionId},
     stage::StageKind,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
 /// A stage that could be queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Candidate {
     pub kind: StageKind,
     /// Checkpoint index, where the kind has one.
     pub checkpoint: Option<u32>,
+    /// Priority of its run: in an array, higher ones get lower indices, which a cluster starts first.
+    pub priority: i32,
     /// What its job asks for.
     pub request: Request,
     /// Its parents that are not done.
@@ -106,7 +111,9 @@ type Key = (StageKind, Option<u32>, Request, Vec<After>);
 /// parent that is neither done nor placed nor a candidate itself is left out.
 #[must_use]
 pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>, most: u32) -> Vec<Batch> {
-    candidates.sort_by_key(|candidate| (candidate.kind, candidate.checkpoint, candidate.stage));
+    candidates.sort_by_key(|candidate| {
+        (candidate.kind, candidate.checkpoint, Reverse(candidate.priority), candidate.stage)
+    });
     let mut placed = placed.clone();
     let mut batches: Vec<Batch> = Vec::new();
     let mut open: HashMap<Key, Vec<usize>> = HashMap::new();
@@ -172,6 +179,7 @@ mod tests {
             stage: StageId(0),
             kind: StageKind::Prepare,
             checkpoint: None,
+            priority: 0,
             request: Request::default(),
             parents: vec![],
         }];
@@ -185,6 +193,7 @@ mod tests {
                     stage: id(kind),
                     kind,
                     checkpoint: kind.per_checkpoint().then_some(0),
+                    priority: 0,
                     request: Request { minutes, ..Request::default() },
                     parents: kind.parents().iter().map(|&kind| Parent { stage: id(kind), kind }).collect(),
                 });
@@ -205,6 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_higher_priority_come_first_in_their_array() {
+        let mut stages = study(5, false);
+        for stage in stages.iter_mut().filter(|stage| stage.stage.0 / 10 == 3) {
+            stage.priority = 7;
+        }
+        let arrays = batches(stages, &HashMap::new(), 100);
+        let first = |array: &Batch| array.tasks.first_key_value().map(|(_, stage)| stage.0 / 10);
+        assert!(arrays[1..].iter().all(|array| first(array) == Some(3)));
+    }
+
+    #[test]
     fn arrays_are_cut_where_the_cluster_wants_it() {
         let arrays = batches(study(250, false), &HashMap::new(), 100);
         assert_eq!(arrays.len(), 1 + 6 * 3);
@@ -222,6 +242,7 @@ mod tests {
             stage: StageId(9),
             kind: StageKind::Analyze,
             checkpoint: Some(0),
+            priority: 0,
             request: Request::default(),
             parents: vec![
                 Parent { stage: StageId(1), kind: StageKind::Means },

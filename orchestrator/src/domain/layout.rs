@@ -85,6 +85,12 @@ impl Layout {
         self.root.join("results").join(format!("{study}.csv"))
     }
 
+    /// The values of single classes of a run's checkpoint.
+    #[must_use]
+    pub fn classes(&self, run: &str, checkpoint: u32) -> PathBuf {
+        self.root.join("results").join("classes").join(format!("{run}@{checkpoint}.parquet"))
+    }
+
     /// The folder of an attempt.
     #[must_use]
     pub fn attempt(&self, kind: StageKind, attempt: AttemptId) -> PathBuf {

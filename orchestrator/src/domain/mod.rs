@@ -7,10 +7,15 @@
 //! * [`resources`], [`quantity`]: what jobs ask a cluster for;
 //! * [`batch`]: stages into job arrays; [`window`]: when they may be handed over;
 //! * [`layout`]: where files lie under the root;
-//! * [`work`]: what a worker is told to do.
+//! * [`work`]: what a worker is told to do;
+//! * [`curve`]: what of a training curve is drawn; [`forecast`]: how long a study still takes;
+//! * [`diagnosis`]: what an attempt that went wrong has in common with others, and what to do about it.
 
 pub mod batch;
+pub mod curve;
 pub mod dag;
+pub mod diagnosis;
+pub mod forecast;
 pub mod grid;
 pub mod identity;
 pub mod layout;

@@ -105,7 +105,7 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                     foreign_stats: None,
                     compat: false,
                     out: None,
-                    per_class: None,
+                    per_class: Some(layout.classes(name, checkpoint.unwrap_or_default())),
                 }),
             }
         }

@@ -1,10 +1,15 @@
-//! What people ask for: stop, and try again.
+//! What people ask for: stop, try again, go first; views to keep.
 
 use super::{Engine, EngineError, Result, Target, apply::happen, decide::Event};
 use crate::store::Tx;
 use chrono::Utc;
-use protocol::{ids::StageId, stage::StageState, view::Changed};
-use std::collections::{BTreeSet, VecDeque};
+use protocol::{
+    ids::{RunId, StageId},
+    stage::{StageKind, StageState},
+    table::{Acted, Action, ActionVerb, SavedView},
+    view::Changed,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 impl Engine {
     /// Stops the stages that are not over; workers get ten seconds to write a checkpoint. Stages that
@@ -42,6 +47,89 @@ impl Engine {
         let stages = scope(&mut tx, target).await?;
         retry_all(&mut tx, stages.into_iter().collect()).await?;
         self.finish(tx, dry_run).await
+    }
+
+    /// Does what a person wants with the stages of some runs of a study, only of some kinds where `action` names
+    /// them. Stages that another study needs go on when they are cancelled. With `dry_run`, only says what would
+    /// change.
+    ///
+    /// # Errors
+    /// When the priority is out of range, or the record can't be used.
+    pub async fn act(&self, study: &str, runs: &[RunId], action: &Action, dry_run: bool) -> Result<Acted> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        let (mut acted, mut note) = (Vec::new(), None);
+        if action.verb == ActionVerb::Prioritise {
+            let priority = action.priority.unwrap_or_default();
+            if !(-100..=100).contains(&priority) {
+                let detail = format!("priority: {priority} is out of range; take -100 to 100, 0 is usual");
+                return Err(EngineError::Invalid(vec![detail]));
+            }
+            tx.set_priority(runs, priority).await?;
+            acted = tx.open_stages_of(runs).await?;
+            let queued = acted.iter().filter(|(_, state)| *state == StageState::Queued).count();
+            if queued > 0 && self.executor.cluster().await.is_some() {
+                note = Some(format!("{queued} stages are in the cluster's queue already and keep their place"));
+            }
+        } else {
+            let stages = tx.stages_of(runs, &action.kinds).await?;
+            match action.verb {
+                ActionVerb::Cancel => {
+                    for &id in stages.iter().rev() {
+                        if tx.needed_elsewhere(id, study).await? {
+                            continue;
+                        }
+                        if let Some(stage) = tx.stage(id).await? {
+                            happen(&mut tx, &stage, Event::Cancel, None).await?;
+                        }
+                    }
+                }
+                ActionVerb::Retry | ActionVerb::Prioritise => {
+                    retry_all(&mut tx, stages.into_iter().collect()).await?;
+                }
+            }
+            for stage in tx.changed_stages().await? {
+                acted.push((stage.kind, stage.state));
+            }
+        }
+        let mut kinds = BTreeMap::<StageKind, u64>::new();
+        for (kind, _) in &acted {
+            *kinds.entry(*kind).or_default() += 1;
+        }
+        if !dry_run {
+            tx.commit().await?;
+            self.wake.notify_one();
+        }
+        let kinds = kinds.into_iter().collect();
+        Ok(Acted { runs: runs.len() as u64, stages: acted.len() as u64, kinds, note })
+    }
+
+    /// Keeps a view of a study's runs table.
+    ///
+    /// # Errors
+    /// When there is no such study, the name is not one, or the record can't be used.
+    pub async fn save_view(&self, study: &str, view: &SavedView) -> Result<()> {
+        let name = view.name.trim();
+        if name.is_empty() || name.chars().count() > 80 || view.query.len() > 4096 {
+            let detail = "a view's name has 1 to 80 characters, and what it keeps at most 4,096".to_owned();
+            return Err(EngineError::Invalid(vec![detail]));
+        }
+        let mut tx = self.store.begin(Utc::now()).await?;
+        if !tx.save_view(study, view).await? {
+            return Err(EngineError::Missing("study", study.to_owned()));
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets a view.
+    ///
+    /// # Errors
+    /// When there is none, or the record can't be used.
+    pub async fn remove_view(&self, study: &str, view: &str) -> Result<()> {
+        let mut tx = self.store.begin(Utc::now()).await?;
+        if !tx.remove_view(study, view).await? {
+            return Err(EngineError::Missing("view", view.to_owned()));
+        }
+        Ok(tx.commit().await?)
     }
 
     async fn finish(&self, mut tx: Tx, dry_run: bool) -> Result<Changed> {

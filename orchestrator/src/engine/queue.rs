@@ -77,13 +77,14 @@ impl Engine {
         Ok(())
     }
 
-    /// The batch script of a stage: that of its newest attempt, or the one it would get now.
+    /// The batch script of a stage: that of an attempt by its number, or else of the newest, or the one it would
+    /// get now.
     ///
     /// # Errors
     /// When there is no such stage, no queue, or the record can't be used.
-    pub async fn script(&self, stage: StageId) -> Result<StageScript> {
+    pub async fn script(&self, stage: StageId, attempt: Option<u32>) -> Result<StageScript> {
         let missing = || EngineError::Missing("stage", stage.to_string());
-        let newest = self.store.newest_attempt(stage).await?.ok_or_else(missing)?;
+        let newest = self.store.attempt_folder(stage, attempt).await?.ok_or_else(missing)?;
         if let Some((_, folder)) = newest
             && let Some(file) = folder.parent().map(|array| array.join(SCRIPT_FILE))
             && let Ok(script) = std::fs::read_to_string(&file)

@@ -10,7 +10,7 @@ use crate::{
     fault,
     store::{AttemptRow, StageRow, Tx},
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use protocol::{
     API_VERSION,
     attempt::{
@@ -244,12 +244,13 @@ fn place(process: &Process) -> String {
 
 /// Records events that are new, in order of their numbers; answers how far they go now.
 async fn take_events(tx: &mut Tx, attempt: &AttemptRow, stage: &StageRow, events: Vec<Event>) -> Result<u64> {
-    let (mut through, mut progress, mut points) = (attempt.accepted_through, None, Vec::new());
+    let (mut through, mut heard) = (attempt.accepted_through, DateTime::UNIX_EPOCH);
+    let (mut progress, mut points) = (None, Vec::new());
     for event in events {
         if event.seq <= through {
             continue;
         }
-        through = event.seq;
+        (through, heard) = (event.seq, event.time);
         match event.body {
             EventBody::Progress(now) => progress = Some(now),
             EventBody::Metrics { points: new } => points.extend(new),
@@ -261,7 +262,7 @@ async fn take_events(tx: &mut Tx, attempt: &AttemptRow, stage: &StageRow, events
         tx.add_metrics(run, &points).await?;
     }
     if through > attempt.accepted_through {
-        tx.set_accepted(attempt, through, progress.as_ref()).await?;
+        tx.set_accepted(attempt, (through, heard), progress.as_ref()).await?;
     }
     Ok(through)
 }

@@ -76,6 +76,8 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// What the queue says.
     pub cause: Cause,
+    /// The same in the queue's own word.
+    pub word: Option<&'static str>,
 }
 
 /// Why an attempt ended, in a queue's words.

@@ -7,12 +7,16 @@
 
 mod assets;
 mod auth;
+mod board;
 mod changes;
 mod control;
 mod extract;
+mod failures;
 mod guard;
 mod login;
+mod moves;
 mod problem;
+mod report;
 mod results;
 mod runs;
 mod stages;
@@ -22,7 +26,7 @@ mod worker;
 pub use login::LoginCodes;
 pub use problem::ApiError;
 
-use crate::{engine::Engine, store::Store};
+use crate::{engine::Engine, store::Store, table::Table};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use chrono::{DateTime, Utc};
 use std::{net::SocketAddr, sync::Arc};
@@ -44,6 +48,8 @@ pub struct App(Arc<AppState>);
 pub struct AppState {
     /// Reads.
     pub store: Store,
+    /// All runs in memory, for questions about many of them.
+    pub table: Arc<Table>,
     /// Everything that changes something.
     pub engine: Arc<Engine>,
     /// SHA-256 of the API token, in hex.
@@ -104,15 +110,29 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(studies::retry))
         .routes(routes!(results::table))
         .routes(routes!(results::csv))
+        .routes(routes!(report::show))
+        .routes(routes!(report::figure))
+        .routes(routes!(report::import))
         .routes(routes!(runs::show))
-        .routes(routes!(runs::metrics))
+        .routes(routes!(runs::compare))
+        .routes(routes!(runs::curve))
+        .routes(routes!(runs::classes))
         .routes(routes!(runs::cancel))
         .routes(routes!(runs::retry))
         .routes(routes!(stages::log))
         .routes(routes!(stages::script))
         .routes(routes!(stages::cancel))
         .routes(routes!(stages::retry))
+        .routes(routes!(board::show))
+        .routes(routes!(board::runs))
+        .routes(routes!(board::csv))
+        .routes(routes!(board::parquet))
+        .routes(routes!(board::grid))
+        .routes(routes!(board::act))
+        .routes(routes!(board::save_view, board::remove_view))
+        .routes(routes!(failures::list))
         .routes(routes!(changes::stream))
+        .routes(routes!(moves::stream))
         .routes(routes!(login::create_link))
 }
 

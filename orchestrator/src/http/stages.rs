@@ -20,9 +20,18 @@ pub(super) struct Tail {
     /// At most so many bytes, up to 4 MiB; 65,536 if missing.
     #[param(minimum = 1, maximum = 4194304)]
     bytes: Option<u32>,
+    /// Number of the attempt within the stage; the newest one if missing.
+    attempt: Option<u32>,
 }
 
-/// The end of the newest attempt's log.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichAttempt {
+    /// Number of the attempt within the stage; the newest one if missing.
+    attempt: Option<u32>,
+}
+
+/// The end of an attempt's log.
 #[utoipa::path(get, path = "/stages/{id}/log", tag = "stages", operation_id = "stage_log",
     params(("id" = StageId, Path, description = "Id of the stage"), Tail), responses(
     (status = 200, body = LogTail),
@@ -33,7 +42,8 @@ pub(super) async fn log(
     Path(id): Path<StageId>,
     Query(tail): Query<Tail>,
 ) -> Result<Json<LogTail>, ApiError> {
-    let newest = app.store.newest_attempt(id).await?.ok_or_else(|| ApiError::missing("stage", id))?;
+    let newest = app.store.attempt_folder(id, tail.attempt).await?;
+    let newest = newest.ok_or_else(|| ApiError::missing("stage", id))?;
     let Some((attempt, folder)) = newest else {
         return Ok(Json(LogTail { attempt: None, text: String::new(), total_bytes: 0 }));
     };
@@ -48,15 +58,16 @@ pub(super) async fn log(
 
 /// The stage's batch script.
 #[utoipa::path(get, path = "/stages/{id}/script", tag = "stages", operation_id = "stage_script",
-    params(("id" = StageId, Path, description = "Id of the stage")), responses(
+    params(("id" = StageId, Path, description = "Id of the stage"), WhichAttempt), responses(
     (status = 200, body = StageScript),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn script(
     State(app): State<App>,
     Path(id): Path<StageId>,
+    Query(which): Query<WhichAttempt>,
 ) -> Result<Json<StageScript>, ApiError> {
-    Ok(Json(app.engine.script(id).await?))
+    Ok(Json(app.engine.script(id, which.attempt).await?))
 }
 
 /// Stops the stage.

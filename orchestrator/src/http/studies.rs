@@ -34,7 +34,9 @@ pub(super) async fn list(
     Query(paging): Query<Paging>,
 ) -> Result<Json<StudyPage>, ApiError> {
     let limit = paging.limit.unwrap_or(50).clamp(1, 200);
-    Ok(Json(app.store.study_page(paging.cursor.as_deref(), limit).await?))
+    let mut page = app.store.study_page(paging.cursor.as_deref(), limit).await?;
+    app.table.complete(&mut page.items).await?;
+    Ok(Json(page))
 }
 
 /// Plans a study, or extends the study of this name by what is new.

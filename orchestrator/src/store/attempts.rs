@@ -65,6 +65,8 @@ pub struct Ending {
     pub exit_code: Option<i32>,
     /// Signal, where known.
     pub signal: Option<i32>,
+    /// The cluster's word for it, where it told.
+    pub slurm_state: Option<&'static str>,
 }
 
 struct Found {
@@ -171,15 +173,21 @@ impl Store {
         id.map(|id| row::word("an attempt's id", &id)).transpose()
     }
 
-    /// The newest attempt at a stage and its folder: none without a stage, inner none without an attempt.
+    /// An attempt at a stage, by its number or else the newest, and its folder: none without a stage, inner none
+    /// without such an attempt.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn newest_attempt(&self, stage: StageId) -> Result<Option<Option<(AttemptId, PathBuf)>>> {
+    pub async fn attempt_folder(
+        &self,
+        stage: StageId,
+        number: Option<u32>,
+    ) -> Result<Option<Option<(AttemptId, PathBuf)>>> {
         let found = sqlx::query!(
             r#"SELECT a.id AS "id?: String", a.folder AS "folder?: String"
-               FROM stages s LEFT JOIN attempts a ON a.stage_id = s.id
+               FROM stages s LEFT JOIN attempts a ON a.stage_id = s.id AND a.number = ifnull(?, a.number)
                WHERE s.id = ? ORDER BY a.number DESC LIMIT 1"#,
+            number,
             stage.0
         );
         let Some(found) = found.fetch_optional(&self.readers).await? else { return Ok(None) };
@@ -274,7 +282,7 @@ impl Tx {
         let started = (to == AttemptState::Running).then_some(now);
         let changed = sqlx::query!(
             "UPDATE attempts SET state = ?, live = ?, started = ifnull(started, ?), finished = ?,
-                    message = ?, exit_code = ?, signal = ?
+                    message = ?, exit_code = ?, signal = ?, slurm_state = ?
              WHERE id = ? AND state = ?",
             word,
             live,
@@ -283,6 +291,7 @@ impl Tx {
             ending.message,
             ending.exit_code,
             ending.signal,
+            ending.slurm_state,
             id,
             from
         );
@@ -317,16 +326,18 @@ impl Tx {
         place: &str,
         (host, restarts): (&str, u32),
     ) -> Result<()> {
-        let (id, claim) = (id.to_string(), claim.to_string());
+        let (id, claim, now) = (id.to_string(), claim.to_string(), self.now_ms());
         let changed = sqlx::query!(
-            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3, restarts = ?5, node = ifnull(node, ?6), waits = NULL
+            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3, restarts = ?5, node = ifnull(node, ?6), waits = NULL,
+                    heard = ?7
              WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1 OR restarts < ?5)",
             claim,
             pid,
             place,
             id,
             restarts,
-            host
+            host,
+            now
         );
         if changed.execute(self.conn()).await?.rows_affected() != 1 {
             return Err(StoreError::Stale { what: "attempt", id });
@@ -346,21 +357,23 @@ impl Tx {
         Ok(())
     }
 
-    /// Notes how far an attempt's events were taken, and the newest progress among them.
+    /// Notes how far an attempt's events were taken, when the last of them happened, and the newest progress.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn set_accepted(
         &mut self,
         attempt: &AttemptRow,
-        through: u64,
+        (through, heard): (u64, DateTime<Utc>),
         progress: Option<&Progress>,
     ) -> Result<()> {
-        let (id, through) = (attempt.id.to_string(), row::signed(through));
+        let (id, through, heard) = (attempt.id.to_string(), row::signed(through), heard.timestamp_millis());
         sqlx::query!(
-            "UPDATE attempts SET accepted_through = ?1 WHERE id = ?2 AND accepted_through < ?1",
+            "UPDATE attempts SET accepted_through = ?1, heard = max(ifnull(heard, 0), ?3)
+             WHERE id = ?2 AND accepted_through < ?1",
             through,
-            id
+            id,
+            heard
         )
         .execute(self.conn())
         .await?;

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod changes;
+mod failures;
 pub mod lease;
 mod metrics;
 mod open;
@@ -17,13 +18,17 @@ mod sessions;
 mod stages;
 mod studies;
 mod submissions;
+mod table;
 mod tx;
+mod views;
 
 pub use attempts::{AttemptRow, Ending, NewAttempt};
 pub use changes::KEPT_CHANGES;
+pub use failures::{FailedAttempt, Outcomes};
 pub use plan::RunRow;
 pub use stages::{Scope, StageRow};
 pub use submissions::{NewSubmission, OpenSubmission, Queueable};
+pub use table::{Moves, TableNews, TableRun, TableStage, TableStudy};
 pub use tx::Tx;
 
 use crate::domain::{layout::Layout, transition::IllegalTransition};
@@ -50,6 +55,8 @@ struct Feed {
     version: watch::Sender<u64>,
     /// When, in versions, the progress of a stage last moved. Progress is not kept in the stream.
     progress: Mutex<HashMap<i64, u64>>,
+    /// When, in versions, runs and studies last moved.
+    moved: Mutex<table::Moved>,
 }
 
 /// Why the record can't be used.

@@ -7,7 +7,6 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
-    collections::HashMap,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -38,7 +37,7 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-        let feed = Feed { version: watch::Sender::new(0), progress: Mutex::new(HashMap::new()) };
+        let feed = Feed { version: watch::Sender::new(0), progress: Mutex::default(), moved: Mutex::default() };
         Ok(Self { readers, writer, layout: layout.clone(), feed: Arc::new(feed) })
     }
 

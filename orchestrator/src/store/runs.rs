@@ -5,8 +5,10 @@ use protocol::{
     ids::{RunId, StageId},
     output::MeasureRow,
     run::RunConfig,
+    table::Compared,
     view::{AttemptView, RunDetail, RunSummary, StageResult},
 };
+use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 /// A run with its stages, and its configuration.
@@ -14,7 +16,10 @@ pub(super) async fn summary(
     conn: &mut SqliteConnection,
     id: RunId,
 ) -> Result<Option<(RunSummary, RunConfig)>> {
-    let found = sqlx::query!("SELECT hash, name, identifier, config FROM runs WHERE id = ?", id.0);
+    let found = sqlx::query!(
+        r#"SELECT hash, name, identifier, config, priority AS "priority!: i32" FROM runs WHERE id = ?"#,
+        id.0
+    );
     let Some(found) = found.fetch_optional(&mut *conn).await? else { return Ok(None) };
     let config: RunConfig = row::json("a run's configuration", &found.config)?;
     let stages = sqlx::query_scalar!(
@@ -33,17 +38,18 @@ pub(super) async fn summary(
         seed: config.seed,
         epochs: config.epochs,
         weight_decay: config.weight_decay,
+        priority: found.priority,
         stages: stages::views(conn, &stages).await?,
     };
     Ok(Some((summary, config)))
 }
 
 impl Store {
-    /// One run with everything known about it.
+    /// One run with everything known about it. `now` ends what still runs.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn run_detail(&self, id: RunId) -> Result<Option<RunDetail>> {
+    pub async fn run_detail(&self, id: RunId, now: DateTime<Utc>) -> Result<Option<RunDetail>> {
         // One transaction, so that all parts are of the same moment.
         let mut tx = self.readers.begin().await?;
         let Some((summary, config)) = summary(&mut tx, id).await? else { return Ok(None) };
@@ -51,13 +57,43 @@ impl Store {
         let ids: Vec<_> = summary.stages.iter().map(|stage| stage.id.0).collect();
         let detail = RunDetail {
             outputs: outputs(&mut tx, &ids).await?,
-            attempts: attempts(&mut tx, &ids).await?,
+            attempts: attempts(&mut tx, &ids, now).await?,
             measures: measures(&mut tx, id, &summary.identifier).await?,
             summary,
             studies,
             config,
         };
         Ok(Some(detail))
+    }
+
+    /// A run's configuration; none if there is no such run.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn compared(&self, id: RunId) -> Result<Option<Compared>> {
+        let mut tx = self.readers.begin().await?;
+        let found = sqlx::query!("SELECT identifier, config FROM runs WHERE id = ?", id.0);
+        let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(None) };
+        Ok(Some(Compared {
+            run: id,
+            identifier: found.identifier,
+            studies: super::changes::studies_of_run(&mut tx, id).await?,
+            config: row::json("a run's configuration", &found.config)?,
+        }))
+    }
+
+    /// The name of a run's folders and the last checkpoint that was analysed; none if there is no such run.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn analysed(&self, id: RunId) -> Result<Option<(String, Option<u32>)>> {
+        let found = sqlx::query!(
+            r#"SELECT name, (SELECT max(checkpoint) FROM results WHERE run_id = runs.id) AS "last?: i64"
+               FROM runs WHERE id = ?"#,
+            id.0
+        );
+        let found = found.fetch_optional(&self.readers).await?;
+        Ok(found.map(|found| (found.name, found.last.map(row::small))))
     }
 }
 
@@ -92,15 +128,21 @@ async fn measures(conn: &mut SqliteConnection, run: RunId, identifier: &str) -> 
         .collect()
 }
 
-async fn attempts(conn: &mut SqliteConnection, stages: &[i64]) -> Result<Vec<AttemptView>> {
+async fn attempts(
+    conn: &mut SqliteConnection,
+    stages: &[i64],
+    now: DateTime<Utc>,
+) -> Result<Vec<AttemptView>> {
     let stages = row::to_json(&stages)?;
     let rows = sqlx::query!(
         r#"SELECT a.id AS "id!: String", a.stage_id AS "stage!: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", a.number AS "number!: i64", a.state AS "state!: String",
                   a.place AS "place?: String", a.created AS "created!: i64", a.started AS "started?: i64",
                   a.finished AS "finished?: i64", a.message AS "message?: String", a.exit_code AS "exit_code?: i32",
-                  a.signal AS "signal?: i32", a.folder AS "folder!: String"
-           FROM attempts a JOIN stages s ON s.id = a.stage_id
+                  a.signal AS "signal?: i32", a.folder AS "folder!: String", a.task AS "task?: i64",
+                  a.node AS "node?: String", a.waits AS "waits?: String", a.slurm_state AS "slurm_state?: String",
+                  a.heard AS "heard?: i64", nullif(u.job_id, 0) AS "job?: i64"
+           FROM attempts a JOIN stages s ON s.id = a.stage_id LEFT JOIN submissions u ON u.id = a.submission_id
            WHERE a.stage_id IN (SELECT value FROM json_each(?)) ORDER BY a.created, a.id"#,
         stages
     );
@@ -122,6 +164,18 @@ async fn attempts(conn: &mut SqliteConnection, stages: &[i64]) -> Result<Vec<Att
                 exit_code: found.exit_code,
                 signal: found.signal,
                 folder: found.folder,
+                job: found.job.map(|job| match found.task {
+                    Some(task) => format!("{job}_{task}"),
+                    None => job.to_string(),
+                }),
+                node: found.node,
+                waits: found.waits,
+                slurm_state: found.slurm_state,
+                heard: found.heard.map(row::time),
+                gpu_hours: found.started.map(|started| {
+                    let end = found.finished.unwrap_or_else(|| now.timestamp_millis());
+                    (end - started).max(0) as f64 / 3_600_000.0
+                }),
             })
         })
         .collect()

@@ -97,17 +97,23 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
     Ok(views)
 }
 
+/// The run of a stage; none for a shared `prepare`.
+pub(super) async fn run_of(conn: &mut SqliteConnection, stage: StageId) -> Result<Option<RunId>> {
+    let run = sqlx::query_scalar!("SELECT run_id FROM stages WHERE id = ?", stage.0);
+    Ok(run.fetch_optional(conn).await?.flatten().map(RunId))
+}
+
 impl Store {
-    /// Stages that may start, those nearest to a result first.
+    /// Stages that may start: of higher priority first, then those nearest to a result.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn ready_stages(&self) -> Result<Vec<StageId>> {
         // A stage whose last attempt is still being stopped has to wait for its end.
         let ids = sqlx::query_scalar!(
-            r#"SELECT s.id FROM stages s WHERE s.state = 'ready'
+            r#"SELECT s.id FROM stages s LEFT JOIN runs r ON r.id = s.run_id WHERE s.state = 'ready'
                AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.stage_id = s.id AND a.live = 1)
-               ORDER BY CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1
+               ORDER BY ifnull(r.priority, 0) DESC, CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1
                         WHEN 'means' THEN 2 WHEN 'evaluate' THEN 3 WHEN 'train' THEN 4 ELSE 5 END, s.id"#
         );
         Ok(ids.fetch_all(&self.readers).await?.into_iter().map(StageId).collect())
@@ -331,6 +337,45 @@ impl Tx {
             }
         };
         Ok((!ids.is_empty()).then(|| ids.into_iter().map(StageId).collect()))
+    }
+
+    /// The stages of runs, without the `prepare` that they share, of some kinds or, with none named, of all; in
+    /// topological order.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn stages_of(&mut self, runs: &[RunId], kinds: &[StageKind]) -> Result<Vec<StageId>> {
+        let runs = row::to_json(&runs)?;
+        let kinds = if kinds.is_empty() { StageKind::ALL } else { kinds };
+        let kinds = row::to_json(&kinds)?;
+        let ids = sqlx::query_scalar!(
+            r#"SELECT s.id AS "id!: i64" FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value
+               WHERE s.kind IN (SELECT value FROM json_each(?)) ORDER BY s.id"#,
+            runs,
+            kinds
+        );
+        Ok(ids.fetch_all(self.conn()).await?.into_iter().map(StageId).collect())
+    }
+
+    /// Kind and state of the stages of runs that are not over.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn open_stages_of(&mut self, runs: &[RunId]) -> Result<Vec<(StageKind, StageState)>> {
+        let runs = row::to_json(&runs)?;
+        let rows = sqlx::query!(
+            r#"SELECT s.kind AS "kind!: String", s.state AS "state!: String"
+               FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value
+               WHERE s.state IN ('waiting', 'ready', 'queued', 'running')"#,
+            runs
+        );
+        let rows = rows.fetch_all(self.conn()).await?;
+        rows.into_iter()
+            .map(|found| {
+                let kind = row::word("a stage's kind", &found.kind)?;
+                Ok((kind, row::word("a stage's state", &found.state)?))
+            })
+            .collect()
     }
 
     /// Whether a study other than `study`, not cancelled itself, holds the stage.

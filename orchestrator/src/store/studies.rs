@@ -4,7 +4,7 @@ use super::{Result, Store, row, runs};
 use crate::domain::layout::Layout;
 use protocol::{
     ids::RunId,
-    stage::StageState,
+    study::StudySpec,
     view::{StageCounts, StudyDetail, StudyPage, StudyState, StudySummary},
 };
 use sqlx::SqliteConnection;
@@ -34,6 +34,23 @@ impl Store {
         Ok(StudyPage { items, next: ids.last().filter(|_| more).map(i64::to_string) })
     }
 
+    /// A study without its runs: what it was created with. Its stages are not counted.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn study_head(&self, name: &str) -> Result<Option<(StudySummary, Option<StudySpec>)>> {
+        let found = sqlx::query!(
+            r#"SELECT id AS "id!: i64", spec, created,
+                      EXISTS (SELECT 1 FROM study_runs JOIN results ON results.run_id = study_runs.run_id
+                              WHERE study_runs.study_id = studies.id) AS "results!: bool"
+               FROM studies WHERE name = ?"#,
+            name
+        );
+        let Some(found) = found.fetch_optional(&self.readers).await? else { return Ok(None) };
+        let summary = head(&self.layout, name.to_owned(), found.created, found.results);
+        Ok(Some((summary, Some(row::json("a study", &found.spec)?))))
+    }
+
     /// One study with its runs and their stages.
     ///
     /// # Errors
@@ -50,6 +67,23 @@ impl Store {
             runs.extend(runs::summary(&mut tx, RunId(run)).await?.map(|(run, _)| run));
         }
         Ok(Some(StudyDetail { summary, spec: row::json("a study", &spec)?, runs }))
+    }
+}
+
+/// A summary that counts nothing yet.
+fn head(layout: &Layout, name: String, created: i64, results: bool) -> StudySummary {
+    StudySummary {
+        results: results.then(|| layout.results_csv(&name).display().to_string()),
+        name,
+        state: StudyState::Done,
+        created: row::time(created),
+        finished: None,
+        runs: 0,
+        stages: StageCounts::default(),
+        gpu_hours: 0.0,
+        gpu_hours_left: None,
+        expected_end: None,
+        origin: None,
     }
 }
 
@@ -72,43 +106,16 @@ async fn summary(conn: &mut SqliteConnection, layout: &Layout, id: i64) -> Resul
     let mut stages = StageCounts::default();
     let mut finished = None;
     for group in states.fetch_all(conn).await? {
-        *slot(&mut stages, row::word("a stage's state", &group.state)?) += row::unsigned(group.count);
+        *stages.of_mut(row::word("a stage's state", &group.state)?) += row::unsigned(group.count);
         finished = finished.max(group.finished);
     }
-    let state = state_of(&stages);
+    let state = stages.study_state();
     let summary = StudySummary {
-        results: (study.results != 0).then(|| layout.results_csv(&study.name).display().to_string()),
-        name: study.name,
         state,
-        created: row::time(study.created),
         finished: finished.filter(|_| state != StudyState::Active).map(row::time),
         runs: row::unsigned(study.runs),
         stages,
+        ..head(layout, study.name, study.created, study.results != 0)
     };
     Ok((summary, study.spec))
-}
-
-fn slot(counts: &mut StageCounts, state: StageState) -> &mut u64 {
-    match state {
-        StageState::Waiting => &mut counts.waiting,
-        StageState::Ready => &mut counts.ready,
-        StageState::Queued => &mut counts.queued,
-        StageState::Running => &mut counts.running,
-        StageState::Done => &mut counts.done,
-        StageState::Failed => &mut counts.failed,
-        StageState::Cancelled => &mut counts.cancelled,
-        StageState::Skipped => &mut counts.skipped,
-    }
-}
-
-fn state_of(counts: &StageCounts) -> StudyState {
-    if counts.waiting + counts.ready + counts.queued + counts.running > 0 {
-        StudyState::Active
-    } else if counts.failed > 0 {
-        StudyState::Failed
-    } else if counts.cancelled + counts.skipped > 0 {
-        StudyState::Cancelled
-    } else {
-        StudyState::Done
-    }
 }

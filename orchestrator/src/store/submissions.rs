@@ -421,10 +421,10 @@ async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Resul
         r#"SELECT s.id AS "id!: i64", s.kind AS "kind!: String", s.checkpoint AS "checkpoint?: i64",
                   s.run_id AS "run?: i64", s.state AS "state!: String",
                   s.memory_doublings AS "memory!: i64", s.time_doublings AS "time!: i64",
-                  s.data_hash AS "data_hash?: String"
-           FROM stages s WHERE s.state IN ('ready', 'waiting')
+                  s.data_hash AS "data_hash?: String", ifnull(r.priority, 0) AS "priority!: i32"
+           FROM stages s LEFT JOIN runs r ON r.id = s.run_id WHERE s.state IN ('ready', 'waiting')
            AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.stage_id = s.id AND a.live = 1)
-           ORDER BY s.state = 'waiting', CASE WHEN s.state = 'ready' THEN
+           ORDER BY ifnull(r.priority, 0) DESC, s.state = 'waiting', CASE WHEN s.state = 'ready' THEN
                CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1 WHEN 'means' THEN 2
                     WHEN 'evaluate' THEN 3 WHEN 'train' THEN 4 ELSE 5 END END, s.id"#
     );
@@ -505,6 +505,7 @@ async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Resul
             stage: StageId(found.id),
             kind,
             checkpoint: found.checkpoint.map(row::small),
+            priority: found.priority,
             request,
             parents: parents.remove(&found.id).unwrap_or_default(),
         });

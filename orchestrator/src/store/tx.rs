@@ -1,6 +1,6 @@
 //! A writing transaction, and the changes that it tells to live views when it commits.
 
-use super::{Feed, Result, Store, changes, stages};
+use super::{Feed, Result, Store, changes, stages, table::Moved};
 use chrono::{DateTime, Utc};
 use protocol::{
     attempt::MetricPoint,
@@ -23,6 +23,40 @@ pub struct Tx {
     studies: BTreeSet<String>,
     metrics: BTreeMap<i64, Vec<MetricPoint>>,
     results: BTreeSet<i64>,
+    runs: BTreeSet<i64>,
+    told: BTreeSet<String>,
+}
+
+/// What a transaction moved.
+#[derive(Default)]
+struct Touched {
+    runs: BTreeSet<i64>,
+    curves: BTreeSet<i64>,
+    studies: BTreeSet<String>,
+    created: bool,
+    shared: bool,
+}
+
+impl Touched {
+    fn stage(&mut self, run: Option<RunId>, studies: &[String]) {
+        match run {
+            Some(run) => drop(self.runs.insert(run.0)),
+            None => self.shared = true,
+        }
+        self.studies.extend(studies.iter().cloned());
+    }
+
+    fn tell(self, moved: &mut Moved, version: u64) {
+        moved.runs.extend(self.runs.into_iter().map(|run| (run, version)));
+        moved.curves.extend(self.curves.into_iter().map(|run| (run, version)));
+        moved.studies.extend(self.studies.into_iter().map(|name| (name, version)));
+        if self.created {
+            moved.created = version;
+        }
+        if self.shared {
+            moved.shared = version;
+        }
+    }
 }
 
 impl Store {
@@ -40,6 +74,8 @@ impl Store {
             studies: BTreeSet::new(),
             metrics: BTreeMap::new(),
             results: BTreeSet::new(),
+            runs: BTreeSet::new(),
+            told: BTreeSet::new(),
         })
     }
 }
@@ -75,6 +111,15 @@ impl Tx {
         self.metrics.entry(run.0).or_default().extend_from_slice(points);
     }
 
+    /// Wakes pages that show a study, without a change in the stream.
+    pub(super) fn tell_study(&mut self, name: &str) {
+        self.told.insert(name.to_owned());
+    }
+
+    pub(super) fn touch_run(&mut self, run: RunId) {
+        self.runs.insert(run.0);
+    }
+
     pub(super) fn touch_results(&mut self, run: RunId) {
         self.results.insert(run.0);
     }
@@ -93,25 +138,43 @@ impl Tx {
     /// # Errors
     /// When the record can't be used; then nothing was recorded.
     pub async fn commit(mut self) -> Result<()> {
+        let mut touched = Touched {
+            created: !self.studies.is_empty(),
+            studies: std::mem::take(&mut self.told),
+            ..Touched::default()
+        };
         for name in std::mem::take(&mut self.studies) {
+            touched.studies.insert(name.clone());
             changes::insert(&mut self.inner, &[name], &ChangeBody::Study).await?;
         }
         for stage in self.changed_stages().await? {
             let studies = changes::studies_of_stage(&mut self.inner, stage.id).await?;
+            touched.stage(stage.run, &studies);
             changes::insert(&mut self.inner, &studies, &ChangeBody::Stage { stage }).await?;
+        }
+        for &stage in self.progress.difference(&self.stages) {
+            let run = stages::run_of(&mut self.inner, StageId(stage)).await?;
+            touched.stage(run, &changes::studies_of_stage(&mut self.inner, StageId(stage)).await?);
+        }
+        for run in std::mem::take(&mut self.runs) {
+            touched.stage(Some(RunId(run)), &changes::studies_of_run(&mut self.inner, RunId(run)).await?);
         }
         for (run, points) in std::mem::take(&mut self.metrics) {
             let studies = changes::studies_of_run(&mut self.inner, RunId(run)).await?;
+            touched.stage(Some(RunId(run)), &studies);
+            touched.curves.insert(run);
             changes::insert(&mut self.inner, &studies, &ChangeBody::Metrics { run: RunId(run), points })
                 .await?;
         }
         for run in std::mem::take(&mut self.results) {
             let studies = changes::studies_of_run(&mut self.inner, RunId(run)).await?;
+            touched.stage(Some(RunId(run)), &studies);
             changes::insert(&mut self.inner, &studies, &ChangeBody::Results { run: RunId(run) }).await?;
         }
         self.inner.commit().await?;
         self.feed.version.send_modify(|version| {
             *version += 1;
+            touched.tell(&mut self.feed.moved.lock().unwrap_or_else(PoisonError::into_inner), *version);
             let mut progress = self.feed.progress.lock().unwrap_or_else(PoisonError::into_inner);
             for stage in &self.stages {
                 progress.remove(stage);

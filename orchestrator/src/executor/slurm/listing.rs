@@ -139,7 +139,8 @@ impl Accounts {
             // A job that a crashed controller forgot stays pending there for ever.
             _ => None,
         });
-        match (said, recorded) {
+        let word = recorded.as_ref().map(|(_, record)| record.state.word());
+        let exit = match (said, recorded) {
             (_, Some((cause @ (Cause::Failed | Cause::Completed), record))) => Exit {
                 code: Some(record.exit_code),
                 signal: Some(record.signal).filter(|&signal| signal > 0),
@@ -149,7 +150,8 @@ impl Accounts {
             // The queue forgets at once what was cancelled before it started.
             (Said::Removed, None) if !folder::was_entered(&job.folder) => Exit::from(Cause::Cancelled),
             _ => Exit::default(),
-        }
+        };
+        Exit { word, ..exit }
     }
 }
 

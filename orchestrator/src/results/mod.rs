@@ -1,4 +1,7 @@
-//! The table of measures of a study as CSV, as the published tables are written.
+//! The table of measures of a study as CSV, as the published tables are written; values of single classes
+//! ([`classes`]).
+
+pub mod classes;
 
 use crate::executor::folder::write_atomically;
 use protocol::view::Results;
@@ -20,7 +23,8 @@ pub fn csv_bytes(results: &Results) -> io::Result<Vec<u8>> {
 }
 
 /// The shortest text that reads back as the same number; whole numbers without a fraction.
-fn cell(x: f64) -> String {
+#[must_use]
+pub fn cell(x: f64) -> String {
     if x.is_nan() {
         return "nan".to_owned();
     }

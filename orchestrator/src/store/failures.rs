@@ -1,0 +1,133 @@
+//! Attempts that went wrong, for the page that groups them by cause.
+
+use super::{Result, Store, row};
+use chrono::{DateTime, Utc};
+use protocol::{
+    ids::{AttemptId, RunId, StageId},
+    stage::{AttemptState, StageKind, StageState},
+};
+use std::{collections::HashMap, path::PathBuf};
+
+/// The newest so many attempts are looked at.
+const MOST: i64 = 5_000;
+
+/// An attempt that went wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedAttempt {
+    /// Id.
+    pub id: AttemptId,
+    /// Counts from 1 within the stage.
+    pub number: u32,
+    /// Whether it is the stage's newest attempt.
+    pub newest: bool,
+    /// How it ended.
+    pub state: AttemptState,
+    /// One line.
+    pub message: Option<String>,
+    /// Exit code.
+    pub exit_code: Option<i32>,
+    /// Signal.
+    pub signal: Option<i32>,
+    /// The cluster's word for its end.
+    pub slurm_state: Option<String>,
+    /// Host and process or job.
+    pub place: Option<String>,
+    /// The cluster's node.
+    pub node: Option<String>,
+    /// When the worker was last heard of.
+    pub heard: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished: DateTime<Utc>,
+    /// Folder with its log.
+    pub folder: PathBuf,
+    /// The stage.
+    pub stage: StageId,
+    /// Its kind.
+    pub kind: StageKind,
+    /// Its checkpoint index.
+    pub checkpoint: Option<u32>,
+    /// Its state now.
+    pub stage_state: StageState,
+    /// Its run.
+    pub run: Option<RunId>,
+    /// The run's identifier.
+    pub identifier: Option<String>,
+    /// Studies that hold it.
+    pub studies: Vec<String>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcomes {
+    /// Attempts, the newest first.
+    pub attempts: Vec<FailedAttempt>,
+    /// How many stages were skipped because of each stage that failed.
+    pub skipped: HashMap<StageId, u64>,
+}
+
+impl Store {
+    /// Attempts that went wrong, of a study or of all.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn failures(&self, study: Option<&str>) -> Result<Outcomes> {
+        let mut tx = self.readers.begin().await?;
+        let rows = sqlx::query!(
+            r#"SELECT a.id AS "id!: String", a.number AS "number!: i64", a.state AS "state!: String",
+                      a.number = (SELECT max(number) FROM attempts n WHERE n.stage_id = a.stage_id) AS "newest!: bool",
+                      a.message AS "message?: String", a.exit_code AS "exit_code?: i32", a.signal AS "signal?: i32",
+                      a.slurm_state AS "slurm_state?: String", a.place AS "place?: String", a.node AS "node?: String",
+                      a.heard AS "heard?: i64", ifnull(a.finished, a.created) AS "finished!: i64",
+                      a.folder AS "folder!: String", s.id AS "stage!: i64", s.kind AS "kind!: String",
+                      s.checkpoint AS "checkpoint?: i64", s.state AS "stage_state!: String", s.run_id AS "run?: i64",
+                      r.identifier AS "identifier?: String",
+                      (SELECT json_group_array(name) FROM (SELECT studies.name FROM study_stages
+                       JOIN studies ON studies.id = study_stages.study_id
+                       WHERE study_stages.stage_id = s.id ORDER BY studies.id)) AS "studies!: String"
+               FROM attempts a JOIN stages s ON s.id = a.stage_id LEFT JOIN runs r ON r.id = s.run_id
+               WHERE a.state IN ('failed', 'timed_out', 'out_of_memory', 'node_failed', 'lost', 'preempted')
+               AND (?1 IS NULL OR EXISTS (SELECT 1 FROM study_stages JOIN studies ON studies.id = study_stages.study_id
+                                          WHERE study_stages.stage_id = s.id AND studies.name = ?1))
+               ORDER BY a.finished DESC, a.id LIMIT ?2"#,
+            study,
+            MOST
+        );
+        let mut found = Outcomes::default();
+        for attempt in rows.fetch_all(&mut *tx).await? {
+            found.attempts.push(FailedAttempt {
+                id: row::word("an attempt's id", &attempt.id)?,
+                number: row::small(attempt.number),
+                newest: attempt.newest,
+                state: row::word("an attempt's state", &attempt.state)?,
+                message: attempt.message,
+                exit_code: attempt.exit_code,
+                signal: attempt.signal,
+                slurm_state: attempt.slurm_state,
+                place: attempt.place,
+                node: attempt.node,
+                heard: attempt.heard.map(row::time),
+                finished: row::time(attempt.finished),
+                folder: attempt.folder.into(),
+                stage: StageId(attempt.stage),
+                kind: row::word("a stage's kind", &attempt.kind)?,
+                checkpoint: attempt.checkpoint.map(row::small),
+                stage_state: row::word("a stage's state", &attempt.stage_state)?,
+                run: attempt.run.map(RunId),
+                identifier: attempt.identifier,
+                studies: row::json("names of studies", &attempt.studies)?,
+            });
+        }
+        let skipped = sqlx::query!(
+            r#"WITH RECURSIVE below (root, id) AS (
+                   SELECT s.id, sp.stage_id FROM stages s JOIN stage_parents sp ON sp.parent_id = s.id
+                   WHERE s.state = 'failed'
+                   UNION SELECT below.root, sp.stage_id FROM below JOIN stage_parents sp ON sp.parent_id = below.id)
+               SELECT root AS "root!: i64", count(*) AS "count!: i64" FROM below JOIN stages ON stages.id = below.id
+               WHERE stages.state = 'skipped' GROUP BY root"#
+        );
+        for group in skipped.fetch_all(&mut *tx).await? {
+            found.skipped.insert(StageId(group.root), row::unsigned(group.count));
+        }
+        Ok(found)
+    }
+}
