@@ -74,6 +74,10 @@ fn study(state: StudyState, stages: Vec<StageView>) -> StudyDetail {
             runs: 1,
             stages: counts,
             results: None,
+            gpu_hours: 0.0,
+            gpu_hours_left: None,
+            expected_end: None,
+            origin: None,
         },
         spec: StudySpec::named("s"),
         runs: vec![RunSummary {
@@ -86,6 +90,7 @@ fn study(state: StudyState, stages: Vec<StageView>) -> StudyDetail {
             seed: 0,
             epochs: 1,
             weight_decay: 0.0005,
+            priority: 0,
             stages,
         }],
     }

@@ -149,6 +149,7 @@ mod tests {
             seed: 0,
             epochs: 1,
             weight_decay: 0.0,
+            priority: 0,
             stages: Vec::new(),
         }
     }

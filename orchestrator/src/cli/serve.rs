@@ -6,7 +6,7 @@ use crate::{
     config::{profile::Profile, user::ExecutorName},
     daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
 };
-use clap::{Args, ValueHint, value_parser};
+use clap::{Args, ValueHint};
 use protocol::{attempt::DaemonFile, exit};
 use std::{
     io::IsTerminal as _,
@@ -33,8 +33,8 @@ pub(super) struct Serve {
     /// Address to listen on [default: 127.0.0.1:8642, with a cluster 0.0.0.0:8642, or a free port if that is in use]
     #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true)]
     listen: Option<SocketAddr>,
-    /// Workers at once [default: one per GPU, or one]
-    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true, value_parser = value_parser!(u32).range(1..))]
+    /// Workers at once; 0 starts none [default: one per GPU, or one]
+    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true)]
     slots: Option<u32>,
     /// The worker program [default: lc-worker beside lcctl]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]

@@ -14,6 +14,7 @@ use orchestrator::{
     executor::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey},
     http::{App, AppState, LoginCodes, router},
     store::Store,
+    table::Table,
 };
 use protocol::{
     attempt::{AttemptFile, Outcome},
@@ -122,6 +123,7 @@ impl Bench {
         engine.distrust_tables().await.unwrap();
         let app = App::new(AppState {
             store: store.clone(),
+            table: Arc::new(Table::new(store.clone())),
             engine: engine.clone(),
             token_sha256: hex::encode(Sha256::digest(TOKEN)),
             listen: "127.0.0.1:8642".parse().unwrap(),

@@ -42,7 +42,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>()
             .prop_map(|permanent| Event::Reported(Outcome::Failed { message: "m".into(), permanent })),
         1 => Just(Event::Reported(Outcome::Interrupted { message: "m".into() })),
-        3 => (exit, cause).prop_map(|((code, signal), cause)| Event::Gone(Exit { code, signal, cause })),
+        3 => (exit, cause).prop_map(|((code, signal), cause)| Event::Gone(Exit { code, signal, cause, word: None })),
         3 => Just(Event::Queue),
         1 => Just(Event::Unclear),
         1 => Just(Event::Absent),

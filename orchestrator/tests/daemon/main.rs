@@ -12,4 +12,5 @@ mod person;
 mod plan;
 mod restart;
 mod serve;
+mod table;
 mod worker;

@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, Worker, labels, metric, states, study};
 use orchestrator::executor::Exit;
-use protocol::view::{Metrics, StudyState};
+use protocol::{table::Curve, view::StudyState};
 
 async fn planned() -> Bench {
     let bench = Bench::new(1).await;
@@ -104,8 +104,8 @@ async fn a_running_attempt_goes_on_and_what_it_wrote_meanwhile_is_read() {
     worker.leave(&[metric(1, 1, 99.0), metric(2, 2, 4.0)], None);
     assert!(bench.started().await.is_empty());
     let run = bench.study("s").await.runs[0].id;
-    let metrics: Metrics = bench.get(&format!("/runs/{run}/metrics")).await;
-    let points: Vec<_> = metrics.points.iter().map(|point| (point.step, point.loss.0)).collect();
+    let curve: Curve = bench.get(&format!("/runs/{run}/curve")).await;
+    let points: Vec<_> = curve.step.into_iter().zip(curve.value.into_iter().map(|value| value.0)).collect();
     assert_eq!(points, [(1, 5.0), (2, 4.0)]);
     assert_eq!(worker.events(&bench, &[metric(2, 2, 98.0), metric(3, 3, 3.0)]).await["accepted_through"], 3);
     worker.ends(&bench, &worker.success()).await;
@@ -124,8 +124,8 @@ async fn a_running_attempt_that_ended_meanwhile_counts() {
     assert_eq!(bench.finish().await, 5);
     let detail = bench.study("s").await;
     assert!(states(&detail.runs[0].stages).iter().all(|state| state.ends_with(" done")));
-    let metrics: Metrics = bench.get(&format!("/runs/{}/metrics", detail.runs[0].id)).await;
-    assert_eq!((metrics.total_steps, metrics.points.len()), (Some(40), 1));
+    let curve: Curve = bench.get(&format!("/runs/{}/curve", detail.runs[0].id)).await;
+    assert_eq!((curve.total_steps, curve.step.len()), (Some(40), 1));
     assert!(attempts(&bench).await.iter().all(|attempt| attempt.ends_with(" 1 succeeded")));
 }
 

@@ -6,7 +6,8 @@ use orchestrator::executor::Exit;
 use protocol::{
     attempt::Outcome,
     ids::ClaimId,
-    view::{Metrics, StageView},
+    table::Curve,
+    view::StageView,
 };
 use serde_json::json;
 
@@ -26,8 +27,8 @@ async fn train_stage(bench: &Bench) -> StageView {
 
 async fn curve(bench: &Bench, points: u32) -> Vec<(u64, f64)> {
     let run = bench.study("s").await.runs[0].id;
-    let metrics: Metrics = bench.get(&format!("/runs/{run}/metrics?points={points}")).await;
-    metrics.points.iter().map(|point| (point.step, point.loss.0)).collect()
+    let curve: Curve = bench.get(&format!("/runs/{run}/curve?points={points}")).await;
+    curve.step.into_iter().zip(curve.value.into_iter().map(|value| value.0)).collect()
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn a_long_curve_is_thinned_and_keeps_its_ends() {
     for most in [2, 3, 100, 996] {
         let steps: Vec<_> = curve(&bench, most).await.iter().map(|point| point.0).collect();
         assert_eq!((steps[0], *steps.last().unwrap()), (1, 997), "{most}");
-        assert_eq!(steps.len(), most as usize);
+        assert!(steps.len() <= 2 * most as usize + 2 && steps.len() >= most as usize, "{most}: {steps:?}");
     }
     assert_eq!(curve(&bench, 1000).await.len(), 997);
     let too_many: Vec<_> = (1000..2001).map(|seq| progress(seq, 1)).collect();

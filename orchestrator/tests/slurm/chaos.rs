@@ -187,8 +187,8 @@ fn every_stage_is_done_once_whatever_dies() {
     let client = orchestrator::client::Client::new(&url, text.trim());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for run in site.study("chaos").runs {
-        let metrics = runtime.block_on(client.metrics(run.id, 100)).unwrap();
-        assert_eq!(metrics.points.len(), 4, "{}", run.name);
+        let curve = runtime.block_on(client.curve(run.id, 100)).unwrap();
+        assert_eq!(curve.step.len(), 4, "{}", run.name);
     }
     // No job was left.
     cluster.wait("an empty queue", Duration::from_secs(60), || {

@@ -159,6 +159,10 @@ mod tests {
                 runs: 1,
                 stages: none,
                 results: None,
+                gpu_hours: 0.0,
+                gpu_hours_left: None,
+                expected_end: None,
+                origin: None,
             },
             spec: StudySpec::named("s"),
             runs: vec![RunSummary {
@@ -171,6 +175,7 @@ mod tests {
                 seed: 0,
                 epochs: 1,
                 weight_decay: 0.0,
+                priority: 0,
                 stages,
             }],
         }

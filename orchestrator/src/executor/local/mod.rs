@@ -46,7 +46,7 @@ impl Local {
     #[must_use]
     pub fn new(worker: PathBuf, root: PathBuf, slots: Option<u32>, wake: Arc<Notify>) -> Self {
         let gpus = devices::visible();
-        let slots = slots.unwrap_or_else(default_slots).max(1);
+        let slots = slots.unwrap_or_else(default_slots);
         Self { worker, root, slots, gpus, wake, children: Arc::default(), asked: Mutex::default() }
     }
 
