@@ -1,11 +1,8 @@
-/** Connects a page to the stream of live changes for as long as it is shown. */
+/** Connects a page to the stream of moves for as long as it is shown. */
 import { answer, api, ApiError } from '../api/client';
-import type { Change } from '../api/types';
-import { createBatch } from './batch';
-import { openStream, type Connection } from './stream';
+import type { Moved } from '../api/types';
+import { openStream, type Connection, type Followed } from './stream';
 
-/** At most two drawings per second. */
-const INTERVAL = 500;
 /** A page out of sight gives its connection back: a browser has only six for one daemon. */
 const OUT_OF_SIGHT = 20_000;
 
@@ -19,30 +16,25 @@ export const live = {
   },
 };
 
-export interface Follower {
-  /** The study to follow; `undefined` for all, `null` while it is not known yet. */
-  study(): string | undefined | null;
-  /** The stream is open: what is fetched from now on misses nothing. */
-  opened(): void;
-  changes(changes: Change[]): void;
-}
-
-/** To be called while a page's component starts. */
-export function follow(follower: Follower): void {
+/**
+ * To be called while a page's component starts. `moved` is told that something moved, and, without an
+ * event, that the stream was opened: what is read from then on misses nothing.
+ */
+export function follow(what: () => Followed, moved: (event: Moved | undefined) => void): void {
   $effect(() => {
-    const study = follower.study();
-    if (study === null) return;
-    const batch = createBatch<Change>(INTERVAL, (changes) => {
-      follower.changes(changes);
-    });
+    const followed = what();
     let close: (() => void) | undefined;
+    let greeted = false;
     const open = () => {
-      close ??= openStream(study, {
+      close ??= openStream(followed, {
         opened: () => {
-          follower.opened();
+          greeted = false;
+          moved(undefined);
         },
-        change: (change) => {
-          batch.add(change);
+        moved: (event) => {
+          // The first event only shows that the stream is open.
+          if (greeted) moved(event);
+          greeted = true;
         },
         connection: (state) => {
           connection = state;
@@ -68,7 +60,6 @@ export function follow(follower: Follower): void {
       document.removeEventListener('visibilitychange', watch);
       clearTimeout(timer);
       stop();
-      batch.clear();
     };
   });
 }

@@ -1,53 +1,89 @@
-import { expect, test, vi } from 'vitest';
-import type { Change } from '../api/types';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createLoader } from './loader';
 
-const change = (id: number): Change => ({ id, studies: [], body: { kind: 'study' } });
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** A loader whose answers are given by hand. */
-function setup() {
+function setup(pace = 500) {
   const answers: { resolve: (value: string) => void; reject: (error: Error) => void }[] = [];
   const handlers = {
     fetch: vi.fn(() => new Promise<string>((resolve, reject) => answers.push({ resolve, reject }))),
     loaded: vi.fn(),
     failed: vi.fn(),
   };
-  const settle = async (act: () => void) => {
-    act();
-    await new Promise((resolve) => setTimeout(resolve));
+  const answer = async (value: string) => {
+    answers.at(-1)?.resolve(value);
+    await vi.advanceTimersByTimeAsync(0);
   };
-  return { answers, handlers, settle, loader: createLoader(handlers) };
+  return { answers, answer, handlers, loader: createLoader(handlers, pace) };
 }
 
 test('many wishes during a fetch make one more fetch', async () => {
-  const { answers, handlers, settle, loader } = setup();
+  const { answer, handlers, loader } = setup();
   loader.load();
   loader.load();
+  loader.soon();
   loader.load();
   expect(handlers.fetch).toHaveBeenCalledTimes(1);
-  await settle(() => answers[0]?.resolve('old'));
+  await answer('old');
   expect(handlers.fetch).toHaveBeenCalledTimes(2);
-  await settle(() => answers[1]?.resolve('new'));
+  await answer('new');
+  await vi.advanceTimersByTimeAsync(5000);
   expect(handlers.fetch).toHaveBeenCalledTimes(2);
-  expect(handlers.loaded.mock.calls.map(([value]) => value as string)).toEqual(['old', 'new']);
+  expect(handlers.loaded.mock.calls).toEqual([['old'], ['new']]);
 });
 
-test('changes during a fetch come with its answer, others do not', async () => {
-  const { answers, handlers, settle, loader } = setup();
-  loader.saw([change(1)]);
+test('a steady flow is followed no faster than the pace, and its last event is never missed', async () => {
+  const { answer, handlers, loader } = setup(500);
+  for (let time = 0; time < 5000; time += 100) {
+    loader.soon();
+    await vi.advanceTimersByTimeAsync(100);
+    await answer(`at ${time}`);
+  }
+  expect(handlers.fetch.mock.calls.length).toBeLessThanOrEqual(10);
+  const before = handlers.fetch.mock.calls.length;
+  loader.soon();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(handlers.fetch).toHaveBeenCalledTimes(before + 1);
+});
+
+test('a person does not wait for the pace', async () => {
+  const { answer, handlers, loader } = setup(2000);
   loader.load();
-  loader.saw([change(2)]);
-  loader.saw([change(3)]);
-  await settle(() => answers[0]?.resolve('data'));
-  expect(handlers.loaded).toHaveBeenCalledWith('data', [change(2), change(3)]);
+  await answer('first');
+  loader.soon();
+  expect(handlers.fetch).toHaveBeenCalledTimes(1);
+  loader.load();
+  expect(handlers.fetch).toHaveBeenCalledTimes(2);
+  await answer('second');
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(handlers.fetch).toHaveBeenCalledTimes(2);
 });
 
 test('after a failure it can be tried again', async () => {
-  const { answers, handlers, settle, loader } = setup();
+  const { answers, answer, handlers, loader } = setup();
   loader.load();
-  await settle(() => answers[0]?.reject(new Error('away')));
+  answers[0]?.reject(new Error('away'));
+  await vi.advanceTimersByTimeAsync(0);
   expect(handlers.failed).toHaveBeenCalledTimes(1);
   loader.load();
-  await settle(() => answers[1]?.resolve('data'));
-  expect(handlers.loaded).toHaveBeenCalledWith('data', []);
+  await answer('data');
+  expect(handlers.loaded).toHaveBeenCalledWith('data');
+});
+
+test('a stopped loader fetches no more', async () => {
+  const { answer, handlers, loader } = setup();
+  loader.load();
+  loader.load();
+  loader.stop();
+  await answer('data');
+  loader.soon();
+  loader.stop();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(handlers.fetch).toHaveBeenCalledTimes(1);
 });

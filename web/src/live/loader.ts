@@ -1,47 +1,62 @@
 /**
- * Fetching a page's data beside the stream of changes: one request at a time, and what changes while
- * an answer is on its way is told to it, so that an old answer never hides a newer change.
+ * Fetching what a page shows, again and again while it moves: one request at a time, and what is shown
+ * is always one whole answer.
  */
-import type { Change } from '../api/types';
 
 export interface LoaderHandlers<T> {
   fetch(): Promise<T>;
-  /** The answer, and the changes that came while it was on its way. */
-  loaded(value: T, missed: Change[]): void;
+  loaded(value: T): void;
   failed(error: unknown): void;
 }
 
 export interface Loader {
-  /** Fetches; during another fetch, once more afterwards. */
+  /** Fetches at once; during another fetch, once more afterwards. */
   load(): void;
-  /** Tells of changes. */
-  saw(changes: readonly Change[]): void;
+  /** The same, but no sooner than the pace allows. */
+  soon(): void;
+  /** Forgets what was still to be fetched. */
+  stop(): void;
 }
 
-export function createLoader<T>(handlers: LoaderHandlers<T>): Loader {
-  let missed: Change[] | undefined;
-  let again = false;
+/** `pace`: milliseconds from one answer to the next request that nobody waits for. */
+export function createLoader<T>(handlers: LoaderHandlers<T>, pace = 500): Loader {
+  let busy = false;
+  let again: 'load' | 'soon' | undefined;
+  let last = -Infinity;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function run(): Promise<void> {
-    do {
-      again = false;
-      missed = [];
-      try {
-        handlers.loaded(await handlers.fetch(), missed);
-      } catch (error) {
-        handlers.failed(error);
-      }
-    } while (again);
-    missed = undefined;
+    clearTimeout(timer);
+    timer = undefined;
+    busy = true;
+    try {
+      handlers.loaded(await handlers.fetch());
+    } catch (error) {
+      handlers.failed(error);
+    }
+    busy = false;
+    last = performance.now();
+    const next = again;
+    again = undefined;
+    if (next === 'load') load();
+    if (next === 'soon') soon();
   }
 
-  return {
-    load() {
-      if (missed) again = true;
-      else void run();
-    },
-    saw(changes) {
-      missed?.push(...changes);
-    },
-  };
+  function load(): void {
+    if (busy) again = 'load';
+    else void run();
+  }
+
+  function soon(): void {
+    if (busy) again ??= 'soon';
+    else timer ??= setTimeout(() => void run(), Math.max(0, last + pace - performance.now()));
+  }
+
+  function stop(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    again = undefined;
+  }
+
+  return { load, soon, stop };
 }

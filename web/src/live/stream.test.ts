@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openStream, streamUrl, type Source } from './stream';
+import { openStream, streamUrl, type Followed, type Source } from './stream';
 
 class FakeSource implements Source {
   closed = false;
@@ -20,10 +20,10 @@ class FakeSource implements Source {
   }
 }
 
-function setup(study?: string) {
+function setup(followed: Followed = {}) {
   const sources: FakeSource[] = [];
-  const handlers = { opened: vi.fn(), change: vi.fn(), connection: vi.fn() };
-  const close = openStream(study, handlers, (url) => {
+  const handlers = { opened: vi.fn(), moved: vi.fn(), connection: vi.fn() };
+  const close = openStream(followed, handlers, (url) => {
     const source = new FakeSource(url);
     sources.push(source);
     return source;
@@ -43,17 +43,18 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a lost connection is opened again after the last change seen', () => {
-  const { sources, handlers, latest } = setup('first');
+test('a lost connection is opened again and says so, so that everything is read anew', () => {
+  const { sources, handlers, latest } = setup({ study: 'first' });
   latest().emit('open');
-  latest().emit('study', { id: 41, studies: ['first'], body: { kind: 'study' } });
+  latest().emit('moved', { version: 41, studies: ['first'], curve: false });
+  expect(handlers.moved).toHaveBeenCalledWith({ version: 41, studies: ['first'], curve: false });
   latest().emit('error');
   expect(latest().closed).toBe(true);
   expect(handlers.connection.mock.calls).toEqual([['connecting'], ['live'], ['reconnecting']]);
   vi.advanceTimersByTime(10_000);
   expect(sources.map((source) => source.url)).toEqual([
-    '/api/v1/changes?study=first',
-    '/api/v1/changes?study=first&after=41',
+    '/api/v1/moves?study=first',
+    '/api/v1/moves?study=first',
   ]);
   latest().emit('open');
   expect(handlers.opened).toHaveBeenCalledTimes(2);
@@ -78,6 +79,8 @@ test('a closed stream stays closed', () => {
   expect(sources.length).toBe(1);
 });
 
-test('without a study the stream is of all', () => {
-  expect(streamUrl(undefined, undefined)).toBe('/api/v1/changes');
+test('a page follows a study, a run, or all', () => {
+  expect(streamUrl({})).toBe('/api/v1/moves');
+  expect(streamUrl({ study: 'a b' })).toBe('/api/v1/moves?study=a+b');
+  expect(streamUrl({ run: 7 })).toBe('/api/v1/moves?run=7');
 });

@@ -1,11 +1,16 @@
 /**
- * The stream of live changes. A lost connection is opened again where it ended, with growing pauses;
- * every opening is reported, so that the page can read its data anew: the daemon keeps old changes
- * only for a while.
+ * The stream that tells that something moved. A lost connection is opened again with growing pauses;
+ * every opening is reported, so that the page reads its data anew: nothing is kept for who was away.
  */
-import type { Change } from '../api/types';
+import type { Moved } from '../api/types';
 
 export type Connection = 'connecting' | 'live' | 'reconnecting';
+
+/** What a page follows; all if neither. */
+export interface Followed {
+  study?: string | undefined;
+  run?: number | undefined;
+}
 
 /** The part of EventSource that is used. */
 export interface Source {
@@ -15,26 +20,24 @@ export interface Source {
 
 export interface StreamHandlers {
   opened(): void;
-  change(change: Change): void;
+  moved(moved: Moved): void;
   connection(state: Connection): void;
 }
 
-const KINDS: readonly Change['body']['kind'][] = ['study', 'stage', 'metrics', 'results'];
 const PAUSES = [500, 1000, 2000, 4000, 8000];
 
-/** Opens the stream, of one study or of all; the answer closes it. */
+/** Opens the stream; the answer closes it. */
 export function openStream(
-  study: string | undefined,
+  followed: Followed,
   handlers: StreamHandlers,
   create: (url: string) => Source = (url) => new EventSource(url),
 ): () => void {
   let source: Source | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
-  let after: number | undefined;
 
   function connect(): void {
-    const current = create(streamUrl(study, after));
+    const current = create(streamUrl(followed));
     source = current;
     current.addEventListener('open', () => {
       failures = 0;
@@ -48,13 +51,9 @@ export function openStream(
       timer = setTimeout(connect, PAUSES[Math.min(failures, PAUSES.length - 1)]);
       failures += 1;
     });
-    for (const kind of KINDS) {
-      current.addEventListener(kind, (event) => {
-        const change = JSON.parse(event.data) as Change;
-        after = change.id;
-        handlers.change(change);
-      });
-    }
+    current.addEventListener('moved', (event) => {
+      handlers.moved(JSON.parse(event.data) as Moved);
+    });
   }
 
   handlers.connection('connecting');
@@ -65,11 +64,11 @@ export function openStream(
   };
 }
 
-/** The address of the stream, from the change after the last one seen. */
-export function streamUrl(study: string | undefined, after: number | undefined): string {
+/** The address of the stream. */
+export function streamUrl({ study, run }: Followed): string {
   const query = new URLSearchParams();
   if (study !== undefined) query.set('study', study);
-  if (after !== undefined) query.set('after', String(after));
+  if (run !== undefined) query.set('run', String(run));
   const text = query.toString();
-  return `/api/v1/changes${text === '' ? '' : `?${text}`}`;
+  return `/api/v1/moves${text === '' ? '' : `?${text}`}`;
 }

@@ -1,5 +1,5 @@
 /** Where the browser is: the path decides the page, the query holds choices made on it. */
-import { parseRoute, readChoice, withChoice } from './route';
+import { pageKey, parseRoute, readChoice, withChoice } from './route';
 
 let path = $state(window.location.pathname);
 let query = $state(window.location.search);
@@ -8,6 +8,9 @@ const route = $derived(parseRoute(path));
 export const location = {
   get path() {
     return path;
+  },
+  get query() {
+    return query;
   },
   get route() {
     return route;
@@ -21,15 +24,21 @@ export function choice(key: string): string | undefined {
 
 /** Puts a choice into the address, without a step in the browser's history. */
 export function choose(key: string, value: string | undefined): void {
-  query = withChoice(query, key, value);
+  chooseAll({ [key]: value });
+}
+
+/** Several choices at once. */
+export function chooseAll(choices: Record<string, string | undefined>): void {
+  for (const [key, value] of Object.entries(choices)) query = withChoice(query, key, value);
   window.history.replaceState(null, '', path + query);
 }
 
 /** Goes to another page. */
 export function navigate(to: string): void {
+  const before = pageKey(route);
   window.history.pushState(null, '', to);
   read();
-  window.scrollTo(0, 0);
+  if (pageKey(route) !== before) window.scrollTo(0, 0);
 }
 
 /** Follows the browser's buttons and catches plain clicks on links to our own pages. */
