@@ -17,3 +17,6 @@ CREATE TABLE views (
     query    TEXT NOT NULL,
     PRIMARY KEY (study_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- The next position is asked for with every run that is planned.
+CREATE UNIQUE INDEX study_order ON study_runs (study_id, position);

@@ -6,10 +6,11 @@ mod changes;
 pub use changes::{Changes, FollowError};
 
 use protocol::{
-    table::Curve,
     ids::{RunId, StageId},
     problem::Problem,
+    report::{Import, Report},
     study::StudySpec,
+    table::Curve,
     view::{
         Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript,
         StudyDetail, StudyPage, StudyPlan, StudySummary,
@@ -193,6 +194,31 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn run(&self, id: RunId) -> Result<RunDetail, ClientError> {
         self.get(&format!("/runs/{id}"), &[]).await
+    }
+
+    /// How a study's measures go along with validation loss.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn report(&self, study: &str, models: Option<&str>) -> Result<Report, ClientError> {
+        let models: Vec<_> = models.map(|models| ("models", models.to_owned())).into_iter().collect();
+        self.get(&format!("/studies/{}/report", segment(study)), &models).await
+    }
+
+    /// Takes results in that were published elsewhere.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn import(&self, import: &Import) -> Result<StudySummary, ClientError> {
+        self.json(self.request(Method::POST, "/imports").json(import)).await
+    }
+
+    /// Forgets imported results.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn remove_import(&self, name: &str) -> Result<(), ClientError> {
+        self.send(self.request(Method::DELETE, &format!("/imports/{}", segment(name)))).await.map(drop)
     }
 
     /// The training curve of a run, at most `2 * points` of its points.

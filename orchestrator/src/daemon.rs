@@ -10,7 +10,7 @@ use crate::{
         local::{Local, WorkerNotFound, find_worker},
         slurm::Slurm,
     },
-    http::{App, AppState, LoginCodes, router},
+    http::{App, AppState, LoginCodes, Reports, router},
     schedule, secret,
     store::{
         Store, StoreError,
@@ -174,6 +174,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
         listen,
         started: Utc::now(),
         codes: LoginCodes::default(),
+        reports: Reports::default(),
         shutdown: shutdown.clone(),
     });
 

@@ -6,7 +6,7 @@
 //! * [`table`]: all runs in memory, for questions about many of them;
 //! * [`executor`]: where attempts run;
 //! * [`fault`]: where tests let the daemon die;
-//! * [`results`]: tables of measures as files;
+//! * [`results`]: tables of measures as files; [`report`]: how measures go along with validation loss;
 //! * [`schedule`]: what is done by the clock;
 //! * [`http`]: the API and the dashboard;
 //! * [`daemon`]: all of them together, the process behind `lcctl serve`;
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod executor;
 pub mod fault;
 pub mod http;
+pub mod report;
 pub mod results;
 pub mod schedule;
 pub mod secret;

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     client::{Client, Target},
     config::{place, study::Layer},
+    report::html,
 };
 use chrono::Local;
 use clap::Args;
@@ -84,7 +85,7 @@ async fn study(context: &Context, client: &Client, spec: &StudySpec) -> Result<(
     let detail = watch::follow(context, client.clone(), &plan.name, Audience::Bystander).await?;
     let client = connect::daemon(context).await?;
     let results = client.results(&plan.name).await?;
-    let drawn = draw(&detail, &results)?;
+    let drawn = draw(&client, &detail, &results).await?;
     context.out.answer(&Shown {
         study: &detail.summary,
         results: &results,
@@ -93,13 +94,17 @@ async fn study(context: &Context, client: &Client, spec: &StudySpec) -> Result<(
     watch::verdict(context.out, &detail)
 }
 
-/// Writes the plot beside the results.
-fn draw(detail: &StudyDetail, results: &Results) -> Result<Option<PathBuf>, Failure> {
-    let name = &detail.summary.name;
+/// Writes the report with its figures beside the results.
+async fn draw(
+    client: &Client,
+    detail: &StudyDetail,
+    results: &Results,
+) -> Result<Option<PathBuf>, Failure> {
     let Some(csv) = detail.summary.results.as_ref() else { return Ok(None) };
-    let Some(svg) = plot::svg(&format!("Study {name}"), results) else { return Ok(None) };
-    let path = Path::new(csv).with_extension("svg");
-    export::write(&path, svg.as_bytes())?;
+    let report = client.report(&detail.summary.name, None).await?;
+    let page = html::page(&report, results).map_err(|error| Failure::Failed(error.to_string()))?;
+    let path = Path::new(csv).with_extension("html");
+    export::write(&path, page.as_bytes(), "the report")?;
     Ok(Some(path))
 }
 
@@ -127,7 +132,7 @@ impl View for Shown<'_> {
             text.push_str(&format!("\nresults: {csv}"));
         }
         if let Some(plot) = &self.plot {
-            text.push_str(&format!("\nplot:    {plot}"));
+            text.push_str(&format!("\nfigures: {plot}"));
         }
         text
     }

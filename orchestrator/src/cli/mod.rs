@@ -14,12 +14,14 @@ mod doctor;
 mod export;
 mod failure;
 mod find;
+mod import;
 mod launch;
 mod login;
 mod logs;
 mod moment;
 mod output;
 mod plot;
+mod report;
 mod results;
 mod retry;
 mod schedule;
@@ -45,6 +47,7 @@ Examples:
   lcctl demo                                        see a whole study on this machine, in minutes
   lcctl sweep --depth 1,2,4 --width 64..1024 --seed 0..9 --name grid
   lcctl watch grid                                  follow it; Ctrl-C leaves it running
+  lcctl report grid                                 its measures against validation loss
   lcctl export grid --out grid.parquet
 
 Settings come from flags, then the environment (LC_ROOT, LC_LISTEN, LC_SLOTS, LC_WORKER,
@@ -103,6 +106,8 @@ enum Command {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Export(export::Export),
+    Report(report::Report),
+    Import(import::Import),
     Doctor(doctor::Doctor),
     Schedule(schedule::Schedule),
     Script(script::Script),
@@ -154,6 +159,8 @@ async fn run(cli: Cli, out: output::Output) -> Result<(), Failure> {
         Command::Cancel(command) => command.run(&context).await,
         Command::Retry(command) => command.run(&context).await,
         Command::Export(command) => command.run(&context).await,
+        Command::Report(command) => command.run(&context).await,
+        Command::Import(command) => command.run(&context).await,
         Command::Doctor(command) => command.run(&context).await,
         Command::Schedule(command) => command.run(&context).await,
         Command::Script(command) => command.run(&context).await,

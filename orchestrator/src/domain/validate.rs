@@ -40,7 +40,8 @@ pub fn violations(spec: &StudySpec) -> Vec<String> {
     found
 }
 
-fn name(name: &str, found: &mut Vec<String>) {
+/// What is wrong with the name of a study.
+pub fn name(name: &str, found: &mut Vec<String>) {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !starts || name.len() > 64 || !name.chars().all(letters) {

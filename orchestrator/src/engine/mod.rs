@@ -2,13 +2,14 @@
 //!
 //! * [`decide`]: state and event in, effects out; pure;
 //! * `apply`: effects into a transaction;
-//! * `plan`, `person`, `worker`: what people and workers ask for, each one transaction;
+//! * `plan`, `person`, `import`, `worker`: what people and workers ask for, each one transaction;
 //! * `queue`: stages into a cluster's queue;
 //! * `reconcile`: rereads the record and the executor, compares, acts. Start-up, crash and everyday
 //!   take this one path: whatever was interrupted is found again as a difference.
 
 mod apply;
 pub mod decide;
+mod import;
 mod person;
 mod plan;
 mod queue;

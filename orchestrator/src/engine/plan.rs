@@ -45,6 +45,12 @@ impl Engine {
         };
         self.check_cluster(&configs, &settings).await?;
         let mut tx = self.store.begin(Utc::now()).await?;
+        if tx.import_hash(&spec.name).await?.is_some() {
+            return Err(EngineError::Conflict(format!(
+                "name: {} holds imported results; choose another name",
+                spec.name
+            )));
+        }
         let study = tx.save_study(&spec).await?;
         let (mut count, mut runs) = (Count::default(), Vec::with_capacity(configs.len()));
         let mut asked_anew = Vec::new();

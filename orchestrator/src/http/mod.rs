@@ -25,12 +25,14 @@ mod worker;
 
 pub use login::LoginCodes;
 pub use problem::ApiError;
+pub use report::Reports;
 
 use crate::{engine::Engine, store::Store, table::Table};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use chrono::{DateTime, Utc};
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
+use tower_http::{CompressionLevel, compression::CompressionLayer};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -60,6 +62,8 @@ pub struct AppState {
     pub started: DateTime<Utc>,
     /// Login links that were handed out and not used yet.
     pub codes: LoginCodes,
+    /// Reports that were made.
+    pub reports: Reports,
     /// Cancelled to stop the daemon in an orderly way.
     pub shutdown: CancellationToken,
 }
@@ -113,6 +117,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(report::show))
         .routes(routes!(report::figure))
         .routes(routes!(report::import))
+        .routes(routes!(report::remove_import))
         .routes(routes!(runs::show))
         .routes(routes!(runs::compare))
         .routes(routes!(runs::curve))
@@ -162,6 +167,8 @@ pub fn router(app: App) -> Router {
         .fallback(assets::serve)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(MOST_BYTES))
+        // Streams of events are left as they are.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .with_state(app)
 }

@@ -1,43 +1,166 @@
-//! stub
-use super::{ApiError, App, extract::{Body, Path, Query}};
-use axum::{Json, extract::State};
-use protocol::{problem::Problem, report::{Import, Report}, view::StudySummary};
+//! How a study's measures go along with validation loss: table and figures; results that were published elsewhere.
+
+use super::{
+    ApiError, App,
+    extract::{Body, Path, Query},
+};
+use crate::report::{
+    self, LOSS, NoReport, SEED, SHUFFLES,
+    figure::{self, Against},
+    measures::PaperMeasure,
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use protocol::{
+    problem::Problem,
+    report::{Import, Report},
+    view::{Results, StudySummary},
+};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 use utoipa::IntoParams;
+
+/// Reports that were made, by the hash of what they were made from: shuffling a million times takes a second.
+#[derive(Default)]
+pub struct Reports(Mutex<HashMap<[u8; 32], Report>>);
+
+/// So many are kept; then all are dropped.
+const KEPT: usize = 64;
+
+impl Reports {
+    fn get(&self, key: &[u8; 32]) -> Option<Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn keep(&self, key: [u8; 32], report: &Report) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, report.clone());
+    }
+}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Models {
-    /// Only models whose name fits this glob.
+    /// Only models whose row name, with or without `@C`, fits this glob: `02x0768_01d*`.
     models: Option<String>,
 }
-/// How measures go along with validation loss.
+
+async fn results(app: &App, name: &str) -> Result<Results, ApiError> {
+    app.store.results(name).await?.ok_or_else(|| ApiError::missing("study", name))
+}
+
+/// How measures go along with validation loss: R², the p-value of a permutation test, power.
 #[utoipa::path(get, path = "/studies/{name}/report", tag = "results", operation_id = "study_report",
     params(("name" = String, Path, description = "Name of the study"), Models), responses(
     (status = 200, body = Report),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn show(State(_app): State<App>, Path(_name): Path<String>, Query(_m): Query<Models>) -> Result<Json<Report>, ApiError> { todo!() }
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(Models { models }): Query<Models>,
+) -> Result<Json<Report>, ApiError> {
+    let results = results(&app, &name).await?;
+    let content = serde_json::to_vec(&(&name, &models, &results))
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "report", error.to_string()))?;
+    let key: [u8; 32] = Sha256::digest(content).into();
+    if let Some(report) = app.reports.get(&key) {
+        return Ok(Json(report));
+    }
+    let made = tokio::task::spawn_blocking(move || {
+        report::report(&name, &results, models.as_deref(), SHUFFLES, SEED)
+    });
+    let made = made
+        .await
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "report", error.to_string()))??;
+    app.reports.keep(key, &made);
+    Ok(Json(made))
+}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Against {
-    /// Only models whose name fits this glob.
+pub(super) struct Axes {
+    /// Only models whose row name, with or without `@C`, fits this glob.
     models: Option<String>,
     /// `val_loss`, `width` or `depth`; `val_loss` if missing.
     x: Option<String>,
 }
-/// A figure.
+
+/// A figure: a measure against validation loss, width or depth.
 #[utoipa::path(get, path = "/studies/{name}/figures/{figure}", tag = "results", operation_id = "study_figure",
-    params(("name" = String, Path, description = "Name of the study"), ("figure" = String, Path, description = "Key of a measure, with .svg: nc1.svg"), Against), responses(
+    params(("name" = String, Path, description = "Name of the study"),
+           ("figure" = String, Path, description = "Key of a measure, with .svg: nc1.svg"), Axes), responses(
     (status = 200, body = String, content_type = "image/svg+xml"),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn figure(State(_app): State<App>, Path(_p): Path<(String, String)>, Query(_m): Query<Against>) -> Result<String, ApiError> { todo!() }
+pub(super) async fn figure(
+    State(app): State<App>,
+    Path((name, key)): Path<(String, String)>,
+    Query(axes): Query<Axes>,
+) -> Result<Response, ApiError> {
+    let measure = key.strip_suffix(".svg").and_then(PaperMeasure::of_key);
+    let measure = measure.ok_or_else(|| ApiError::missing("figure", &key))?;
+    let x = axes.x.as_deref().unwrap_or(LOSS);
+    let against = Against::parse(x).ok_or_else(|| {
+        let detail = format!("x={x}: is not an axis of figures; accepted: val_loss, width, depth");
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid-query", detail)
+    })?;
+    let results = results(&app, &name).await?;
+    let runs = app.store.run_ids(&name).await?;
+    let rows = report::select(&results, axes.models.as_deref())?;
+    let run = |model: &str| Some(format!("/runs/{}", runs.get(model.split('@').next()?)?));
+    let drawn = figure::figure(&rows, measure, against, &run);
+    let svg = drawn.ok_or_else(|| {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            format!("no model has both {} and {}", measure.formula(&rows), x),
+        )
+    })?;
+    Ok(([(header::CONTENT_TYPE, "image/svg+xml")], svg).into_response())
+}
 
-/// Takes results in that were published elsewhere.
+/// Takes results in that were published elsewhere, as a study without runs.
 #[utoipa::path(post, path = "/imports", tag = "results", operation_id = "import", request_body = Import, responses(
     (status = 200, body = StudySummary),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn import(State(_app): State<App>, Body(_m): Body<Import>) -> Result<Json<StudySummary>, ApiError> { todo!() }
+pub(super) async fn import(
+    State(app): State<App>,
+    Body(import): Body<Import>,
+) -> Result<Json<StudySummary>, ApiError> {
+    app.engine.import(&import).await?;
+    let head = app.store.study_head(&import.name).await?;
+    head.map(|(summary, _)| Json(summary)).ok_or_else(|| ApiError::missing("import", import.name))
+}
+
+/// Forgets results that were imported.
+#[utoipa::path(delete, path = "/imports/{name}", tag = "results", operation_id = "remove_import",
+    params(("name" = String, Path, description = "Name of the imported results")), responses(
+    (status = 204, description = "Gone"),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn remove_import(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    app.engine.remove_import(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<NoReport> for ApiError {
+    fn from(error: NoReport) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-report", error.to_string())
+    }
+}

@@ -63,8 +63,14 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<StudyDetail>, ApiError> {
-    let detail = app.store.study_detail(&name).await?;
-    detail.map(Json).ok_or_else(|| ApiError::missing("study", name))
+    if let Some(detail) = app.store.study_detail(&name).await? {
+        return Ok(Json(detail));
+    }
+    Err(match app.store.study_head(&name).await? {
+        Some(_) => ApiError::missing("run in", format!("{name}: it holds imported results"))
+            .hint(format!("look at them with: lcctl report {name}, or lcctl export {name}")),
+        None => ApiError::missing("study", name),
+    })
 }
 
 /// Stops every stage of the study that no other active study needs.

@@ -6,6 +6,7 @@ use protocol::{
     ids::{AttemptId, RunId, StageId},
     stage::{AttemptState, StageKind, StageState},
 };
+use sqlx::SqliteConnection;
 use std::{collections::HashMap, path::PathBuf};
 
 /// The newest so many attempts are looked at.
@@ -80,19 +81,20 @@ impl Store {
                       a.heard AS "heard?: i64", ifnull(a.finished, a.created) AS "finished!: i64",
                       a.folder AS "folder!: String", s.id AS "stage!: i64", s.kind AS "kind!: String",
                       s.checkpoint AS "checkpoint?: i64", s.state AS "stage_state!: String", s.run_id AS "run?: i64",
-                      r.identifier AS "identifier?: String",
-                      (SELECT json_group_array(name) FROM (SELECT studies.name FROM study_stages
-                       JOIN studies ON studies.id = study_stages.study_id
-                       WHERE study_stages.stage_id = s.id ORDER BY studies.id)) AS "studies!: String"
+                      r.identifier AS "identifier?: String"
                FROM attempts a JOIN stages s ON s.id = a.stage_id LEFT JOIN runs r ON r.id = s.run_id
                WHERE a.state IN ('failed', 'timed_out', 'out_of_memory', 'node_failed', 'lost', 'preempted')
-               AND (?1 IS NULL OR EXISTS (SELECT 1 FROM study_stages JOIN studies ON studies.id = study_stages.study_id
-                                          WHERE study_stages.stage_id = s.id AND studies.name = ?1))
+               AND (?1 IS NULL
+                    OR s.run_id IN (SELECT run_id FROM study_runs JOIN studies ON studies.id = study_runs.study_id
+                                    WHERE studies.name = ?1)
+                    OR s.data_hash IN (SELECT r.data_hash FROM runs r JOIN study_runs ON study_runs.run_id = r.id
+                                       JOIN studies ON studies.id = study_runs.study_id WHERE studies.name = ?1))
                ORDER BY a.finished DESC, a.id LIMIT ?2"#,
             study,
             MOST
         );
         let mut found = Outcomes::default();
+        let studies = studies(&mut tx).await?;
         for attempt in rows.fetch_all(&mut *tx).await? {
             found.attempts.push(FailedAttempt {
                 id: row::word("an attempt's id", &attempt.id)?,
@@ -114,7 +116,7 @@ impl Store {
                 stage_state: row::word("a stage's state", &attempt.stage_state)?,
                 run: attempt.run.map(RunId),
                 identifier: attempt.identifier,
-                studies: row::json("names of studies", &attempt.studies)?,
+                studies: studies.get(&attempt.stage).cloned().unwrap_or_default(),
             });
         }
         let skipped = sqlx::query!(
@@ -130,4 +132,25 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// Names of the studies that hold each of the stages that have an attempt gone wrong.
+async fn studies(conn: &mut SqliteConnection) -> Result<HashMap<i64, Vec<String>>> {
+    let rows = sqlx::query!(
+        r#"WITH wrong AS (SELECT DISTINCT stage_id FROM attempts
+                          WHERE state IN ('failed', 'timed_out', 'out_of_memory', 'node_failed', 'lost', 'preempted'))
+           SELECT s.id AS "stage!: i64", studies.name AS "name!: String"
+           FROM wrong JOIN stages s ON s.id = wrong.stage_id JOIN study_runs ON study_runs.run_id = s.run_id
+           JOIN studies ON studies.id = study_runs.study_id
+           UNION
+           SELECT s.id, studies.name
+           FROM wrong JOIN stages s ON s.id = wrong.stage_id JOIN runs r ON r.data_hash = s.data_hash
+           JOIN study_runs ON study_runs.run_id = r.id JOIN studies ON studies.id = study_runs.study_id
+           ORDER BY 1, 2"#
+    );
+    let mut studies: HashMap<i64, Vec<String>> = HashMap::new();
+    for found in rows.fetch_all(conn).await? {
+        studies.entry(found.stage).or_default().push(found.name);
+    }
+    Ok(studies)
 }

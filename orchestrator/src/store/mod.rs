@@ -7,6 +7,7 @@
 mod attempts;
 mod changes;
 mod failures;
+mod imports;
 pub mod lease;
 mod metrics;
 mod open;

@@ -136,7 +136,8 @@ impl Tx {
     pub async fn hold_run(&mut self, study: i64, run: RunId) -> Result<bool> {
         let added = sqlx::query!(
             "INSERT INTO study_runs (study_id, run_id, position)
-             VALUES (?1, ?2, (SELECT count(*) FROM study_runs WHERE study_id = ?1)) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, (SELECT ifnull(max(position) + 1, 0) FROM study_runs WHERE study_id = ?1))
+             ON CONFLICT (study_id, run_id) DO NOTHING",
             study,
             run.0
         );

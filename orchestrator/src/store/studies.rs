@@ -4,37 +4,48 @@ use super::{Result, Store, row, runs};
 use crate::domain::layout::Layout;
 use protocol::{
     ids::RunId,
+    report::Origin,
     study::StudySpec,
     view::{StageCounts, StudyDetail, StudyPage, StudyState, StudySummary},
 };
 use sqlx::SqliteConnection;
 
 impl Store {
-    /// A page of studies, newest first, after a cursor.
+    /// A page of studies and imported results, newest first, after a cursor. Their stages are not counted.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn study_page(&self, cursor: Option<&str>, limit: u32) -> Result<StudyPage> {
         // A cursor that is none of ours has nothing after it.
-        let before = cursor.map_or(i64::MAX, |cursor| cursor.parse().unwrap_or(0));
+        let (created, origin, id) =
+            cursor.map_or((i64::MAX, 0, 0), |cursor| position(cursor).unwrap_or((i64::MIN, 0, 0)));
         let most = i64::from(limit) + 1;
-        let mut tx = self.readers.begin().await?;
-        let ids = sqlx::query_scalar!(
-            r#"SELECT id AS "id!: i64" FROM studies WHERE id < ? ORDER BY id DESC LIMIT ?"#,
-            before,
+        let rows = sqlx::query!(
+            r#"SELECT id AS "id!: i64", origin AS "origin!: i64", name AS "name!: String", created AS "created!: i64",
+                      file AS "file?: String", count AS "count!: i64",
+                      EXISTS (SELECT 1 FROM study_runs JOIN results ON results.run_id = study_runs.run_id
+                              WHERE study_runs.study_id = all_of_them.id AND origin = 0) AS "results!: bool"
+               FROM (SELECT id, 0 AS origin, name, created, NULL AS file, 0 AS count FROM studies
+                     UNION ALL SELECT id, -1, name, created, file, count FROM imports) AS all_of_them
+               WHERE (created, origin, id) < (?, ?, ?) ORDER BY created DESC, origin DESC, id DESC LIMIT ?"#,
+            created,
+            origin,
+            id,
             most
         );
-        let mut ids = ids.fetch_all(&mut *tx).await?;
-        let more = ids.len() > limit as usize;
-        ids.truncate(limit as usize);
-        let mut items = Vec::with_capacity(ids.len());
-        for &id in &ids {
-            items.push(summary(&mut tx, &self.layout, id).await?.0);
-        }
-        Ok(StudyPage { items, next: ids.last().filter(|_| more).map(i64::to_string) })
+        let mut rows = rows.fetch_all(&self.readers).await?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more);
+        let next = next.map(|study| format!("{}.{}.{}", study.created, study.origin, study.id));
+        let items = rows.into_iter().map(|study| StudySummary {
+            origin: study.file.map(|file| Origin { file, rows: row::unsigned(study.count) }),
+            ..head(&self.layout, study.name, study.created, study.results)
+        });
+        Ok(StudyPage { items: items.collect(), next })
     }
 
-    /// A study without its runs: what it was created with. Its stages are not counted.
+    /// A study without its runs, or imported results: what it was created with. Its stages are not counted.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -46,7 +57,14 @@ impl Store {
                FROM studies WHERE name = ?"#,
             name
         );
-        let Some(found) = found.fetch_optional(&self.readers).await? else { return Ok(None) };
+        let Some(found) = found.fetch_optional(&self.readers).await? else {
+            let found = sqlx::query!("SELECT file, count, created FROM imports WHERE name = ?", name);
+            return Ok(found.fetch_optional(&self.readers).await?.map(|found| {
+                let origin = Some(Origin { file: found.file, rows: row::unsigned(found.count) });
+                let summary = head(&self.layout, name.to_owned(), found.created, false);
+                (StudySummary { origin, ..summary }, None)
+            }));
+        };
         let summary = head(&self.layout, name.to_owned(), found.created, found.results);
         Ok(Some((summary, Some(row::json("a study", &found.spec)?))))
     }
@@ -61,13 +79,22 @@ impl Store {
         let Some(id) = id.fetch_optional(&mut *tx).await? else { return Ok(None) };
         let (summary, spec) = summary(&mut tx, &self.layout, id).await?;
         let ids =
-            sqlx::query_scalar!("SELECT run_id FROM study_runs WHERE study_id = ? ORDER BY position", id);
+            sqlx::query_scalar!(
+            r#"SELECT run_id AS "run!: i64" FROM study_runs WHERE study_id = ? ORDER BY position"#,
+            id
+        );
         let mut runs = Vec::new();
         for run in ids.fetch_all(&mut *tx).await? {
             runs.extend(runs::summary(&mut tx, RunId(run)).await?.map(|(run, _)| run));
         }
         Ok(Some(StudyDetail { summary, spec: row::json("a study", &spec)?, runs }))
     }
+}
+
+/// Where a page of the list ended: when it was created, 0 for a study and -1 for imported results, id.
+fn position(cursor: &str) -> Option<(i64, i64, i64)> {
+    let mut parts = cursor.split('.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
 }
 
 /// A summary that counts nothing yet.

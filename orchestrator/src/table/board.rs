@@ -44,6 +44,19 @@ pub(super) fn board(
     }
 }
 
+/// Imported results: nothing but where they come from.
+pub(super) const fn without_runs(summary: StudySummary) -> StudyBoard {
+    StudyBoard {
+        summary,
+        spec: None,
+        kinds: Vec::new(),
+        axes: Vec::new(),
+        columns: Vec::new(),
+        last_checkpoint: None,
+        views: Vec::new(),
+    }
+}
+
 /// Every stage once, also a `prepare` that runs share, with the architecture of its run.
 fn stages<'a>(study: &'a Study<'_>) -> impl Iterator<Item = ((u32, u32), &'a TableStage)> {
     let mut shared = HashSet::new();

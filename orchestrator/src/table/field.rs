@@ -41,7 +41,7 @@ pub(super) const AXES: [Field; 5] =
     [Field::Depth, Field::Width, Field::Seed, Field::Epochs, Field::WeightDecay];
 
 /// A value in a column.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Value {
     Nothing,
     Number(f64),
@@ -56,6 +56,32 @@ pub(super) struct Moment {
     pub checkpoint: Option<u32>,
     /// Milliseconds since 1970.
     pub now: i64,
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) => true,
+            (Self::Number(a), Self::Number(b)) => a.to_bits() == b.to_bits(),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::State(a), Self::State(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+// Numbers are equal when their bits are, so that values can be keys; NaN is never among them.
+impl Eq for Value {}
+
+impl std::hash::Hash for Value {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Nothing => 0_u8.hash(state),
+            Self::Number(number) => number.to_bits().hash(state),
+            Self::Text(text) => text.hash(state),
+            Self::State(of) => of.hash(state),
+        }
+    }
 }
 
 impl Value {

@@ -87,6 +87,9 @@ impl Table {
     /// When the record can't be used.
     pub async fn board(&self, name: &str) -> Result<Option<StudyBoard>> {
         let Some((summary, spec)) = self.store.study_head(name).await? else { return Ok(None) };
+        if summary.origin.is_some() {
+            return Ok(Some(board::without_runs(summary)));
+        }
         let views = self.store.saved_views(name).await?;
         let inner = self.current().await?;
         let Some(study) = inner.study(name) else { return Ok(None) };

@@ -29,10 +29,10 @@ pub(super) fn pool<'a>(
     let varying = AXES.into_iter().chain(settings).filter(|field| field.column(study).varies);
     let keys: Vec<Field> = varying.filter(|field| !over.contains(field)).collect();
     let mut rows: Vec<Row<'a>> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut places: HashMap<Vec<Value>, usize> = HashMap::new();
     for run in runs {
         let values: Vec<Value> = keys.iter().map(|field| field.value(run, moment)).collect();
-        let place = *places.entry(format!("{values:?}")).or_insert_with(|| {
+        let place = *places.entry(values.clone()).or_insert_with(|| {
             rows.push(Row { runs: Vec::new(), key: keys.iter().cloned().zip(values).collect() });
             rows.len() - 1
         });

@@ -12,7 +12,7 @@ use orchestrator::{
     domain::layout::Layout,
     engine::Engine,
     executor::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey},
-    http::{App, AppState, LoginCodes, router},
+    http::{App, AppState, LoginCodes, Reports, router},
     store::Store,
     table::Table,
 };
@@ -129,6 +129,7 @@ impl Bench {
             listen: "127.0.0.1:8642".parse().unwrap(),
             started: Utc::now(),
             codes: LoginCodes::default(),
+            reports: Reports::default(),
             shutdown: CancellationToken::new(),
         });
         Self { root, hands, engine, store, router: router(app) }

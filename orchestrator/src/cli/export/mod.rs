@@ -55,7 +55,7 @@ impl Export {
             return if self.dry_run { Ok(()) } else { output::bytes(&bytes) };
         };
         if !self.dry_run {
-            write(file, &bytes)?;
+            write(file, &bytes, "--out")?;
         }
         context.out.answer(&Written {
             file: file.display().to_string(),
@@ -104,9 +104,9 @@ async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8
 }
 
 /// Writes beside the file and renames, so that a reader never sees half of it.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(file: &Path, bytes: &[u8], flag: &str) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let to = |error: std::io::Error| Failure::Usage(format!("--out {}: {error}", file.display()));
+    let to = |error: std::io::Error| Failure::Usage(format!("{flag} {}: {error}", file.display()));
     let mut temporary = tempfile::Builder::new().prefix(".export-").tempfile_in(folder).map_err(to)?;
     temporary.write_all(bytes).map_err(to)?;
     temporary.as_file().sync_all().map_err(to)?;

@@ -1,7 +1,5 @@
-//! Measures against validation loss: as text for the terminal, as SVG for everything else.
+//! Measures against validation loss as text, for the terminal.
 
-mod scale;
-mod svg;
 mod text;
 
 use protocol::view::Results;
@@ -59,15 +57,9 @@ pub(super) fn text(results: &Results, columns: usize) -> String {
     panels(results).first().map(|panel| text::draw(panel, columns)).unwrap_or_default()
 }
 
-/// Every measure that the study has, as an SVG document; none if there is nothing to draw.
-pub(super) fn svg(title: &str, results: &Results) -> Option<String> {
-    let panels = panels(results);
-    (!panels.is_empty()).then(|| svg::draw(title, &panels))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{svg, text};
+    use super::text;
     use protocol::{output::MeasureRow, real::Real, view::Results};
 
     fn results(rows: &[(&str, f64, f64)]) -> Results {
@@ -93,15 +85,5 @@ mod tests {
     fn equal_and_missing_values_are_no_obstacle() {
         assert!(text(&results(&[("a@0", 3.0, 0.5), ("b@0", 3.0, 0.5)]), 60).contains("A a@0"));
         assert_eq!(text(&results(&[("a@0", 3.0, f64::NAN)]), 60), "");
-        assert_eq!(svg("t", &results(&[])), None);
-    }
-
-    #[test]
-    fn the_document_names_what_it_shows_and_escapes_it() {
-        let drawn = svg("a < b & c", &results(&[("small@0", 3.0, 0.5), ("large@0", 2.0, 0.25)])).unwrap();
-        assert!(drawn.starts_with("<svg") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
-        assert!(drawn.contains("a &lt; b &amp; c"), "{drawn}");
-        assert_eq!(drawn.matches("<circle").count(), 2);
-        assert!(!drawn.contains("NaN"));
     }
 }

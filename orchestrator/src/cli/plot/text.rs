@@ -1,9 +1,7 @@
 //! A scatter plot in characters: one letter per model, with a legend.
 
-use super::{
-    Panel,
-    scale::{self, Scale},
-};
+use super::Panel;
+use crate::report::scale::{self, Scale};
 use std::fmt::Write as _;
 
 const ROWS: usize = 14;

@@ -1,0 +1,97 @@
+//! `lcctl report`: how measures go along with validation loss.
+
+use super::{
+    connect,
+    context::Context,
+    export,
+    failure::Failure,
+    output::{Screen, View},
+    table,
+};
+use crate::report::html;
+use clap::{Args, ValueHint};
+use protocol::{real::Real, report::Report as Told};
+use serde::Serialize;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+R² is that of a straight line through validation loss and the measure. p is two-sided, of a permutation test with a
+million shuffles from a fixed seed; 'Holm' corrects it for testing all measures. 'power' is the probability that a test
+at 5 % finds a correlation as strong as this one in as many models, 'detectable' the smallest R² that it finds with a
+probability of 80 %. docs/report.md says how each measure comes from the columns.
+
+Examples:
+  lcctl report first
+  lcctl report first --models '02x0768_01d*'
+  lcctl report first --html report.html";
+
+/// Say how measures of neural collapse go along with validation loss, with significance
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Report {
+    /// Name of the study, or of imported results
+    study: String,
+    /// Only models whose row name fits this glob, with or without @C
+    #[arg(long, value_name = "GLOB")]
+    models: Option<String>,
+    /// Write the table and all figures as one HTML page
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    html: Option<PathBuf>,
+}
+
+impl Report {
+    pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
+        let client = connect::daemon(context).await?;
+        let report = client.report(&self.study, self.models.as_deref()).await?;
+        if let Some(file) = &self.html {
+            let results = client.results(&self.study).await?;
+            let page = html::page(&report, &results).map_err(|error| Failure::Failed(error.to_string()))?;
+            export::write(file, page.as_bytes(), "--html")?;
+            context.out.note(&format!("wrote {}", file.display()));
+        }
+        context.out.answer(&Shown(&report))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown<'a>(&'a Told);
+
+impl View for Shown<'_> {
+    fn table(&self, screen: Screen) -> String {
+        let Told { models, selected, shuffles, .. } = self.0;
+        let headers = ["measure", "N", "r", "R²", "p", "p (Holm)", "power", "detectable", "from"];
+        let fixed = |value: Option<Real>, digits: usize| {
+            value.map_or_else(|| "–".to_owned(), |value| format!("{:.digits$}", value.0))
+        };
+        let rows: Vec<Vec<String>> = self
+            .0
+            .rows
+            .iter()
+            .map(|row| {
+                vec![
+                    row.measure.clone(),
+                    row.n.to_string(),
+                    fixed(row.r, 3),
+                    fixed(row.r2, 6),
+                    fixed(row.p, 6),
+                    fixed(row.p_holm, 6),
+                    fixed(row.power, 2),
+                    fixed(row.detectable_r2, 2),
+                    row.formula.clone(),
+                ]
+            })
+            .collect();
+        let fits = models.as_ref().map_or_else(String::new, |glob| format!(" that fit {glob}"));
+        let text = table::ruled(&headers.map(str::to_owned), &rows, &[1, 2, 3, 4, 5, 6, 7], screen);
+        format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles")
+    }
+
+    fn brief(&self) -> String {
+        let line = |row: &protocol::report::Association| {
+            let number = |value: Option<Real>| value.map_or_else(String::new, |value| value.0.to_string());
+            format!("{}\t{}\t{}\n", row.key, number(row.r2), number(row.p))
+        };
+        self.0.rows.iter().map(line).collect()
+    }
+}

@@ -1,0 +1,340 @@
+//! One figure of a study as SVG: a measure against validation loss, width or depth.
+//!
+//! The same document serves the report's page and the dashboard, which puts it into its own pages: colours are CSS
+//! variables of those pages, with fallbacks for a file of its own; there are no styles or scripts in it. Every point
+//! says what it is in a title and in `data-` attributes.
+
+use super::{LOSS, Row, measures::PaperMeasure, scale::{self, Scale}};
+use protocol::identifier::Identifier;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+};
+
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 340.0;
+/// Left, top, right, bottom.
+const INSET: (f64, f64, f64, f64) = (64.0, 14.0, 14.0, 44.0);
+/// Room for the legend beside the plot.
+const LEGEND: f64 = 96.0;
+
+/// What lies on the x axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Against {
+    /// Validation loss, in nats per token.
+    #[default]
+    Loss,
+    /// Width of the model.
+    Width,
+    /// Number of layers.
+    Depth,
+}
+
+impl Against {
+    /// The axis of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            LOSS => Some(Self::Loss),
+            "width" => Some(Self::Width),
+            "depth" => Some(Self::Depth),
+            _ => None,
+        }
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Loss => "validation loss (nats per token)",
+            Self::Width => "width",
+            Self::Depth => "layers",
+        }
+    }
+}
+
+struct Point<'a> {
+    model: &'a str,
+    identifier: Option<Identifier>,
+    x: f64,
+    y: f64,
+}
+
+/// A figure; none if no model has both values. `run` answers the page of a model's run, where there is one.
+#[must_use]
+pub fn figure(
+    rows: &[Row<'_>],
+    measure: &PaperMeasure,
+    against: Against,
+    run: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let point = |row: &Row<'_>| {
+        let x = match against {
+            Against::Loss => row.measures.values.get(LOSS)?.0,
+            Against::Width => f64::from(row.identifier?.width),
+            Against::Depth => f64::from(row.identifier?.layers),
+        };
+        let y = measure.value(row.measures);
+        Some((row.identifier, x, y)).filter(|_| x.is_finite() && y.is_finite())
+    };
+    let points: Vec<Point<'_>> = rows
+        .iter()
+        .filter_map(|row| {
+            let (identifier, x, y) = point(row)?;
+            Some(Point { model: &row.measures.model, identifier, x, y })
+        })
+        .collect();
+    if points.is_empty() {
+        return None;
+    }
+    let mut out = String::new();
+    document(&mut out, &points, measure, against, run).ok()?;
+    Some(out)
+}
+
+/// How groups of models look: a colour by width, a shape by depth, each in the order of its values.
+struct Looks {
+    widths: Vec<u32>,
+    depths: Vec<u32>,
+}
+
+impl Looks {
+    fn of(points: &[Point<'_>]) -> Self {
+        let all = |of: fn(&Identifier) -> u32| {
+            let mut values: Vec<u32> = points.iter().filter_map(|point| point.identifier.as_ref().map(of)).collect();
+            values.sort_unstable();
+            values.dedup();
+            values
+        };
+        Self { widths: all(|identifier| identifier.width), depths: all(|identifier| identifier.layers) }
+    }
+
+    /// From teal over blue to magenta: told apart on light and on dark ground, and by people who confuse red and green.
+    fn colour(&self, width: Option<u32>) -> String {
+        let at = width.and_then(|width| self.widths.iter().position(|known| *known == width)).unwrap_or(0);
+        let share = if self.widths.len() > 1 { at as f64 / (self.widths.len() - 1) as f64 } else { 0.35 };
+        format!("hsl({:.0} 60% 50%)", 172.0 + share * 150.0)
+    }
+
+    fn shape(&self, depth: Option<u32>) -> usize {
+        depth.and_then(|depth| self.depths.iter().position(|known| *known == depth)).unwrap_or(0)
+    }
+}
+
+fn document(
+    out: &mut String,
+    points: &[Point<'_>],
+    measure: &PaperMeasure,
+    against: Against,
+    run: &dyn Fn(&str) -> Option<String>,
+) -> fmt::Result {
+    let looks = Looks::of(points);
+    let label = escaped(&format!(
+        "{} against {} for {} models",
+        measure.name,
+        against.label(),
+        points.len()
+    ));
+    let total = WIDTH + LEGEND;
+    writeln!(
+        out,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {total} {HEIGHT}" width="{total}" height="{HEIGHT}" role="img" aria-label="{label}" font-family="system-ui, sans-serif" font-size="12">"#
+    )?;
+    let (left, top, right, bottom) = (INSET.0, INSET.1, WIDTH - INSET.2, HEIGHT - INSET.3);
+    let across = match against {
+        Against::Loss => Scale::around(points.iter().map(|point| point.x)),
+        _ => Scale::around_logarithms(points.iter().map(|point| point.x)),
+    };
+    let up = Scale::fitting(points.iter().map(|point| point.y));
+    let x = |value| left + across.share(value) * (right - left);
+    let y = |value| bottom - up.share(value) * (bottom - top);
+    let mut x_ticks = across.ticks(6);
+    if against != Against::Loss {
+        x_ticks = points.iter().map(|point| point.x).collect();
+        x_ticks.sort_by(f64::total_cmp);
+        x_ticks.dedup();
+    }
+    writeln!(out, r#"<g fill="var(--muted, #5d636b)" stroke="none">"#)?;
+    for tick in up.ticks(5) {
+        let (at, text) = (y(tick), scale::label(tick));
+        writeln!(out, r#"<path d="M{left} {at:.1}H{right}" stroke="var(--line, #e2e2de)"/>"#)?;
+        writeln!(out, r#"<text x="{}" y="{:.1}" text-anchor="end">{text}</text>"#, left - 7.0, at + 4.0)?;
+    }
+    for tick in x_ticks {
+        let (at, text) = (x(tick), scale::label(tick));
+        writeln!(out, r#"<path d="M{at:.1} {bottom}v5" stroke="var(--line-strong, #c9c9c3)"/>"#)?;
+        writeln!(out, r#"<text x="{at:.1}" y="{}" text-anchor="middle">{text}</text>"#, bottom + 18.0)?;
+    }
+    let middle = f64::midpoint(left, right);
+    writeln!(out, r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#, bottom + 37.0, against.label())?;
+    writeln!(out, r#"<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>"#, f64::midpoint(top, bottom), escaped(measure.name))?;
+    writeln!(out, "</g>")?;
+    writeln!(out, r#"<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="var(--line-strong, #c9c9c3)"/>"#)?;
+    if against != Against::Loss {
+        means(out, points, against, &looks, &x, &y)?;
+    }
+    for point in points {
+        let told = format!("{}\n{} {}\n{} {}", point.model, against.label(), short(point.x), measure.name, short(point.y));
+        let look = shape(
+            looks.shape(point.identifier.map(|identifier| identifier.layers)),
+            (x(point.x), y(point.y)),
+            4.2,
+        );
+        let link = run(point.model);
+        if let Some(link) = &link {
+            write!(out, r#"<a href="{}">"#, escaped(link))?;
+        }
+        write!(
+            out,
+            r#"<path class="point" d="{look}" fill="{}" fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7" data-model="{}" data-x="{}" data-y="{}"><title>{}</title></path>"#,
+            looks.colour(point.identifier.map(|identifier| identifier.width)),
+            escaped(point.model),
+            point.x,
+            point.y,
+            escaped(&told)
+        )?;
+        writeln!(out, "{}", if link.is_some() { "</a>" } else { "" })?;
+    }
+    legend(out, &looks)?;
+    writeln!(out, "</svg>")
+}
+
+/// A line through the means over what the axis does not show: one per depth against width, one per width against
+/// depth.
+fn means(
+    out: &mut String,
+    points: &[Point<'_>],
+    against: Against,
+    looks: &Looks,
+    x: &dyn Fn(f64) -> f64,
+    y: &dyn Fn(f64) -> f64,
+) -> fmt::Result {
+    let mut lines: BTreeMap<u32, BTreeMap<u32, Vec<f64>>> = BTreeMap::new();
+    for point in points {
+        let Some(identifier) = point.identifier else { continue };
+        let (line, at) = match against {
+            Against::Width => (identifier.layers, identifier.width),
+            _ => (identifier.width, identifier.layers),
+        };
+        lines.entry(line).or_default().entry(at).or_default().push(point.y);
+    }
+    for (line, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
+        let path: Vec<String> = places
+            .iter()
+            .map(|(at, values)| {
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                format!("{:.1} {:.1}", x(f64::from(*at)), y(mean))
+            })
+            .collect();
+        let colour = match against {
+            Against::Width => "var(--muted, #5d636b)".to_owned(),
+            _ => looks.colour(Some(*line)),
+        };
+        writeln!(out, r#"<path d="M{}" fill="none" stroke="{colour}" stroke-opacity="0.55" stroke-width="1.5"/>"#, path.join("L"))?;
+    }
+    Ok(())
+}
+
+fn legend(out: &mut String, looks: &Looks) -> fmt::Result {
+    let left = WIDTH + 6.0;
+    let mut at = INSET.1 + 8.0;
+    writeln!(out, r#"<g fill="var(--muted, #5d636b)">"#)?;
+    if !looks.widths.is_empty() {
+        writeln!(out, r#"<text x="{left}" y="{at}">width</text>"#)?;
+        for &width in &looks.widths {
+            at += 17.0;
+            let mark = shape(0, (left + 6.0, at - 4.0), 4.5);
+            writeln!(out, r#"<path d="{mark}" fill="{}"/><text x="{}" y="{at}">{width}</text>"#, looks.colour(Some(width)), left + 18.0)?;
+        }
+        at += 26.0;
+    }
+    if !looks.depths.is_empty() {
+        writeln!(out, r#"<text x="{left}" y="{at}">layers</text>"#)?;
+        for &depth in &looks.depths {
+            at += 17.0;
+            let mark = shape(looks.shape(Some(depth)), (left + 6.0, at - 4.0), 4.5);
+            writeln!(out, r#"<path d="{mark}"/><text x="{}" y="{at}">{depth}</text>"#, left + 18.0)?;
+        }
+    }
+    writeln!(out, "</g>")
+}
+
+/// The outline of a mark: circle, square, diamond, triangle, and a triangle upside down, in turn.
+fn shape(which: usize, (x, y): (f64, f64), r: f64) -> String {
+    let polygon = |corners: &[(f64, f64)]| {
+        let corners: Vec<String> =
+            corners.iter().map(|(dx, dy)| format!("{:.1} {:.1}", x + dx * r, y + dy * r)).collect();
+        format!("M{}Z", corners.join("L"))
+    };
+    match which % 5 {
+        0 => format!("M{:.1} {y:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0Z", x - r, d = 2.0 * r),
+        1 => polygon(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]),
+        2 => polygon(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
+        3 => polygon(&[(0.0, -1.2), (1.15, 0.85), (-1.15, 0.85)]),
+        _ => polygon(&[(0.0, 1.2), (1.15, -0.85), (-1.15, -0.85)]),
+    }
+}
+
+/// Five significant digits.
+fn short(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) {
+        return format!("{value:.4e}");
+    }
+    let before = value.abs().max(1e-3).log10().floor();
+    let text = format!("{value:.*}", (4.0 - before).clamp(0.0, 8.0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{output::MeasureRow, real::Real};
+
+    fn row(model: &str, loss: f64, cdnv: f64) -> MeasureRow {
+        let values = [(LOSS.to_owned(), Real(loss)), ("cdnv".to_owned(), Real(cdnv))].into();
+        MeasureRow { model: model.into(), values }
+    }
+
+    fn drawn(rows: &[MeasureRow], against: Against) -> Option<String> {
+        let rows: Vec<Row<'_>> = rows
+            .iter()
+            .map(|measures| Row {
+                measures,
+                identifier: measures.model.split('@').next().and_then(Identifier::from_name),
+            })
+            .collect();
+        let run = |model: &str| model.starts_with("01").then(|| format!("/runs/{}", model.len()));
+        figure(&rows, PaperMeasure::of_key("nc1").unwrap(), against, &run)
+    }
+
+    #[test]
+    fn every_model_with_both_values_is_a_mark_that_says_what_it_is() {
+        let rows = [row("01x0064_01d00@0", 3.0, 5.0), row("02x0128_01d00@0", 2.0, 1.0), row("a<b@0", 2.0, f64::NAN)];
+        let svg = drawn(&rows, Against::Loss).unwrap();
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        assert_eq!(svg.matches("class=\"point\"").count(), 2);
+        assert_eq!(svg.matches("<a href=\"/runs/15\">").count(), 1);
+        assert!(svg.contains("data-model=\"02x0128_01d00@0\" data-x=\"2\" data-y=\"1\""), "{svg}");
+        assert!(!svg.contains("NaN") && !svg.contains("style="));
+    }
+
+    #[test]
+    fn against_width_and_depth_means_are_joined_by_lines() {
+        let rows = [
+            row("01x0064_01d00@0", 3.0, 5.0),
+            row("01x0064_01d01@0", 3.0, 7.0),
+            row("01x0128_01d00@0", 2.0, 1.0),
+            row("02x0128_01d00@0", 2.0, 1.5),
+        ];
+        assert_eq!(drawn(&rows, Against::Width).unwrap().matches("stroke-opacity").count(), 1);
+        assert_eq!(drawn(&rows, Against::Depth).unwrap().matches("stroke-opacity").count(), 1);
+    }
+
+    #[test]
+    fn without_a_model_there_is_no_figure() {
+        assert_eq!(drawn(&[], Against::Loss), None);
+        assert_eq!(drawn(&[row("a@0", f64::NAN, 1.0)], Against::Loss), None);
+    }
+}

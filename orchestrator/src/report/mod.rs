@@ -1,0 +1,184 @@
+//! How the measures of a study go along with validation loss: the table of the paper, with significance, and its
+//! figures.
+//!
+//! * [`measures`]: the paper's measures from a table's columns;
+//! * [`statistics`], [`permutation`]: correlation, p-value, Holm's correction, power;
+//! * [`figure`]: one figure as SVG, for pages of both kinds; [`scale`]: its axes;
+//! * [`html`]: all of it as one page.
+//!
+//! Pure: rows in, report out. Random numbers come from the seed alone.
+
+pub mod figure;
+pub mod html;
+pub mod measures;
+pub mod permutation;
+pub mod scale;
+pub mod statistics;
+
+use measures::{MEASURES, PaperMeasure};
+use protocol::{
+    identifier::Identifier,
+    output::MeasureRow,
+    real::Real,
+    report::{Association, Report},
+    view::Results,
+};
+use std::collections::BTreeMap;
+
+/// What measures are held against.
+pub const LOSS: &str = "val_loss";
+/// Shuffles where nobody asks for another number.
+pub const SHUFFLES: u64 = 1_000_000;
+/// Their seed.
+pub const SEED: u64 = 0;
+
+/// A model of a report.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// Its measures.
+    pub measures: &'a MeasureRow,
+    /// What its name says; none if it is not an identifier.
+    pub identifier: Option<Identifier>,
+}
+
+/// Why there is no report: one line with a remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoReport(pub String);
+
+/// The models that a glob selects, by their row name with or without `@C`; all without a glob.
+///
+/// # Errors
+/// When the glob is not one, or selects nothing.
+pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<'a>>, NoReport> {
+    let pattern = models.map(glob::Pattern::new).transpose().map_err(|error| {
+        NoReport(format!("--models: {error}; * stands for any letters, ? for one, [0-9] for one of these"))
+    })?;
+    let fits = |row: &&MeasureRow| {
+        pattern.as_ref().is_none_or(|pattern| {
+            pattern.matches(&row.model) || pattern.matches(row.model.split('@').next().unwrap_or_default())
+        })
+    };
+    let rows: Vec<Row<'_>> = results
+        .rows
+        .iter()
+        .filter(fits)
+        .map(|measures| Row {
+            measures,
+            identifier: measures.model.split('@').next().and_then(Identifier::from_name),
+        })
+        .collect();
+    if rows.is_empty() {
+        let names: Vec<&str> = results.rows.iter().take(3).map(|row| row.model.as_str()).collect();
+        return Err(NoReport(match (models, names.as_slice()) {
+            (_, []) => "there are no results yet; a row appears with every checkpoint that is analysed".to_owned(),
+            (Some(models), names) => {
+                format!("--models {models:?} fits none of the {} models; they are called {} and so on", results.rows.len(), names.join(", "))
+            }
+            (None, _) => "there is nothing to report".to_owned(),
+        }));
+    }
+    Ok(rows)
+}
+
+/// The report on a study.
+///
+/// # Errors
+/// When no model is selected, or none has a validation loss.
+pub fn report(study: &str, results: &Results, models: Option<&str>, shuffles: u64, seed: u64) -> Result<Report, NoReport> {
+    let rows = select(results, models)?;
+    let loss = |row: &Row<'_>| row.measures.values.get(LOSS).map_or(f64::NAN, |value| value.0);
+    if !rows.iter().any(|row| loss(row).is_finite()) {
+        return Err(NoReport(format!("no model has a column {LOSS}, which measures are held against")));
+    }
+    // Measures that the same models have share their shuffles.
+    let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    for (at, measure) in MEASURES.iter().enumerate() {
+        let has = |row: &Row<'_>| measure.value(row.measures).is_finite() && loss(row).is_finite();
+        let with: Vec<usize> = (0..rows.len()).filter(|&row| has(&rows[row])).collect();
+        groups.entry(with).or_default().push(at);
+    }
+    let mut found: Vec<(usize, Option<f64>, Option<f64>)> = vec![(0, None, None); MEASURES.len()];
+    for (with, members) in groups {
+        let losses: Vec<f64> = with.iter().map(|&row| loss(&rows[row])).collect();
+        let values: Vec<Vec<f64>> = members
+            .iter()
+            .map(|&at| with.iter().map(|&row| MEASURES[at].value(rows[row].measures)).collect())
+            .collect();
+        let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+        let p = permutation::p_values(&losses, &slices, shuffles, seed);
+        for ((at, values), p) in members.into_iter().zip(&values).zip(p) {
+            found[at] = (with.len(), statistics::correlation(values, &losses), p);
+        }
+    }
+    let holm = statistics::holm(&found.iter().map(|(_, _, p)| *p).collect::<Vec<_>>());
+    let rows_of = |((measure, (n, r, p)), p_holm): ((&PaperMeasure, (usize, Option<f64>, Option<f64>)), Option<f64>)| {
+        Association {
+            measure: measure.name.to_owned(),
+            key: measure.key.to_owned(),
+            title: measure.title.to_owned(),
+            formula: measure.formula(&rows),
+            n: n as u64,
+            r: r.map(Real),
+            r2: r.map(|r| Real(r * r)),
+            p: p.map(Real),
+            p_holm: p_holm.map(Real),
+            power: r.and_then(|r| statistics::power(r, n)).map(Real),
+            detectable_r2: r.and_then(|_| statistics::detectable_r2(n)).map(Real),
+        }
+    };
+    Ok(Report {
+        study: study.to_owned(),
+        models: models.map(ToOwned::to_owned),
+        selected: rows.len() as u64,
+        shuffles,
+        seed,
+        rows: MEASURES.iter().zip(found).zip(holm).map(rows_of).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(rows: &[(&str, f64, f64)]) -> Results {
+        let row = |&(model, loss, cdnv): &(&str, f64, f64)| MeasureRow {
+            model: model.into(),
+            values: [(LOSS.to_owned(), Real(loss)), ("cdnv".to_owned(), Real(cdnv))].into(),
+        };
+        Results { columns: vec![LOSS.into(), "cdnv".into()], rows: rows.iter().map(row).collect() }
+    }
+
+    const ROWS: [(&str, f64, f64); 6] = [
+        ("02x0768_01d00@0", 3.0, 10.0),
+        ("02x0768_01d01@0", 3.1, 12.0),
+        ("02x0768_01d02@0", 2.9, 9.0),
+        ("02x0768_01d03@0", 3.2, 11.0),
+        ("12x1024_10d@9", 1.0, 1.0),
+        ("12x1024_03d@2", 1.5, f64::NAN),
+    ];
+
+    #[test]
+    fn a_glob_chooses_models_with_or_without_checkpoint() {
+        let results = results(&ROWS);
+        assert_eq!(select(&results, Some("02x0768_01d*")).unwrap().len(), 4);
+        assert_eq!(select(&results, Some("*@9")).unwrap().len(), 1);
+        assert_eq!(select(&results, Some("12x1024_10d")).unwrap().len(), 1);
+        assert_eq!(select(&results, None).unwrap().len(), 6);
+        let said = select(&results, Some("99x*")).unwrap_err().to_string();
+        assert!(said.contains("fits none of the 6 models") && said.contains("02x0768_01d00@0"), "{said}");
+        assert!(select(&results, Some("[")).unwrap_err().to_string().contains("--models"));
+    }
+
+    #[test]
+    fn measures_that_models_lack_have_no_figures_but_a_line() {
+        let of = report("s", &results(&ROWS), None, 2000, 0).unwrap();
+        assert_eq!(of.rows.len(), 7);
+        let nc1 = &of.rows[0];
+        assert_eq!((nc1.measure.as_str(), nc1.n, nc1.formula.as_str()), ("NC1", 5, "cdnv"));
+        assert!(nc1.r2.unwrap().0 > 0.9 && nc1.p.unwrap().0 < 0.1);
+        // One test alone is not corrected.
+        assert_eq!(nc1.p, nc1.p_holm);
+        assert_eq!((of.rows[6].n, of.rows[6].r2, of.rows[6].p), (0, None, None));
+    }
+}
