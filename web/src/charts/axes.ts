@@ -47,7 +47,9 @@ export function rangeOfX(plot: uPlot): [number, number] {
 
 /** Ends of a scale with some air; a scale of one value gets some around it. */
 export function withAir(low: number, high: number): [number, number] {
-  const air = high > low ? (high - low) * 0.06 : Math.max(Math.abs(low) * 0.05, 1e-6);
+  // The moving average of one value differs from it in the last digit.
+  const spread = high - low > 1e-9 * Math.abs(high);
+  const air = spread ? (high - low) * 0.06 : Math.max(Math.abs(low) * 0.05, 1e-6);
   return [low - air, high + air];
 }
 

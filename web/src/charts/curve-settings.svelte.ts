@@ -4,7 +4,7 @@ import { CURVE_XS, type CurveX } from './curve';
 
 /** Weights of the past in the moving average, from none to almost all. */
 export const SMOOTHINGS = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999] as const;
-const USUAL_SMOOTHING = 0.9;
+const USUAL_SMOOTHING = 0.8;
 
 function number(key: string): number | undefined {
   const text = choice(key);

@@ -23,6 +23,8 @@ export function formatNumber(wire: number | string, padded = false): string {
   if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e15) return minus(integers.format(value));
+  // Five digits are whole numbers here, and read better with separators.
+  if (size >= 1e4 && size < 1e7) return minus(integers.format(value));
   const text = size < 1e-3 || size >= 1e7 ? value.toExponential(4) : value.toPrecision(5);
   return minus(tidy(text, padded));
 }

@@ -1,0 +1,32 @@
+/** Which rows of the runs table are selected: they stay so on other pages of it and under other filters. */
+import type { TableRow } from '../api/types';
+
+/** Rows by {@link keyOf}. */
+export type Selection = ReadonlyMap<string, TableRow>;
+
+/** What a row is, whatever is shown of it. */
+export function keyOf(row: TableRow): string {
+  return row.filter;
+}
+
+/** Runs in all selected rows. */
+export function countRuns(selection: Selection): number {
+  return [...selection.values()].reduce((sum, row) => sum + row.runs, 0);
+}
+
+/** Ids of the runs, where every row is one run. */
+export function idsOf(selection: Selection): number[] | undefined {
+  const ids = [...selection.values()].map((row) => row.run);
+  return ids.every((id) => id != null) ? ids : undefined;
+}
+
+/** A filter that selects just these runs; rows of several runs must have been looked up, unless there is only one. */
+export function filterOf(
+  selection: Selection,
+  looked: readonly number[] | undefined,
+): string | undefined {
+  const [only] = selection.values();
+  if (selection.size === 1 && only) return only.filter;
+  const ids = idsOf(selection) ?? looked;
+  return ids && ids.length > 0 ? `id=${ids.join(',')}` : undefined;
+}
