@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { elapsed, formatAgo, formatDuration } from './time';
+import { elapsed, formatAgo, formatDuration, formatHours, formatUntil } from './time';
 
 const AT = '2026-03-01T12:00:00Z';
 const T = Date.parse(AT);
@@ -30,4 +30,19 @@ test('the past is told in the largest unit', () => {
   expect(formatAgo(AT, T + 5 * 60_000)).toBe('5 min ago');
   expect(formatAgo(AT, T + 26 * 3_600_000)).toBe('yesterday');
   expect(formatAgo(AT, T + 72 * 3_600_000)).toBe('3 days ago');
+});
+
+test('hours keep the digits that matter', () => {
+  expect([0.0123, 3.214, 45.67, 1204.4].map(formatHours)).toEqual([
+    '0.012 h',
+    '3.21 h',
+    '45.7 h',
+    '1,204 h',
+  ]);
+});
+
+test('what is to come is told from now', () => {
+  const now = Date.parse('2026-01-01T00:00:00Z');
+  expect(formatUntil('2026-01-01T03:05:00Z', now)).toBe('in 3 h 5 min');
+  expect(formatUntil('2025-12-31T00:00:00Z', now)).toBe('any moment');
 });

@@ -51,3 +51,15 @@ export function formatMoment(moment: string): string {
   const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
   return `${date} ${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
 }
+
+/** Hours with as many digits as matter: `0.04 h`, `3.2 h`, `1,204 h`. */
+export function formatHours(hours: number): string {
+  const digits = hours < 0.1 ? 3 : hours < 10 ? 2 : hours < 100 ? 1 : 0;
+  return `${hours.toLocaleString('en', { maximumFractionDigits: digits })} h`;
+}
+
+/** `in 3 h 05 min`, or `any moment` for what should have been. */
+export function formatUntil(moment: string, now: number): string {
+  const left = Date.parse(moment) - now;
+  return left < 1000 ? 'any moment' : `in ${formatDuration(left)}`;
+}
