@@ -9,6 +9,16 @@ export function keyOf(row: TableRow): string {
   return row.filter;
 }
 
+/** The selection with these rows in it, or without them. */
+export function withRows(selection: Selection, rows: readonly TableRow[], on: boolean): Selection {
+  const next = new Map(selection);
+  for (const row of rows) {
+    if (on) next.set(keyOf(row), row);
+    else next.delete(keyOf(row));
+  }
+  return next;
+}
+
 /** Runs in all selected rows. */
 export function countRuns(selection: Selection): number {
   return [...selection.values()].reduce((sum, row) => sum + row.runs, 0);
