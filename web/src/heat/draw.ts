@@ -185,5 +185,8 @@ function ring(
 
 /** Three digits are what fits and what the eye compares. */
 function figure(value: number): string {
-  return formatNumber(Number(value.toPrecision(3)));
+  const short = Number(value.toPrecision(3));
+  const size = Math.abs(short);
+  if (size < 1e-3 || size >= 100 || Number.isInteger(value)) return formatNumber(short);
+  return short.toPrecision(3).replace('-', '−');
 }
