@@ -141,9 +141,28 @@ async fn attempts(record: &mut SqliteConnection, layout: &Layout) -> sqlx::Resul
 /// Measures that go along with width, depth and seed, as published ones do.
 async fn results(record: &mut SqliteConnection) -> sqlx::Result<()> {
     const COLUMNS: [&str; 23] = [
-        "n_params", "val_acc", "val_loss", "perplex", "cdnv", "norms_mean", "norms_var", "etf_error",
-        "interfere_mean", "interfere_var", "log_kern_mean", "log_kern_var", "dual_error", "simdot_mean",
-        "simdot_var", "simcos_mean", "simcos_var", "dists_mean", "dists_var", "hits", "misses", "norms_log_mean",
+        "n_params",
+        "val_acc",
+        "val_loss",
+        "perplex",
+        "cdnv",
+        "norms_mean",
+        "norms_var",
+        "etf_error",
+        "interfere_mean",
+        "interfere_var",
+        "log_kern_mean",
+        "log_kern_var",
+        "dual_error",
+        "simdot_mean",
+        "simdot_var",
+        "simcos_mean",
+        "simcos_var",
+        "dists_mean",
+        "dists_var",
+        "hits",
+        "misses",
+        "norms_log_mean",
         "norms_log_var",
     ];
     let columns = serde_json::to_string(&COLUMNS).unwrap_or_default();
@@ -153,7 +172,9 @@ async fn results(record: &mut SqliteConnection) -> sqlx::Result<()> {
         "val_loss" => "'val_loss', 1.2 + 2.4 * x + 0.05 * e".to_owned(),
         "hits" => "'hits', 160740 + (1 - x) * 900000 + e * 1000".to_owned(),
         "misses" => "'misses', 4553451 - (1 - x) * 900000 - e * 1000".to_owned(),
-        name => format!("'{name}', {} + {} * x + 0.0{} * e", 0.1 * at as f64, 0.3 + 0.01 * at as f64, at + 10),
+        name => {
+            format!("'{name}', {} + {} * x + 0.0{} * e", 0.1 * at as f64, 0.3 + 0.01 * at as f64, at + 10)
+        }
     };
     let values: Vec<String> = COLUMNS.iter().enumerate().map(value).collect();
     let insert = format!(

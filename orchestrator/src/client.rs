@@ -12,8 +12,8 @@ use protocol::{
     study::StudySpec,
     table::Curve,
     view::{
-        Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript,
-        StudyDetail, StudyPage, StudyPlan, StudySummary,
+        Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript, StudyDetail,
+        StudyPage, StudyPlan, StudySummary,
     },
 };
 use reqwest::{Method, RequestBuilder, Response};

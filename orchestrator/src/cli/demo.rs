@@ -95,11 +95,7 @@ async fn study(context: &Context, client: &Client, spec: &StudySpec) -> Result<(
 }
 
 /// Writes the report with its figures beside the results.
-async fn draw(
-    client: &Client,
-    detail: &StudyDetail,
-    results: &Results,
-) -> Result<Option<PathBuf>, Failure> {
+async fn draw(client: &Client, detail: &StudyDetail, results: &Results) -> Result<Option<PathBuf>, Failure> {
     let Some(csv) = detail.summary.results.as_ref() else { return Ok(None) };
     let report = client.report(&detail.summary.name, None).await?;
     let page = html::page(&report, results).map_err(|error| Failure::Failed(error.to_string()))?;

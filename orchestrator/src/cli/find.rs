@@ -92,7 +92,11 @@ pub(super) async fn run(
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     let studies = match study {
         Some(study) => vec![study.to_owned()],
-        None => client.studies().await?.into_iter().map(|study| study.name).collect(),
+        // Imported results have no runs.
+        None => {
+            let all = client.studies().await?.into_iter().filter(|study| study.origin.is_none());
+            all.map(|study| study.name).collect()
+        }
     };
     let mut runs: Vec<RunSummary> = Vec::new();
     for study in &studies {

@@ -92,7 +92,9 @@ fn read(path: &Path, name: &str) -> Result<Content, Failure> {
                 continue;
             }
             let value: f64 = cell.parse().map_err(|_| {
-                wrong(format!("line {line}, column {column}: {cell:?} is not a number; leave it empty if it is missing"))
+                wrong(format!(
+                    "line {line}, column {column}: {cell:?} is not a number; leave it empty if it is missing"
+                ))
             })?;
             values.insert(column.clone(), Real(value));
         }

@@ -49,6 +49,11 @@ impl View for Studies<'_> {
             .0
             .iter()
             .map(|study| {
+                if let Some(origin) = &study.origin {
+                    let told = format!("{} rows of {}", origin.rows, origin.file);
+                    let (none, created) = (String::new(), moment::clock(study.created));
+                    return vec![study.name.clone(), "imported".into(), none.clone(), told, created, none];
+                }
                 vec![
                     study.name.clone(),
                     study.state.as_str().to_owned(),

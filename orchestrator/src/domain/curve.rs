@@ -144,7 +144,10 @@ fn chosen(
         let to = from + indices[from..].iter().take_while(|&&i| column(i) == of).count();
         let group = &indices[from..to];
         let finite = || group.iter().copied().filter(|&i| !y(i).is_nan());
-        let mut two = [finite().min_by(|a, b| y(*a).total_cmp(&y(*b))), finite().max_by(|a, b| y(*a).total_cmp(&y(*b)))];
+        let mut two = [
+            finite().min_by(|a, b| y(*a).total_cmp(&y(*b))),
+            finite().max_by(|a, b| y(*a).total_cmp(&y(*b))),
+        ];
         if two[0].is_none() {
             // Nothing but NaN: a gap that must be seen.
             two = [group.first().copied(), None];

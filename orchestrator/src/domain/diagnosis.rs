@@ -55,8 +55,12 @@ pub fn advice(state: AttemptState, evidence: Evidence<'_>) -> Advice {
              is reached, let checkpoints be saved more often.",
             true,
         ),
-        AttemptState::NodeFailed => ("The node is to blame, not the stage: it is tried again elsewhere.", true),
-        AttemptState::Preempted => ("It made room and goes on from its newest checkpoint; nothing is lost.", true),
+        AttemptState::NodeFailed => {
+            ("The node is to blame, not the stage: it is tried again elsewhere.", true)
+        }
+        AttemptState::Preempted => {
+            ("It made room and goes on from its newest checkpoint; nothing is lost.", true)
+        }
         AttemptState::Lost => match evidence.signal {
             Some(9) => (
                 "Killed from outside, most often because the machine ran out of memory: look at dmesg, give it more \
@@ -68,7 +72,9 @@ pub fn advice(state: AttemptState, evidence: Evidence<'_>) -> Advice {
                  too, report it with the end of the log.",
                 true,
             ),
-            _ => ("It ended without a word: look at the end of its log and at the node, then try again.", true),
+            _ => {
+                ("It ended without a word: look at the end of its log and at the node, then try again.", true)
+            }
         },
         _ if has(&["no space", "disk full", "os error 28", "quota"]) => {
             ("The disk or quota is full: make room under LC_ROOT, then retry.", false)

@@ -70,7 +70,8 @@ pub fn forecast(work: &[Work], now: i64) -> Forecast {
             _ => continue,
         };
         open = true;
-        let pace = by_architecture.get(&(stage.kind, stage.architecture)).or_else(|| by_kind.get(&stage.kind));
+        let pace =
+            by_architecture.get(&(stage.kind, stage.architecture)).or_else(|| by_kind.get(&stage.kind));
         let Some(pace) = pace else { return Forecast::default() };
         let left = (pace.mean() - passed).max(0.0);
         all += left;

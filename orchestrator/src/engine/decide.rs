@@ -257,12 +257,8 @@ fn interrupted(now: &Situation, live: Live, state: AttemptState, ending: Ending)
 fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
     let (state, message) = ended(exit);
-    let ending = Ending {
-        message: Some(message),
-        exit_code: exit.code,
-        signal: exit.signal,
-        slurm_state: exit.word,
-    };
+    let ending =
+        Ending { message: Some(message), exit_code: exit.code, signal: exit.signal, slurm_state: exit.word };
     if live.stopping {
         return Ok(vec![Effect::Attempt(AttemptState::Cancelled, ending)]);
     }

@@ -17,7 +17,8 @@ impl Engine {
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
         }
-        let content = serde_json::to_vec(&(&import.columns, &import.rows)).map_err(crate::store::StoreError::from)?;
+        let content =
+            serde_json::to_vec(&(&import.columns, &import.rows)).map_err(crate::store::StoreError::from)?;
         let sha256 = hex::encode(Sha256::digest(content));
         let mut tx = self.store.begin(Utc::now()).await?;
         if tx.study_exists(&import.name).await? {

@@ -68,7 +68,8 @@ impl Engine {
             acted = tx.open_stages_of(runs).await?;
             let queued = acted.iter().filter(|(_, state)| *state == StageState::Queued).count();
             if queued > 0 && self.executor.cluster().await.is_some() {
-                note = Some(format!("{queued} stages are in the cluster's queue already and keep their place"));
+                note =
+                    Some(format!("{queued} stages are in the cluster's queue already and keep their place"));
             }
         } else {
             let stages = tx.stages_of(runs, &action.kinds).await?;

@@ -37,9 +37,8 @@ pub(super) async fn list(
 ) -> Result<Json<Failures>, ApiError> {
     let found = app.store.failures(filter.study.as_deref()).await?;
     let groups = tokio::task::spawn_blocking(move || grouped(&found)).await;
-    let groups = groups.map_err(|error| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "failures", error.to_string())
-    })?;
+    let groups = groups
+        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "failures", error.to_string()))?;
     Ok(Json(Failures { groups }))
 }
 
@@ -71,11 +70,8 @@ fn group(
     found: &Outcomes,
 ) -> FailureGroup {
     let newest = attempts[0];
-    let evidence = Evidence {
-        message: newest.message.as_deref(),
-        exit_code: newest.exit_code,
-        signal: newest.signal,
-    };
+    let evidence =
+        Evidence { message: newest.message.as_deref(), exit_code: newest.exit_code, signal: newest.signal };
     let advice = diagnosis::advice(state, evidence);
     let is_final = |attempt: &&&FailedAttempt| attempt.newest && attempt.stage_state == StageState::Failed;
     let failed: BTreeSet<_> = attempts.iter().filter(is_final).map(|attempt| attempt.stage).collect();
@@ -92,8 +88,15 @@ fn group(
         first: attempts.iter().map(|attempt| attempt.finished).min().unwrap_or(newest.finished),
         last: newest.finished,
         studies: studies.into_iter().collect(),
-        cases: attempts.iter().take(CASES).map(|attempt| case(attempt)).collect(),
+        cases: examples(attempts).into_iter().map(case).collect(),
     }
+}
+
+/// The newest attempts, of as many stages as there are.
+fn examples<'a>(attempts: &[&'a FailedAttempt]) -> Vec<&'a FailedAttempt> {
+    let mut stages = BTreeSet::new();
+    let firsts = attempts.iter().copied().filter(|attempt| stages.insert(attempt.stage));
+    firsts.take(CASES).collect()
 }
 
 fn case(attempt: &FailedAttempt) -> FailureCase {

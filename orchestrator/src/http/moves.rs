@@ -81,9 +81,11 @@ async fn moves(store: &Store, filter: &Filter, sender: &mpsc::Sender<Result<Even
         tokio::time::sleep_until(due).await;
         let since = std::mem::replace(&mut version, *seen.borrow_and_update());
         next = match filter.run {
-            Some(run) => store
-                .run_moved_since(RunId(run), since)
-                .map(|curve| Moved { version, studies: Vec::new(), curve }),
+            Some(run) => store.run_moved_since(RunId(run), since).map(|curve| Moved {
+                version,
+                studies: Vec::new(),
+                curve,
+            }),
             None => {
                 let mut studies = store.studies_moved_since(since);
                 studies.retain(|name| filter.study.as_ref().is_none_or(|wanted| wanted == name));

@@ -5,7 +5,7 @@ use super::{
     extract::{Body, Path, Query},
 };
 use crate::report::{
-    self, LOSS, NoReport, SEED, SHUFFLES,
+    self, LOSS, NoReport, SEED,
     figure::{self, Against},
     measures::PaperMeasure,
 };
@@ -79,7 +79,9 @@ pub(super) async fn show(
         return Ok(Json(report));
     }
     let made = tokio::task::spawn_blocking(move || {
-        report::report(&name, &results, models.as_deref(), SHUFFLES, SEED)
+        let selected = report::select(&results, models.as_deref())?.len();
+        let shuffles = report::shuffles_for(selected as u64);
+        report::report(&name, &results, models.as_deref(), shuffles, SEED)
     });
     let made = made
         .await

@@ -135,7 +135,9 @@ pub(super) async fn classes(
         return Err(ApiError::missing("analysed checkpoint of run", id));
     };
     let file = Layout::new(app.engine.root()).classes(&name, checkpoint);
-    let read = tokio::task::spawn_blocking(move || crate::results::classes::read(&file, wanted.column.as_deref())).await;
+    let read =
+        tokio::task::spawn_blocking(move || crate::results::classes::read(&file, wanted.column.as_deref()))
+            .await;
     match read {
         Ok(Ok(curve)) => Ok(Json(curve)),
         Ok(Err(detail)) => Err(ApiError::new(StatusCode::NOT_FOUND, "not-found", detail)),

@@ -5,7 +5,7 @@ use super::{
     extract::{Body, DryRun, Path, Query},
 };
 use crate::engine::Target;
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     problem::Problem,
     study::StudySpec,
@@ -67,8 +67,11 @@ pub(super) async fn show(
         return Ok(Json(detail));
     }
     Err(match app.store.study_head(&name).await? {
-        Some(_) => ApiError::missing("run in", format!("{name}: it holds imported results"))
-            .hint(format!("look at them with: lcctl report {name}, or lcctl export {name}")),
+        Some(_) => {
+            let detail = format!("{name} holds imported results, which have no runs");
+            ApiError::new(StatusCode::CONFLICT, "imported", detail)
+                .hint(format!("look at them with: lcctl report {name}, or lcctl export {name}"))
+        }
         None => ApiError::missing("study", name),
     })
 }

@@ -4,7 +4,11 @@
 //! variables of those pages, with fallbacks for a file of its own; there are no styles or scripts in it. Every point
 //! says what it is in a title and in `data-` attributes.
 
-use super::{LOSS, Row, measures::PaperMeasure, scale::{self, Scale}};
+use super::{
+    LOSS, Row,
+    measures::PaperMeasure,
+    scale::{self, Scale},
+};
 use protocol::identifier::Identifier;
 use std::{
     collections::BTreeMap,
@@ -17,6 +21,9 @@ const HEIGHT: f64 = 340.0;
 const INSET: (f64, f64, f64, f64) = (64.0, 14.0, 14.0, 44.0);
 /// Room for the legend beside the plot.
 const LEGEND: f64 = 96.0;
+
+/// More marks than these are thinned.
+const MOST_MARKS: usize = 600;
 
 /// What lies on the x axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +106,8 @@ struct Looks {
 impl Looks {
     fn of(points: &[Point<'_>]) -> Self {
         let all = |of: fn(&Identifier) -> u32| {
-            let mut values: Vec<u32> = points.iter().filter_map(|point| point.identifier.as_ref().map(of)).collect();
+            let mut values: Vec<u32> =
+                points.iter().filter_map(|point| point.identifier.as_ref().map(of)).collect();
             values.sort_unstable();
             values.dedup();
             values
@@ -127,12 +135,7 @@ fn document(
     run: &dyn Fn(&str) -> Option<String>,
 ) -> fmt::Result {
     let looks = Looks::of(points);
-    let label = escaped(&format!(
-        "{} against {} for {} models",
-        measure.name,
-        against.label(),
-        points.len()
-    ));
+    let label = escaped(&format!("{} against {} for {} models", measure.name, against.label(), points.len()));
     let total = WIDTH + LEGEND;
     writeln!(
         out,
@@ -164,15 +167,37 @@ fn document(
         writeln!(out, r#"<text x="{at:.1}" y="{}" text-anchor="middle">{text}</text>"#, bottom + 18.0)?;
     }
     let middle = f64::midpoint(left, right);
-    writeln!(out, r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#, bottom + 37.0, against.label())?;
-    writeln!(out, r#"<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>"#, f64::midpoint(top, bottom), escaped(measure.name))?;
+    writeln!(
+        out,
+        r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#,
+        bottom + 37.0,
+        against.label()
+    )?;
+    writeln!(
+        out,
+        r#"<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
+        f64::midpoint(top, bottom),
+        escaped(measure.name)
+    )?;
     writeln!(out, "</g>")?;
-    writeln!(out, r#"<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="var(--line-strong, #c9c9c3)"/>"#)?;
+    writeln!(
+        out,
+        r#"<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="var(--line-strong, #c9c9c3)"/>"#
+    )?;
     if against != Against::Loss {
         means(out, points, against, &looks, &x, &y)?;
     }
-    for point in points {
-        let told = format!("{}\n{} {}\n{} {}", point.model, against.label(), short(point.x), measure.name, short(point.y));
+    writeln!(out, r#"<g fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7">"#)?;
+    for (point, others) in thinned(points, &x, &y) {
+        let more = if others > 0 { format!("\nand {others} more close by") } else { String::new() };
+        let told = format!(
+            "{}\n{} {}\n{} {}{more}",
+            point.model,
+            against.label(),
+            short(point.x),
+            measure.name,
+            short(point.y)
+        );
         let look = shape(
             looks.shape(point.identifier.map(|identifier| identifier.layers)),
             (x(point.x), y(point.y)),
@@ -184,17 +209,43 @@ fn document(
         }
         write!(
             out,
-            r#"<path class="point" d="{look}" fill="{}" fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7" data-model="{}" data-x="{}" data-y="{}"><title>{}</title></path>"#,
+            r#"<path class="point" d="{look}" fill="{}" data-model="{}" data-x="{}" data-y="{}"><title>{}</title></path>"#,
             looks.colour(point.identifier.map(|identifier| identifier.width)),
             escaped(point.model),
-            point.x,
-            point.y,
+            point.x as f32,
+            point.y as f32,
             escaped(&told)
         )?;
         writeln!(out, "{}", if link.is_some() { "</a>" } else { "" })?;
     }
+    writeln!(out, "</g>")?;
     legend(out, &looks)?;
     writeln!(out, "</svg>")
+}
+
+/// The marks that are drawn, and how many others each stands for: of thousands that lie on each other, one in each
+/// square of a few pixels.
+fn thinned<'a, 'p>(
+    points: &'a [Point<'p>],
+    x: &dyn Fn(f64) -> f64,
+    y: &dyn Fn(f64) -> f64,
+) -> Vec<(&'a Point<'p>, usize)> {
+    let mut side = 0.0;
+    loop {
+        let mut squares: BTreeMap<(i64, i64), (&Point<'_>, usize)> = BTreeMap::new();
+        for (at, point) in points.iter().enumerate() {
+            let square = if side == 0.0 {
+                (at as i64, 0)
+            } else {
+                ((x(point.x) / side) as i64, (y(point.y) / side) as i64)
+            };
+            squares.entry(square).and_modify(|(_, others)| *others += 1).or_insert((point, 0));
+        }
+        if squares.len() <= MOST_MARKS {
+            return squares.into_values().collect();
+        }
+        side = if side == 0.0 { 3.0 } else { side * 1.3 };
+    }
 }
 
 /// A line through the means over what the axis does not show: one per depth against width, one per width against
@@ -228,7 +279,11 @@ fn means(
             Against::Width => "var(--muted, #5d636b)".to_owned(),
             _ => looks.colour(Some(*line)),
         };
-        writeln!(out, r#"<path d="M{}" fill="none" stroke="{colour}" stroke-opacity="0.55" stroke-width="1.5"/>"#, path.join("L"))?;
+        writeln!(
+            out,
+            r#"<path d="M{}" fill="none" stroke="{colour}" stroke-opacity="0.55" stroke-width="1.5"/>"#,
+            path.join("L")
+        )?;
     }
     Ok(())
 }
@@ -242,7 +297,12 @@ fn legend(out: &mut String, looks: &Looks) -> fmt::Result {
         for &width in &looks.widths {
             at += 17.0;
             let mark = shape(0, (left + 6.0, at - 4.0), 4.5);
-            writeln!(out, r#"<path d="{mark}" fill="{}"/><text x="{}" y="{at}">{width}</text>"#, looks.colour(Some(width)), left + 18.0)?;
+            writeln!(
+                out,
+                r#"<path d="{mark}" fill="{}"/><text x="{}" y="{at}">{width}</text>"#,
+                looks.colour(Some(width)),
+                left + 18.0
+            )?;
         }
         at += 26.0;
     }
@@ -311,7 +371,8 @@ mod tests {
 
     #[test]
     fn every_model_with_both_values_is_a_mark_that_says_what_it_is() {
-        let rows = [row("01x0064_01d00@0", 3.0, 5.0), row("02x0128_01d00@0", 2.0, 1.0), row("a<b@0", 2.0, f64::NAN)];
+        let rows =
+            [row("01x0064_01d00@0", 3.0, 5.0), row("02x0128_01d00@0", 2.0, 1.0), row("a<b@0", 2.0, f64::NAN)];
         let svg = drawn(&rows, Against::Loss).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert_eq!(svg.matches("class=\"point\"").count(), 2);
@@ -330,6 +391,19 @@ mod tests {
         ];
         assert_eq!(drawn(&rows, Against::Width).unwrap().matches("stroke-opacity").count(), 1);
         assert_eq!(drawn(&rows, Against::Depth).unwrap().matches("stroke-opacity").count(), 1);
+    }
+
+    #[test]
+    fn thousands_of_models_are_thinned_to_what_can_be_seen() {
+        let rows: Vec<_> = (0..9000)
+            .map(|i| {
+                row(&format!("01x0064_01d{i}@0"), 1.0 + f64::from(i % 97) / 50.0, f64::from(i % 89) + 1.0)
+            })
+            .collect();
+        let svg = drawn(&rows, Against::Loss).unwrap();
+        let marks = svg.matches("class=\"point\"").count();
+        assert!((100..=MOST_MARKS).contains(&marks), "{marks}");
+        assert!(svg.contains("more close by") && svg.contains("for 9000 models"));
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
     let number = |value: Option<protocol::real::Real>, digits: usize| {
         value.map_or_else(|| "–".to_owned(), |value| format!("{:.digits$}", value.0))
     };
+    let small = |p: Option<protocol::real::Real>| match p {
+        Some(p) if p.0 < 1e-4 => "<0.0001".to_owned(),
+        p => number(p, 4),
+    };
     let lines: Vec<Line> = report
         .rows
         .iter()
@@ -59,8 +63,8 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
             formula: row.formula.clone(),
             n: row.n,
             r2: number(row.r2, 4),
-            p: number(row.p, 4),
-            p_holm: number(row.p_holm, 4),
+            p: small(row.p),
+            p_holm: small(row.p_holm),
             power: number(row.power, 2),
             detectable: number(row.detectable_r2, 2),
         })

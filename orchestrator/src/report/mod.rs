@@ -27,8 +27,10 @@ use std::collections::BTreeMap;
 
 /// What measures are held against.
 pub const LOSS: &str = "val_loss";
-/// Shuffles where nobody asks for another number.
+/// Shuffles of up to [`FULL`] models; of more models, fewer, so that it takes as long.
 pub const SHUFFLES: u64 = 1_000_000;
+/// Models that get all shuffles.
+const FULL: u64 = 400;
 /// Their seed.
 pub const SEED: u64 = 0;
 
@@ -71,9 +73,15 @@ pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<
     if rows.is_empty() {
         let names: Vec<&str> = results.rows.iter().take(3).map(|row| row.model.as_str()).collect();
         return Err(NoReport(match (models, names.as_slice()) {
-            (_, []) => "there are no results yet; a row appears with every checkpoint that is analysed".to_owned(),
+            (_, []) => {
+                "there are no results yet; a row appears with every checkpoint that is analysed".to_owned()
+            }
             (Some(models), names) => {
-                format!("--models {models:?} fits none of the {} models; they are called {} and so on", results.rows.len(), names.join(", "))
+                format!(
+                    "--models {models:?} fits none of the {} models; they are called {} and so on",
+                    results.rows.len(),
+                    names.join(", ")
+                )
             }
             (None, _) => "there is nothing to report".to_owned(),
         }));
@@ -81,11 +89,23 @@ pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<
     Ok(rows)
 }
 
+/// So many shuffles a table of so many models gets: a million, or what takes as long.
+#[must_use]
+pub const fn shuffles_for(models: u64) -> u64 {
+    if models <= FULL { SHUFFLES } else { SHUFFLES * FULL / models }
+}
+
 /// The report on a study.
 ///
 /// # Errors
 /// When no model is selected, or none has a validation loss.
-pub fn report(study: &str, results: &Results, models: Option<&str>, shuffles: u64, seed: u64) -> Result<Report, NoReport> {
+pub fn report(
+    study: &str,
+    results: &Results,
+    models: Option<&str>,
+    shuffles: u64,
+    seed: u64,
+) -> Result<Report, NoReport> {
     let rows = select(results, models)?;
     let loss = |row: &Row<'_>| row.measures.values.get(LOSS).map_or(f64::NAN, |value| value.0);
     if !rows.iter().any(|row| loss(row).is_finite()) {
@@ -112,7 +132,10 @@ pub fn report(study: &str, results: &Results, models: Option<&str>, shuffles: u6
         }
     }
     let holm = statistics::holm(&found.iter().map(|(_, _, p)| *p).collect::<Vec<_>>());
-    let rows_of = |((measure, (n, r, p)), p_holm): ((&PaperMeasure, (usize, Option<f64>, Option<f64>)), Option<f64>)| {
+    let rows_of = |((measure, (n, r, p)), p_holm): (
+        (&PaperMeasure, (usize, Option<f64>, Option<f64>)),
+        Option<f64>,
+    )| {
         Association {
             measure: measure.name.to_owned(),
             key: measure.key.to_owned(),
@@ -168,6 +191,11 @@ mod tests {
         let said = select(&results, Some("99x*")).unwrap_err().to_string();
         assert!(said.contains("fits none of the 6 models") && said.contains("02x0768_01d00@0"), "{said}");
         assert!(select(&results, Some("[")).unwrap_err().to_string().contains("--models"));
+    }
+
+    #[test]
+    fn large_studies_get_fewer_shuffles() {
+        assert_eq!((shuffles_for(21), shuffles_for(230), shuffles_for(8000)), (1_000_000, 1_000_000, 50_000));
     }
 
     #[test]

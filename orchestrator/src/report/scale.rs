@@ -88,8 +88,14 @@ mod tests {
     fn ticks_are_round_and_within() {
         let scale = Scale::around([0.0, 1.0].into_iter());
         assert_eq!(labels(scale, 6), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(labels(Scale::fitting([0.5, 40.0].into_iter()), 5), ["0.5", "1", "2", "5", "10", "20", "50"]);
-        assert_eq!(labels(Scale::fitting([1.0, 1e6].into_iter()), 5), ["1", "10", "100", "1000", "10000", "1e5", "1e6"]);
+        assert_eq!(
+            labels(Scale::fitting([0.5, 40.0].into_iter()), 5),
+            ["0.5", "1", "2", "5", "10", "20", "50"]
+        );
+        assert_eq!(
+            labels(Scale::fitting([1.0, 1e6].into_iter()), 5),
+            ["1", "10", "100", "1000", "10000", "1e5", "1e6"]
+        );
     }
 
     #[test]

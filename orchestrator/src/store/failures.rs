@@ -1,6 +1,6 @@
 //! Attempts that went wrong, for the page that groups them by cause.
 
-use super::{Result, Store, row};
+use super::{Result, Store, changes, row};
 use chrono::{DateTime, Utc};
 use protocol::{
     ids::{AttemptId, RunId, StageId},
@@ -94,8 +94,17 @@ impl Store {
             MOST
         );
         let mut found = Outcomes::default();
-        let studies = studies(&mut tx).await?;
-        for attempt in rows.fetch_all(&mut *tx).await? {
+        let rows = rows.fetch_all(&mut *tx).await?;
+        let mut runs: Vec<RunId> = rows.iter().filter_map(|attempt| attempt.run).map(RunId).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        let of_runs = studies_of_runs(&mut tx, &runs).await?;
+        for attempt in rows {
+            let studies = match attempt.run {
+                Some(run) => of_runs.get(&RunId(run)).cloned().unwrap_or_default(),
+                // Of a prepare that runs share; there are few of them.
+                None => changes::studies_of_stage(&mut tx, StageId(attempt.stage)).await?,
+            };
             found.attempts.push(FailedAttempt {
                 id: row::word("an attempt's id", &attempt.id)?,
                 number: row::small(attempt.number),
@@ -116,7 +125,7 @@ impl Store {
                 stage_state: row::word("a stage's state", &attempt.stage_state)?,
                 run: attempt.run.map(RunId),
                 identifier: attempt.identifier,
-                studies: studies.get(&attempt.stage).cloned().unwrap_or_default(),
+                studies,
             });
         }
         let skipped = sqlx::query!(
@@ -134,23 +143,18 @@ impl Store {
     }
 }
 
-/// Names of the studies that hold each of the stages that have an attempt gone wrong.
-async fn studies(conn: &mut SqliteConnection) -> Result<HashMap<i64, Vec<String>>> {
+/// Names of the studies that hold runs.
+async fn studies_of_runs(conn: &mut SqliteConnection, runs: &[RunId]) -> Result<HashMap<RunId, Vec<String>>> {
+    let runs = row::to_json(&runs)?;
     let rows = sqlx::query!(
-        r#"WITH wrong AS (SELECT DISTINCT stage_id FROM attempts
-                          WHERE state IN ('failed', 'timed_out', 'out_of_memory', 'node_failed', 'lost', 'preempted'))
-           SELECT s.id AS "stage!: i64", studies.name AS "name!: String"
-           FROM wrong JOIN stages s ON s.id = wrong.stage_id JOIN study_runs ON study_runs.run_id = s.run_id
-           JOIN studies ON studies.id = study_runs.study_id
-           UNION
-           SELECT s.id, studies.name
-           FROM wrong JOIN stages s ON s.id = wrong.stage_id JOIN runs r ON r.data_hash = s.data_hash
-           JOIN study_runs ON study_runs.run_id = r.id JOIN studies ON studies.id = study_runs.study_id
-           ORDER BY 1, 2"#
+        r#"SELECT ids.value AS "run!: i64", studies.name AS "name!: String"
+           FROM json_each(?) ids JOIN study_runs ON study_runs.run_id = ids.value
+           JOIN studies ON studies.id = study_runs.study_id ORDER BY studies.id"#,
+        runs
     );
-    let mut studies: HashMap<i64, Vec<String>> = HashMap::new();
+    let mut names: HashMap<RunId, Vec<String>> = HashMap::new();
     for found in rows.fetch_all(conn).await? {
-        studies.entry(found.stage).or_default().push(found.name);
+        names.entry(RunId(found.run)).or_default().push(found.name);
     }
-    Ok(studies)
+    Ok(names)
 }

@@ -37,7 +37,8 @@ impl Store {
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-        let feed = Feed { version: watch::Sender::new(0), progress: Mutex::default(), moved: Mutex::default() };
+        let feed =
+            Feed { version: watch::Sender::new(0), progress: Mutex::default(), moved: Mutex::default() };
         Ok(Self { readers, writer, layout: layout.clone(), feed: Arc::new(feed) })
     }
 

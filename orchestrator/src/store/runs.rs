@@ -1,6 +1,7 @@
 //! Runs, as the API shows them.
 
 use super::{Result, Store, row, stages};
+use chrono::{DateTime, Utc};
 use protocol::{
     ids::{RunId, StageId},
     output::MeasureRow,
@@ -8,7 +9,6 @@ use protocol::{
     table::Compared,
     view::{AttemptView, RunDetail, RunSummary, StageResult},
 };
-use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 /// A run with its stages, and its configuration.

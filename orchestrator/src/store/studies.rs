@@ -78,8 +78,7 @@ impl Store {
         let id = sqlx::query_scalar!(r#"SELECT id AS "id!: i64" FROM studies WHERE name = ?"#, name);
         let Some(id) = id.fetch_optional(&mut *tx).await? else { return Ok(None) };
         let (summary, spec) = summary(&mut tx, &self.layout, id).await?;
-        let ids =
-            sqlx::query_scalar!(
+        let ids = sqlx::query_scalar!(
             r#"SELECT run_id AS "run!: i64" FROM study_runs WHERE study_id = ? ORDER BY position"#,
             id
         );

@@ -240,11 +240,7 @@ fn progress(state: StageState, done: Option<i64>, total: Option<i64>) -> Option<
     }
 }
 
-async fn stages(
-    conn: &mut SqliteConnection,
-    ids: &str,
-    news: &mut HashMap<RunId, TableNews>,
-) -> Result<()> {
+async fn stages(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId, TableNews>) -> Result<()> {
     let rows = sqlx::query!(
         r#"SELECT s.id AS "id!: i64", s.run_id AS "run!: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", s.state AS "state!: String", s.started AS "started?: i64",
@@ -295,11 +291,7 @@ async fn device_time(
     Ok(())
 }
 
-async fn losses(
-    conn: &mut SqliteConnection,
-    ids: &str,
-    news: &mut HashMap<RunId, TableNews>,
-) -> Result<()> {
+async fn losses(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId, TableNews>) -> Result<()> {
     let rows = sqlx::query!(
         r#"SELECT m.run_id AS "run!: i64", m.step AS "step!: i64", m.loss AS "loss?: f64"
            FROM json_each(?) ids JOIN metrics m ON m.run_id = ids.value

@@ -60,9 +60,11 @@ pub(super) const fn without_runs(summary: StudySummary) -> StudyBoard {
 /// Every stage once, also a `prepare` that runs share, with the architecture of its run.
 fn stages<'a>(study: &'a Study<'_>) -> impl Iterator<Item = ((u32, u32), &'a TableStage)> {
     let mut shared = HashSet::new();
-    study.runs.iter().flat_map(|run| run.stages.iter().map(|stage| ((run.layers, run.width), stage))).filter(
-        move |(_, stage)| stage.kind != StageKind::Prepare || shared.insert(stage.id),
-    )
+    study
+        .runs
+        .iter()
+        .flat_map(|run| run.stages.iter().map(|stage| ((run.layers, run.width), stage)))
+        .filter(move |(_, stage)| stage.kind != StageKind::Prepare || shared.insert(stage.id))
 }
 
 /// Fills in what a summary says about the stages.
@@ -85,9 +87,8 @@ pub(super) fn summarise(study: &Study<'_>, summary: &mut StudySummary, now: Date
     summary.state = counts.study_state();
     summary.stages = counts;
     summary.runs = study.runs.len() as u64;
-    summary.finished = finished
-        .filter(|_| summary.state != StudyState::Active)
-        .and_then(DateTime::from_timestamp_millis);
+    summary.finished =
+        finished.filter(|_| summary.state != StudyState::Active).and_then(DateTime::from_timestamp_millis);
     summary.gpu_hours = study.runs.iter().map(|run| run.gpu_hours(milliseconds)).sum();
     summary.gpu_hours_left = forecast.hours_left;
     summary.expected_end = forecast.end.and_then(DateTime::from_timestamp_millis);

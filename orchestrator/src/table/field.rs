@@ -244,7 +244,13 @@ impl Field {
                 run.stage(*kind, checkpoint).map_or(Value::Nothing, |stage| Value::State(stage.state))
             }
             Self::Progress => progress(run),
-            Self::Started => moment_of(run.stages.iter().filter(|stage| stage.kind != StageKind::Prepare).filter_map(|stage| stage.started).min()),
+            Self::Started => moment_of(
+                run.stages
+                    .iter()
+                    .filter(|stage| stage.kind != StageKind::Prepare)
+                    .filter_map(|stage| stage.started)
+                    .min(),
+            ),
             Self::Finished if run.stages.iter().all(|stage| stage.state.is_final()) => {
                 moment_of(run.stages.iter().filter_map(|stage| stage.finished).max())
             }
@@ -300,7 +306,8 @@ fn unknown(name: &str, study: &Study<'_>) -> TableError {
         let (known, name) = (field.name().to_lowercase(), name.to_lowercase());
         known.contains(&name) || name.contains(&known) || known.rsplit('.').next() == Some(&*name)
     };
-    let mut close: Vec<_> = all(study).into_iter().filter(close).map(|field| field.name().to_owned()).collect();
+    let mut close: Vec<_> =
+        all(study).into_iter().filter(close).map(|field| field.name().to_owned()).collect();
     close.truncate(5);
     let hint = if close.is_empty() {
         "try depth, width, seed, state, train or val_loss".to_owned()

@@ -149,7 +149,8 @@ mod tests {
     };
 
     fn page() -> RunsPage {
-        let column = |name: &str, kind| Column { name: name.into(), kind, group: ColumnGroup::Run, varies: true };
+        let column =
+            |name: &str, kind| Column { name: name.into(), kind, group: ColumnGroup::Run, varies: true };
         let row = |cells| TableRow { run: None, runs: 2, filter: String::new(), cells };
         let spread = Spread { mean: Real(0.5), se: Some(Real(0.25)), n: 2 };
         RunsPage {

@@ -80,7 +80,9 @@ fn term(word: &str, study: &Study<'_>) -> Result<Term> {
     for (sign, how) in [("<=", How::AtMost), (">=", How::AtLeast), ("<", How::Less), (">", How::More)] {
         if let Some(bound) = rest.strip_prefix(sign) {
             let bound = bound.parse().map_err(|_| {
-                TableError::Query(format!("{word}: {bound:?} is not a number; write for example {name}{sign}3.5"))
+                TableError::Query(format!(
+                    "{word}: {bound:?} is not a number; write for example {name}{sign}3.5"
+                ))
             })?;
             return Ok(Term::Against { field, how, bound });
         }

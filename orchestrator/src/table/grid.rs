@@ -43,9 +43,13 @@ pub(super) fn grid(study: &Study<'_>, query: &GridQuery, now: DateTime<Utc>) -> 
     let field = Field::parse(&query.value, study)?;
     let value = field.column(study);
     if value.kind == ColumnKind::Text {
-        return Err(TableError::Query(format!("value={}: holds text; take a state or a number", query.value)));
+        return Err(TableError::Query(format!(
+            "value={}: holds text; take a state or a number",
+            query.value
+        )));
     }
-    let runs: Vec<&Entry> = study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
+    let runs: Vec<&Entry> =
+        study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
     let (x, y) = (Places::of(&x, &runs, moment), Places::of(&y, &runs, moment));
     let size = x.axis.values.len() * y.axis.values.len();
     if size > MOST {
@@ -72,10 +76,12 @@ pub(super) fn grid(study: &Study<'_>, query: &GridQuery, now: DateTime<Utc>) -> 
     for (place, runs) in cells.iter().enumerate() {
         let values = runs.iter().map(|run| field.value(run, moment));
         if map.value.kind == ColumnKind::State {
-            let states = values.filter_map(|value| if let Value::State(state) = value { Some(state) } else { None });
+            let states =
+                values.filter_map(|value| if let Value::State(state) = value { Some(state) } else { None });
             add_states(&mut map, place, &states.collect::<Vec<_>>());
         } else {
-            let numbers = values.filter_map(|value| if let Value::Number(number) = value { Some(number) } else { None });
+            let numbers = values
+                .filter_map(|value| if let Value::Number(number) = value { Some(number) } else { None });
             let numbers: Vec<f64> = numbers.collect();
             let spread = (!numbers.is_empty()).then(|| pool::spread(&numbers));
             map.mean.push(spread.map(|spread| spread.mean));
@@ -103,7 +109,9 @@ fn axis_field(name: &str, study: &Study<'_>) -> Result<Field> {
         | (Field::Setting(_), ColumnKind::Number) => Ok(field),
         _ => {
             let axes = super::field::AXES.iter().map(Field::name).collect::<Vec<_>>().join(", ");
-            Err(TableError::Query(format!("{name} is not an axis; take one of {axes}, or a setting with numbers")))
+            Err(TableError::Query(format!(
+                "{name} is not an axis; take one of {axes}, or a setting with numbers"
+            )))
         }
     }
 }

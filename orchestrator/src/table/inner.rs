@@ -131,7 +131,8 @@ impl Inner {
         let runs: Vec<&Entry> = runs.iter().filter_map(|run| self.runs.get(run).map(|run| &**run)).collect();
         let mut seen = HashSet::new();
         let settings = runs.iter().map(|run| &run.settings);
-        let settings = settings.filter(|settings| seen.insert(Arc::as_ptr(settings))).map(|one| &**one).collect();
+        let settings =
+            settings.filter(|settings| seen.insert(Arc::as_ptr(settings))).map(|one| &**one).collect();
         Some(Study { runs, settings, measures: &self.measures })
     }
 }

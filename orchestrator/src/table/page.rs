@@ -48,7 +48,8 @@ pub(super) fn page(study: &Study<'_>, query: &RunsQuery, now: DateTime<Utc>) -> 
     };
     let over = Field::list(&query.over, study)?;
     let sort = sort_keys(&query.sort, study)?;
-    let runs: Vec<&Entry> = study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
+    let runs: Vec<&Entry> =
+        study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
     let count = runs.len() as u64;
     let mut rows: Vec<pool::Row<'_>> = if over.is_empty() {
         runs.into_iter().map(|run| pool::Row { runs: vec![run], key: Vec::new() }).collect()
@@ -62,7 +63,8 @@ pub(super) fn page(study: &Study<'_>, query: &RunsQuery, now: DateTime<Utc>) -> 
             .map(|row| (sort.iter().map(|(field, _)| row.value(field, moment)).collect(), row))
             .collect();
         keyed.sort_by(|(a, _), (b, _)| {
-            let orders = sort.iter().zip(a.iter().zip(b)).map(|((_, reversed), (a, b))| a.order(b, *reversed));
+            let orders =
+                sort.iter().zip(a.iter().zip(b)).map(|((_, reversed), (a, b))| a.order(b, *reversed));
             orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
         });
         rows = keyed.into_iter().map(|(_, row)| row).collect();
@@ -114,7 +116,9 @@ impl pool::Row<'_> {
             Some(Entry { id: RunId(id), .. }) => format!("id={id}"),
             None => {
                 let terms = self.key.iter().map(|(field, value)| super::filter::written(field, value));
-                let all = std::iter::once(filter.trim().to_owned()).filter(|filter| !filter.is_empty()).chain(terms);
+                let all = std::iter::once(filter.trim().to_owned())
+                    .filter(|filter| !filter.is_empty())
+                    .chain(terms);
                 all.collect::<Vec<_>>().join(" ")
             }
         }

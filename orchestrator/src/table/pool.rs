@@ -99,7 +99,8 @@ pub(super) fn spread(numbers: &[f64]) -> Spread {
 }
 
 fn worst(values: &[Value]) -> Option<Cell> {
-    let states = values.iter().filter_map(|value| if let Value::State(state) = value { Some(*state) } else { None });
+    let states =
+        values.iter().filter_map(|value| if let Value::State(state) = value { Some(*state) } else { None });
     states.min_by_key(|&state| urgency(state)).map(|state| Value::State(state).cell())
 }
 

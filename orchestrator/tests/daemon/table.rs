@@ -130,9 +130,7 @@ async fn runs_that_differ_only_in_the_seed_become_one_row() {
 async fn a_download_holds_exactly_what_is_shown() {
     let bench = measured().await;
     let query = "columns=run,val_loss&sort=-val_loss&filter=depth%3D1";
-    let (_, csv) = bench
-        .call::<()>(Method::GET, &format!("/studies/s/runs.csv?{query}"), TOKEN, None)
-        .await;
+    let (_, csv) = bench.call::<()>(Method::GET, &format!("/studies/s/runs.csv?{query}"), TOKEN, None).await;
     let csv = csv.as_str().unwrap();
     let models: Vec<_> = csv.lines().map(|line| line.split(',').next().unwrap()).collect();
     assert_eq!(models, ["run", "01x0032_01d01", "01x0032_01d00", "01x0064_01d01", "01x0064_01d00"]);
@@ -223,7 +221,10 @@ async fn a_saved_view_is_kept_until_it_is_removed() {
     assert_eq!(put.0, StatusCode::OK);
     let bench = bench.restarted().await;
     assert_eq!(bench.get::<StudyBoard>("/studies/s/board").await.views, [view.clone()]);
-    assert_eq!(bench.call(Method::PUT, "/studies/x/views/best", TOKEN, Some(&view)).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(
+        bench.call(Method::PUT, "/studies/x/views/best", TOKEN, Some(&view)).await.0,
+        StatusCode::NOT_FOUND
+    );
     let gone = bench.call::<()>(Method::DELETE, "/studies/s/views/best", TOKEN, None).await;
     assert_eq!(gone.0, StatusCode::NO_CONTENT);
     assert!(bench.get::<StudyBoard>("/studies/s/board").await.views.is_empty());

@@ -3,12 +3,7 @@
 use super::bench::{Bench, Worker, metric, progress, study};
 use axum::http::StatusCode;
 use orchestrator::executor::Exit;
-use protocol::{
-    attempt::Outcome,
-    ids::ClaimId,
-    table::Curve,
-    view::StageView,
-};
+use protocol::{attempt::Outcome, ids::ClaimId, table::Curve, view::StageView};
 use serde_json::json;
 
 /// A bench whose only run is in training, and its worker.

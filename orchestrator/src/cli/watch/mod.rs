@@ -55,7 +55,8 @@ impl Watch {
 }
 
 async fn newest(client: &Client) -> Result<String, Failure> {
-    let studies = client.studies().await?;
+    let mut studies = client.studies().await?;
+    studies.retain(|study| study.origin.is_none());
     let active = studies.iter().find(|study| study.state == StudyState::Active);
     active.or_else(|| studies.first()).map(|study| study.name.clone()).ok_or_else(|| {
         Failure::Usage("there is no study yet; 'lcctl sweep' makes one, 'lcctl demo' shows how".into())
