@@ -147,7 +147,7 @@ impl Store {
 async fn studies_of_runs(conn: &mut SqliteConnection, runs: &[RunId]) -> Result<HashMap<RunId, Vec<String>>> {
     let runs = row::to_json(&runs)?;
     let rows = sqlx::query!(
-        r#"SELECT ids.value AS "run!: i64", studies.name AS "name!: String"
+        r#"SELECT study_runs.run_id AS "run!: i64", studies.name AS "name!: String"
            FROM json_each(?) ids JOIN study_runs ON study_runs.run_id = ids.value
            JOIN studies ON studies.id = study_runs.study_id ORDER BY studies.id"#,
         runs

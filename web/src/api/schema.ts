@@ -86,9 +86,26 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes results in that were published elsewhere. */
+        /** Takes results in that were published elsewhere, as a study without runs. */
         post: operations["import"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Forgets results that were imported. */
+        delete: operations["remove_import"];
         options?: never;
         head?: never;
         patch?: never;
@@ -428,7 +445,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A figure. */
+        /** A figure: a measure against validation loss, width or depth. */
         get: operations["study_figure"];
         put?: never;
         post?: never;
@@ -462,7 +479,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How measures go along with validation loss. */
+        /** How measures go along with validation loss: R², the p-value of a permutation test, power. */
         get: operations["study_report"];
         put?: never;
         post?: never;
@@ -2222,7 +2239,7 @@ export interface components {
             created: string;
             /**
              * Format: date-time
-             * @description When it ends, if as many stages go on running at once as in the last hour of work.
+             * @description When it ends, if as many stages go on running at once as run now.
              */
             expected_end?: string | null;
             /**
@@ -2484,6 +2501,35 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["StudySummary"];
                 };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the imported results */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: {
                 headers: {
@@ -3146,7 +3192,7 @@ export interface operations {
     study_figure: {
         parameters: {
             query?: {
-                /** @description Only models whose name fits this glob. */
+                /** @description Only models whose row name, with or without `@C`, fits this glob. */
                 models?: string;
                 /** @description `val_loss`, `width` or `depth`; `val_loss` if missing. */
                 x?: string;
@@ -3224,7 +3270,7 @@ export interface operations {
     study_report: {
         parameters: {
             query?: {
-                /** @description Only models whose name fits this glob. */
+                /** @description Only models whose row name, with or without `@C`, fits this glob: `02x0768_01d*`. */
                 models?: string;
             };
             header?: never;
