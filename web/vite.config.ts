@@ -3,6 +3,8 @@ import { defineConfig } from 'vite';
 
 // `npm run dev` passes API calls on to a daemon: LC_DAEMON=http://127.0.0.1:PORT
 const daemon = process.env['LC_DAEMON'];
+// The daemon takes changes only from pages of its own origin.
+const proxy = { target: daemon ?? '', changeOrigin: true, headers: { origin: daemon ?? '' } };
 
 export default defineConfig({
   plugins: [svelte()],
@@ -14,5 +16,5 @@ export default defineConfig({
     // What the bundle contains of others is named beside it.
     license: { fileName: 'licenses.md' },
   },
-  server: daemon ? { proxy: { '/api': daemon, '/login': daemon } } : {},
+  server: daemon ? { proxy: { '/api': proxy, '/login': proxy } } : {},
 });
