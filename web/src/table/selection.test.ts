@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { TableRow } from '../api/types';
-import { countRuns, filterOf, idsOf, keyOf, type Selection } from './selection';
+import { countRuns, everyRun, filterOf, idsOf, keyOf, type Selection } from './selection';
 
 const row = (run: number | null, runs: number, filter: string): TableRow => ({
   run,
@@ -27,4 +27,10 @@ test('one row of several runs is selected by its filter, several by ids that wer
 
 test('nothing selected is never everything', () => {
   expect(filterOf(select(), [])).toBeUndefined();
+});
+
+test('all runs that fit are selected by the filter itself, also by an empty one', () => {
+  expect(filterOf(everyRun('state=failed', 500), undefined)).toBe('state=failed');
+  expect(filterOf(everyRun('', 9), undefined)).toBe('');
+  expect(countRuns(everyRun('', 9))).toBe(9);
 });

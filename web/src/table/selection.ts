@@ -19,6 +19,11 @@ export function withRows(selection: Selection, rows: readonly TableRow[], on: bo
   return next;
 }
 
+/** All runs that a filter lets through, on whatever page they are. */
+export function everyRun(filter: string, runs: number): Selection {
+  return new Map([[filter, { run: null, runs, filter, cells: [] }]]);
+}
+
 /** Runs in all selected rows. */
 export function countRuns(selection: Selection): number {
   return [...selection.values()].reduce((sum, row) => sum + row.runs, 0);
