@@ -10,6 +10,7 @@ mod failure;
 mod local;
 mod person;
 mod plan;
+mod report;
 mod restart;
 mod serve;
 mod table;
