@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help prerequisites web build demo test bench lint format docs licences sqlx cuda release
+.PHONY: help prerequisites web build demo test bench bench-dashboard lint format docs licences sqlx cuda release
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -47,6 +47,10 @@ format: ## Format Rust and web
 
 bench: prerequisites ## Race the worker against PyTorch on this machine; writes bench/cpu.md (half an hour, quiet machine)
 	PYTHON=$$(deploy/python.sh) && "$$PYTHON" bench/cpu.py $(BENCH)
+
+bench-dashboard: build ## Measure the dashboard with 10,000 runs; writes bench/dashboard.md (minutes, quiet machine)
+	cargo build --locked -p orchestrator --example seed_record
+	bench/dashboard.sh $(BIN) $(or $(MINUTES),5)
 
 docs: ## Build the API documentation; broken links are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links -A rustdoc::invalid-html-tags" cargo doc --locked --workspace --no-deps --document-private-items
