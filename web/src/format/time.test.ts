@@ -43,6 +43,6 @@ test('hours keep the digits that matter', () => {
 
 test('what is to come is told from now', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
-  expect(formatUntil('2026-01-01T03:05:00Z', now)).toBe('in 3 h 5 min');
+  expect(formatUntil('2026-01-01T03:05:00Z', now)).toBe('in 3 h 05 min');
   expect(formatUntil('2025-12-31T00:00:00Z', now)).toBe('any moment');
 });
