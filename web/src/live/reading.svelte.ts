@@ -30,6 +30,8 @@ export function createReading<Q, T>({ of, fetch, moved, pace = 500 }: Question<Q
   let answered: string | undefined = $state();
   const asked = $derived(JSON.stringify(of()));
   let running = '';
+  // An answer may come after its component has gone, and nothing derived may be read any more.
+  let gone = false;
 
   const loader = createLoader<T | undefined>(
     {
@@ -40,25 +42,28 @@ export function createReading<Q, T>({ of, fetch, moved, pace = 500 }: Question<Q
       },
       // The answer to a question that nobody asks any more is followed by the one that counts.
       loaded: (next) => {
-        if (running !== untrack(() => asked)) return;
+        if (gone || running !== untrack(() => asked)) return;
         value = next;
         error = undefined;
         answered = running;
       },
       failed: (reason) => {
-        if (running === untrack(() => asked)) error = reason;
+        if (!gone && running === untrack(() => asked)) error = reason;
       },
     },
     pace,
   );
 
   $effect(() => {
-    if (asked !== undefined) loader.load();
+    if (asked !== undefined) untrack(loader.load);
   });
   $effect(() => {
     if (moved && moved() > 0 && untrack(() => asked) !== undefined) loader.soon();
   });
-  $effect(() => loader.stop);
+  $effect(() => () => {
+    gone = true;
+    loader.stop();
+  });
 
   return {
     get value() {
