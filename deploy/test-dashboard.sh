@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
-# The dashboard in a real browser, on a real daemon with a real study. Takes the folder of lcctl and
+# The dashboard in a real browser, on a real daemon with real studies. Takes the folder of lcctl and
 # lc-worker. Without Chromium it says so and does nothing, except with CI=true.
 set -euo pipefail
-bin=$(cd "$1" && pwd)
+LC_BIN=$(cd "$1" && pwd)
+export LC_BIN
 cd "$(dirname "$0")/.."
 export CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
 if [ -z "$CHROMIUM" ]; then
-    echo "skipped: the dashboard's browser test; install Chromium or set CHROMIUM to its path"
+    echo "skipped: the dashboard's browser tests; install Chromium or set CHROMIUM to its path"
     [ "${CI:-}" != true ]
     exit
 fi
 LC_ROOT=$(mktemp -d)
 export LC_ROOT
-trap '"$bin/lcctl" --quiet stop >/dev/null 2>&1 || true; rm -rf "$LC_ROOT"' EXIT
+trap '"$LC_BIN/lcctl" --quiet stop >/dev/null 2>&1 || true; rm -rf "$LC_ROOT"' EXIT
+lcctl() { "$LC_BIN/lcctl" --quiet "$@" >/dev/null; }
+small=(--heads 4 --block-size 64 --epochs 1 --batch-size 8)
 # Enough steps for a curve, few enough for half a minute.
-"$bin/lcctl" sweep --name tour --width 16,32 --seed 0,1 --heads 4 --block-size 64 --epochs 1 \
-    --max-steps 40 --batch-size 8 --learning-rate 2e-3 --wait >/dev/null
-link=$("$bin/lcctl" login)
+lcctl sweep --name tour "${small[@]}" --width 16,32 --seed 0,1,2 --max-steps 40 --learning-rate 2e-3 --wait
+# Every training diverges: the command fails, as it should.
+lcctl sweep --name broken "${small[@]}" --width 16 --seed 0,1 --learning-rate 1e9 --wait || [ $? = 1 ]
+lcctl export tour --out "$LC_ROOT/published.csv"
+lcctl import --name published "$LC_ROOT/published.csv"
 cd web
-LC_STUDY=tour LC_LOGIN_URL="$link" npm run e2e
+npm run e2e -- "${@:2}"

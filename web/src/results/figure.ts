@@ -20,9 +20,14 @@ export async function readFigure({ study, key, x, models }: FigureQuestion): Pro
   const response = await fetch(path, { credentials: 'same-origin' }).catch(() => {
     throw new ApiError(0, 'the daemon does not answer', 'start it with: lcctl serve');
   });
-  if (response.ok) return response.text();
+  if (response.ok) return asGroup(await response.text());
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
   throw new ApiError(response.status, problem.detail ?? `status ${response.status}`);
+}
+
+/** A drawing as part of a page: an image hides what is within, so that one with links is a group of them. */
+export function asGroup(svg: string): string {
+  return svg.includes('<a ') ? svg.replace('role="img"', 'role="group"') : svg;
 }
 
 /** The colours that a drawing takes from its page. */
@@ -39,8 +44,11 @@ export async function saveFigure(
   const drawing = place?.querySelector('svg');
   if (!drawing) return;
   const text = withColours(new XMLSerializer().serializeToString(drawing), currentColours());
-  const svg = new Blob([text], { type: 'image/svg+xml' });
-  save(kind === 'svg' ? svg : await toPng(svg, drawing.viewBox.baseVal), `${name}.${kind}`);
+  const picture =
+    kind === 'svg'
+      ? new Blob([text], { type: 'image/svg+xml' })
+      : await toPng(text, drawing.viewBox.baseVal);
+  save(picture, `${name}.${kind}`);
 }
 
 /** A drawing with the page's colours written into it, on a ground of its own. */
@@ -58,25 +66,21 @@ function currentColours(): Map<string, string> {
   return new Map(COLOURS.map((token) => [token, style.getPropertyValue(`--${token}`).trim()]));
 }
 
-async function toPng(svg: Blob, box: DOMRect): Promise<Blob> {
-  const url = URL.createObjectURL(svg);
-  try {
-    const image = new Image(box.width * SHARPNESS, box.height * SHARPNESS);
-    image.src = url;
-    await image.decode();
-    const canvas = document.createElement('canvas');
-    canvas.width = image.width;
-    canvas.height = image.height;
-    canvas.getContext('2d')?.drawImage(image, 0, 0, canvas.width, canvas.height);
-    return await new Promise((resolve, reject) => {
-      canvas.toBlob((blob) => {
-        if (blob) resolve(blob);
-        else reject(new Error('the browser made no picture'));
-      }, 'image/png');
-    });
-  } finally {
-    URL.revokeObjectURL(url);
-  }
+async function toPng(svg: string, box: DOMRect): Promise<Blob> {
+  const image = new Image(box.width * SHARPNESS, box.height * SHARPNESS);
+  // The page's security policy lets images come from data: addresses, not from blob: ones.
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+  await image.decode();
+  const canvas = document.createElement('canvas');
+  canvas.width = image.width;
+  canvas.height = image.height;
+  canvas.getContext('2d')?.drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((resolve, reject) => {
+    canvas.toBlob((blob) => {
+      if (blob) resolve(blob);
+      else reject(new Error('the browser made no picture'));
+    }, 'image/png');
+  });
 }
 
 function save(blob: Blob, name: string): void {

@@ -1,0 +1,85 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { lcctl, startEndlessStudy } from './daemon';
+import { dashboard } from './pages';
+
+const shown = dashboard();
+
+// The training of the first of two runs goes on until it is stopped; the second waits for room.
+beforeAll(async () => {
+  await startEndlessStudy('endless', '--seed', '0,1');
+  while ((await stages()).running === 0) await new Promise((resolve) => setTimeout(resolve, 200));
+});
+afterAll(async () => {
+  await lcctl('--quiet', 'cancel', 'endless');
+});
+
+type Counts = Record<'running' | 'cancelled', number>;
+
+async function stages(): Promise<Counts> {
+  return (await shown.api<{ summary: { stages: Counts } }>('/studies/endless/board')).summary
+    .stages;
+}
+
+/** Asks for an action, reads what would change, and confirms it. */
+async function act(button: RegExp, confirm: RegExp): Promise<string> {
+  const { page } = shown;
+  await page.getByRole('button', { name: button }).first().click();
+  const dialog = page.getByRole('dialog');
+  const sure = dialog.getByRole('button', { name: confirm });
+  await sure.waitFor();
+  const text = await dialog.innerText();
+  await sure.click();
+  await dialog.waitFor({ state: 'hidden' });
+  return text;
+}
+
+test('nothing happens before it is confirmed', async () => {
+  await shown.open('/studies/endless?x=width&y=seed&cells=16;0,1');
+  const selection = shown.page.getByRole('region', { name: 'Selection' });
+  await selection.getByRole('button', { name: /^Cancel/ }).click();
+  const dialog = shown.page.getByRole('dialog');
+  await dialog.getByText(/\d+ stages in 2 runs: /).waitFor();
+  await shown.page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden' });
+  expect((await stages()).cancelled).toBe(0);
+});
+
+test('the priority of selected cells is set, and the confirmation says whose', async () => {
+  await shown.open('/studies/endless?x=width&y=seed&cells=16;1');
+  const text = await act(/^Set priority … 1 run/, /^Set priority of 1 run/);
+  expect(text).toMatch(/\d+ stages in 1 run: /);
+  const page = await shown.api<{ rows: { cells: unknown[] }[] }>(
+    '/studies/endless/runs?columns=seed,priority&sort=seed',
+  );
+  expect(page.rows.map(({ cells }) => cells)).toEqual([
+    [0, 0],
+    [1, 10],
+  ]);
+});
+
+test('selected cells are cancelled, and the map shows it by itself', async () => {
+  await shown.open('/studies/endless?x=width&y=seed&value=train&cells=16;1');
+  await act(/^Cancel … 1 run/, /^Cancel \d+ stage/);
+  await shown.page.getByRole('list', { name: 'Legend' }).getByText('cancelled').waitFor();
+  await expect.poll(async () => (await stages()).cancelled).toBeGreaterThan(0);
+});
+
+test('what was cancelled is tried again', async () => {
+  await shown.open('/studies/endless');
+  await act(/^Retry … study endless/, /^Retry \d+ stage/);
+  await expect.poll(async () => (await stages()).cancelled).toBe(0);
+});
+
+test('runs selected in the table are cancelled', async () => {
+  await shown.open('/studies/endless/runs?filter=seed=1');
+  await shown.page.getByRole('checkbox', { name: 'Select all rows of this page' }).check();
+  await act(/^Cancel … 1 selected run/, /^Cancel \d+ stage/);
+  await expect.poll(async () => (await stages()).cancelled).toBeGreaterThan(0);
+});
+
+test('a run is cancelled from its own page, which shows it by itself', async () => {
+  await shown.open('/studies/endless/runs?filter=seed=0');
+  await shown.page.getByRole('region', { name: 'Runs' }).getByRole('link').first().click();
+  await act(/^Cancel … run /, /^Cancel \d+ stage/);
+  await shown.page.getByRole('button', { name: /^train: cancelled/ }).waitFor();
+});

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { dashboard, inspect, origin } from './pages';
+
+const shown = dashboard();
+
+test('a browser without a session is told how to get one', async () => {
+  const context = await shown.browser.newContext();
+  const stranger = await context.newPage();
+  const answer = await stranger.goto(`${origin}/`);
+  expect(answer?.status()).toBe(401);
+  expect(await stranger.innerText('body')).toContain('lcctl login');
+  await context.close();
+});
+
+test('studies are listed with state, progress and failures', async () => {
+  await shown.open('/');
+  const studies = shown.page.getByRole('region', { name: 'Studies' });
+  const tour = studies.getByRole('row', { name: /tour/ });
+  expect(await tour.getByRole('img').getAttribute('aria-label')).toMatch(/^Stages: \d+ done$/);
+  const { items } = await shown.api<{ items: { name: string; stages: { failed: number } }[] }>(
+    '/studies',
+  );
+  const failed = items.find(({ name }) => name === 'broken')?.stages.failed ?? 0;
+  const link = studies.getByRole('row', { name: /broken/ }).getByRole('link', { name: /failed/ });
+  expect(await link.innerText()).toContain(String(failed));
+  await shown.page.getByText('Live', { exact: true }).waitFor();
+  await inspect(shown.page, 'overview');
+});
+
+test('published results stand apart from studies and lead to their report', async () => {
+  await shown.open('/');
+  const published = shown.page.getByRole('region', { name: 'Imported results' }).last();
+  expect(await published.getByRole('row', { name: /published/ }).innerText()).toContain('.csv');
+  await published.getByRole('link', { name: 'published' }).click();
+  await shown.page.getByRole('heading', { name: 'published', level: 1 }).waitFor();
+  expect(new URL(shown.page.url()).pathname).toBe('/studies/published/results');
+});
+
+test('the daemon says how it is', async () => {
+  await shown.open('/');
+  const daemon = shown.page.getByRole('region', { name: 'Daemon' });
+  const health = await shown.api<{ version: string; root: string }>('/health');
+  expect(await daemon.innerText()).toContain(health.version);
+  expect(await daemon.innerText()).toContain(health.root);
+});
+
+test('links lead on, the browser leads back, and title and focus follow', async () => {
+  const { page } = shown;
+  await shown.open('/');
+  await page.getByRole('link', { name: 'tour', exact: true }).click();
+  await page.getByRole('heading', { name: 'tour', level: 1 }).waitFor();
+  expect(new URL(page.url()).pathname).toBe('/studies/tour');
+  await expect.poll(() => page.title()).toContain('tour');
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('content');
+  await page.getByRole('link', { name: 'Runs', exact: true }).click();
+  await page.getByRole('region', { name: 'Runs' }).waitFor();
+  await page.goBack();
+  await page.getByRole('application').waitFor();
+  await page.goBack();
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+});
+
+test('what does not exist is said in words', async () => {
+  shown.forgive(/no-such-study.*404/);
+  await shown.open('/studies/no-such-study');
+  const alert = shown.page.getByRole('alert');
+  await alert.waitFor();
+  expect(await alert.innerText()).toContain('no-such-study');
+  await shown.open('/nowhere');
+  await shown.page.getByRole('heading', { name: 'No such page' }).waitFor();
+});

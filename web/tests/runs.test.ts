@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { choices, dashboard, inspect } from './pages';
+
+const shown = dashboard();
+
+async function openTable(query = '') {
+  await shown.open(`/studies/tour/runs${query}`);
+  const table = shown.page.getByRole('region', { name: 'Runs' });
+  await table.waitFor();
+  return table;
+}
+
+/** The names of the rows, from the top. */
+async function names(): Promise<string[]> {
+  const table = shown.page.getByRole('region', { name: 'Runs' });
+  return (await table.getByRole('rowheader').allInnerTexts()).map((text) => text.trim());
+}
+
+test('every run has a row, and the address keeps what is asked', async () => {
+  await openTable();
+  expect((await names()).length).toBe(6);
+  await shown.page.getByRole('searchbox', { name: 'Filter' }).fill('width=32 seed=0..1');
+  await expect.poll(names).toEqual(['01x0032_01d00', '01x0032_01d01']);
+  expect(choices(shown.page)).toEqual({ filter: 'width=32 seed=0..1' });
+  await shown.page.reload();
+  await expect.poll(names).toEqual(['01x0032_01d00', '01x0032_01d01']);
+  await inspect(shown.page, 'runs');
+});
+
+test('a filter that is not understood says why, and the rows stay', async () => {
+  shown.forgive(/runs\?.*400/);
+  await openTable();
+  await shown.page.getByRole('searchbox', { name: 'Filter' }).fill('val_loss<<3');
+  await expect
+    .poll(() => shown.page.getByRole('searchbox', { name: 'Filter' }).getAttribute('aria-invalid'))
+    .toBe('true');
+  expect((await names()).length).toBe(6);
+});
+
+test('heads sort, with Shift after the column before', async () => {
+  const { page } = shown;
+  await openTable('?columns=run,width,seed,val_loss');
+  const head = (name: string) => page.getByRole('columnheader', { name });
+  const sortBy = (name: string) => head(name).getByRole('button');
+  await sortBy('width').click();
+  await sortBy('seed').click({ modifiers: ['Shift'] });
+  await sortBy('seed').click({ modifiers: ['Shift'] });
+  await expect
+    .poll(names)
+    .toEqual(
+      [2, 1, 0]
+        .map((seed) => `01x0016_01d0${seed}`)
+        .concat([2, 1, 0].map((seed) => `01x0032_01d0${seed}`)),
+    );
+  expect(choices(page)['sort']).toBe('width,-seed');
+  expect(await head('seed').getAttribute('aria-sort')).toBe('descending');
+});
+
+test('seeds are averaged, with the error of the mean and the number of runs', async () => {
+  const table = await openTable('?columns=width,val_loss');
+  await shown.page.getByRole('combobox', { name: 'Average over' }).selectOption('seed');
+  await expect.poll(async () => (await names()).length).toBe(2);
+  expect(choices(shown.page)['over']).toBe('seed');
+  const answer = await shown.api<{ rows: { cells: unknown[] }[] }>(
+    '/studies/tour/runs?columns=width,val_loss&over=seed',
+  );
+  expect(answer.rows[0]?.cells[1]).toMatchObject({ n: 3 });
+  expect(await table.innerText()).toContain('±');
+  await inspect(shown.page, 'runs-averaged');
+});
+
+test('columns are chosen by name', async () => {
+  const { page } = shown;
+  const table = await openTable();
+  await page.getByRole('button', { name: 'Columns …' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Columns' });
+  await dialog.getByRole('searchbox', { name: 'Find a column' }).fill('learning');
+  await dialog.getByRole('checkbox', { name: 'training.learning_rate' }).check();
+  await dialog.getByRole('button', { name: 'Done' }).click();
+  await table.getByRole('columnheader', { name: 'training.learning_rate' }).waitFor();
+  expect(choices(page)['columns']).toContain('training.learning_rate');
+});
+
+test('a view is kept by the daemon, found again and removed', async () => {
+  const { page } = shown;
+  await openTable('?filter=width=32&sort=-val_loss');
+  await page.getByRole('button', { name: 'Views …' }).click();
+  await page.getByLabel('Save what is shown now as').fill('wide ones');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('button', { name: 'View: wide ones' }).waitFor();
+  await openTable();
+  await page.getByRole('button', { name: 'Views …' }).click();
+  await page.getByRole('link', { name: 'wide ones' }).click();
+  await expect.poll(async () => (await names()).length).toBe(3);
+  expect(choices(page)).toEqual({ filter: 'width=32', sort: '-val_loss' });
+  await page.getByRole('button', { name: 'View: wide ones' }).click();
+  await page.getByRole('button', { name: 'Remove the view wide ones' }).click();
+  await page.getByText('None yet.').waitFor();
+});
+
+test('the rows can be downloaded as they are shown, as CSV and as Parquet', async () => {
+  await openTable('?filter=width=32&columns=run,val_loss');
+  for (const [link, start] of [
+    ['CSV', 'run,val_loss\n01x0032_01d00,'],
+    ['Parquet', 'PAR1'],
+  ] as const) {
+    const download = shown.page.waitForEvent('download');
+    await shown.page.getByRole('link', { name: link, exact: true }).click();
+    const file = readFileSync(await (await download).path());
+    expect(file.subarray(0, start.length).toString('latin1')).toBe(start);
+  }
+});
+
+test('a table of many pages is turned over', async () => {
+  const { page } = shown;
+  await openTable('?rows=4');
+  expect((await names()).length).toBe(4);
+  await page.getByRole('button', { name: 'Next' }).click();
+  await expect.poll(async () => (await names()).length).toBe(2);
+  expect(choices(page)['page']).toBe('2');
+});
+
+test('selected runs are compared', async () => {
+  const { page } = shown;
+  await openTable();
+  await page.getByRole('checkbox', { name: 'Select 01x0016_01d00' }).check();
+  await page.getByRole('checkbox', { name: 'Select 01x0032_01d02' }).check();
+  await page.getByText('2 runs selected').waitFor();
+  await page.getByRole('link', { name: 'Compare' }).click();
+  await page.waitForURL('**/compare?runs=*');
+});
