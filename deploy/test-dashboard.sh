@@ -13,7 +13,8 @@ if [ -z "$CHROMIUM" ]; then
 fi
 LC_ROOT=$(mktemp -d)
 export LC_ROOT
-trap '"$LC_BIN/lcctl" --quiet stop >/dev/null 2>&1 || true; rm -rf "$LC_ROOT"' EXIT
+# Workers outlive a daemon that is stopped; those of this root must not outlive the tests.
+trap '"$LC_BIN/lcctl" --quiet stop >/dev/null 2>&1 || true; pkill -KILL -f "$LC_ROOT/" || true; rm -rf "$LC_ROOT"' EXIT
 lcctl() { "$LC_BIN/lcctl" --quiet "$@" >/dev/null; }
 small=(--heads 4 --block-size 64 --epochs 1 --batch-size 8)
 # Enough steps for a curve, few enough for half a minute.

@@ -92,10 +92,7 @@ mod tests {
             labels(Scale::fitting([0.5, 40.0].into_iter()), 5),
             ["0.5", "1", "2", "5", "10", "20", "50"]
         );
-        assert_eq!(
-            labels(Scale::fitting([1.0, 1e6].into_iter()), 5),
-            ["10", "1000", "1e5"]
-        );
+        assert_eq!(labels(Scale::fitting([1.0, 1e6].into_iter()), 5), ["10", "1000", "1e5"]);
     }
 
     #[test]

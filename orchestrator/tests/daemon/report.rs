@@ -26,7 +26,12 @@ fn import(name: &str) -> Import {
         }
     };
     let columns = ["val_loss", "cdnv", "simcos_mean"].map(str::to_owned).to_vec();
-    Import { name: name.to_owned(), file: "published.csv".to_owned(), columns, rows: (0..12).map(row).collect() }
+    Import {
+        name: name.to_owned(),
+        file: "published.csv".to_owned(),
+        columns,
+        rows: (0..12).map(row).collect(),
+    }
 }
 
 async fn imported(name: &str) -> Bench {
@@ -94,8 +99,7 @@ async fn a_name_belongs_to_one_thing() {
     // Both are in one list, page by page.
     let first: StudyPage = bench.get("/studies?limit=1").await;
     assert_eq!(first.items[0].name, "mine");
-    let second: StudyPage =
-        bench.get(&format!("/studies?limit=1&cursor={}", first.next.unwrap())).await;
+    let second: StudyPage = bench.get(&format!("/studies?limit=1&cursor={}", first.next.unwrap())).await;
     assert_eq!((second.items[0].name.as_str(), second.next), ("published", None));
     let gone = bench.call::<()>(Method::DELETE, "/imports/published", TOKEN, None).await;
     assert_eq!(gone.0, StatusCode::NO_CONTENT);
