@@ -13,9 +13,18 @@ if [ -z "$CHROMIUM" ]; then
 fi
 LC_ROOT=$(mktemp -d)
 export LC_ROOT
-# Workers outlive a daemon that is stopped; those of this root must not outlive the tests.
-trap '"$LC_BIN/lcctl" --quiet stop >/dev/null 2>&1 || true; pkill -KILL -f "$LC_ROOT/" || true; rm -rf "$LC_ROOT"' EXIT
 lcctl() { "$LC_BIN/lcctl" --quiet "$@" >/dev/null; }
+# Workers outlive a daemon that is stopped: what tests that broke off left running is cancelled before.
+clean_up() {
+    for study in endless moving; do lcctl cancel "$study" 2>/dev/null || true; done
+    for _ in $(seq 50); do
+        "$LC_BIN/lcctl" --no-start status 2>/dev/null | grep -q ' running' || break
+        sleep 0.2
+    done
+    lcctl stop 2>/dev/null || true
+    rm -rf "$LC_ROOT"
+}
+trap clean_up EXIT
 small=(--heads 4 --block-size 64 --epochs 1 --batch-size 8)
 # Enough steps for a curve, few enough for half a minute.
 lcctl sweep --name tour "${small[@]}" --width 16,32 --seed 0,1,2 --max-steps 40 --learning-rate 2e-3 --wait

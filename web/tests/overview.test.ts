@@ -44,6 +44,46 @@ test('the daemon says how it is', async () => {
   expect(await daemon.innerText()).toContain(health.root);
 });
 
+test('what Slurm is doing is said in plain words', async () => {
+  const { page } = shown;
+  const health = await shown.api<Record<string, unknown>>('/health');
+  const cluster = {
+    name: 'alps',
+    trouble: 'squeue did not answer in 30 s',
+    paused: 'the limit of jobs of the account is reached',
+    paused_until: new Date(Date.now() + 240_000).toISOString(),
+    windows: ['0 18 * * 1-5'],
+    open: false,
+    opens: new Date(Date.now() + 7_200_000).toISOString(),
+    max_queued: 500,
+    calls: 812,
+    calls_last_minute: 3,
+    calls_last_hour: 96,
+    tick_seconds: 0.31,
+    waits: { 'other jobs are before it in the queue': 120, runs: 16 },
+  };
+  await page.route('**/api/v1/health', (route) =>
+    route.fulfill({ json: { ...health, executor: 'slurm', slots: 0, busy: 136 } }),
+  );
+  await page.route('**/api/v1/cluster', (route) => route.fulfill({ json: cluster }));
+  await shown.open('/');
+  const panel = page.getByRole('region', { name: 'Cluster alps' });
+  await panel.waitFor();
+  const text = await panel.innerText();
+  for (const words of [
+    'squeue did not answer',
+    'Nothing is handed over for a while: the limit of jobs',
+    '136 stages, at most 500',
+    '120 other jobs are before it in the queue',
+    'in 2 h',
+    '3 in the last minute, 96 in the last hour',
+  ]) {
+    expect(text).toContain(words);
+  }
+  await inspect(page, 'overview-cluster');
+  await page.unrouteAll();
+});
+
 test('links lead on, the browser leads back, and title and focus follow', async () => {
   const { page } = shown;
   await shown.open('/');

@@ -21,7 +21,6 @@ export type MetricPoint = Schemas['MetricPoint'];
 export type Results = Schemas['Results'];
 export type LogTail = Schemas['LogTail'];
 export type Progress = Schemas['Progress'];
-export type Change = Schemas['Change'];
 export type Problem = Schemas['Problem'];
 export type StudyBoard = Schemas['StudyBoard'];
 export type Column = Schemas['Column'];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { asGroup, withColours } from './figure';
+import { withColours } from './figure';
 
 test('a drawing that leaves the page keeps its colours', () => {
   const svg =
@@ -12,11 +12,4 @@ test('a drawing that leaves the page keeps its colours', () => {
     '<svg viewBox="0 0 1 1"><rect width="100%" height="100%" fill="#fff"/>' +
       '<path stroke="#123456" fill="var(--accent)"/></svg>',
   );
-});
-
-test('a drawing with links is a group, so that they are told', () => {
-  expect(asGroup('<svg role="img"><a href="/runs/1"><circle/></a></svg>')).toContain(
-    'role="group"',
-  );
-  expect(asGroup('<svg role="img"><circle/></svg>')).toContain('role="img"');
 });

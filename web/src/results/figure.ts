@@ -20,14 +20,9 @@ export async function readFigure({ study, key, x, models }: FigureQuestion): Pro
   const response = await fetch(path, { credentials: 'same-origin' }).catch(() => {
     throw new ApiError(0, 'the daemon does not answer', 'start it with: lcctl serve');
   });
-  if (response.ok) return asGroup(await response.text());
+  if (response.ok) return response.text();
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
   throw new ApiError(response.status, problem.detail ?? `status ${response.status}`);
-}
-
-/** A drawing as part of a page: an image hides what is within, so that one with links is a group of them. */
-export function asGroup(svg: string): string {
-  return svg.includes('<a ') ? svg.replace('role="img"', 'role="group"') : svg;
 }
 
 /** The colours that a drawing takes from its page. */
