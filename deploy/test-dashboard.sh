@@ -22,7 +22,11 @@ clean_up() {
         sleep 0.2
     done
     lcctl stop 2>/dev/null || true
-    rm -rf "$LC_ROOT"
+    # A worker that is just told to stop may still write its last file.
+    for _ in $(seq 50); do
+        rm -rf "$LC_ROOT" 2>/dev/null && break
+        sleep 0.2
+    done
 }
 trap clean_up EXIT
 small=(--heads 4 --block-size 64 --epochs 1 --batch-size 8)

@@ -36,7 +36,7 @@ export function endOf(example: FailureCase): [string, string][] {
       signal == null ? null : `${signal}${SIGNALS[signal] ? ` (${SIGNALS[signal]})` : ''}`,
     ],
     ['Place', place],
-    ['Node', node === place ? null : node],
+    ['Node', node != null && place?.startsWith(node) ? null : node],
   ];
   return pairs.filter((pair): pair is [string, string] => pair[1] != null && pair[1] !== '');
 }
