@@ -103,7 +103,7 @@ for (const path of PAGES) {
 
 // Updates: something moves ten times a second; a page is told at most twice.
 const minutesShown = Number(minutes ?? 1);
-console.log(`\n## ${minutesShown} minutes of updates\n\n| page | told per second | JS heap, MB | renderer, MB |\n|---|---:|---:|---:|`);
+console.log(`\n## ${minutesShown} minutes of updates\n\n| page | told per second | JS heap, MB | own memory of the largest page process, MB |\n|---|---:|---:|---:|`);
 const watched = [];
 for (const path of [`/studies/${study}?x=seed&y=width&value=train`, `/studies/${study}/runs`]) {
   const page = await context.newPage();
@@ -135,14 +135,14 @@ for (const { path, page, session, told } of watched) {
 }
 await browser.close();
 
-/** Resident memory of the browser's largest page process, which shares most of it with the others. */
+/** Memory of the browser's largest page process that is its own: not the program's code, which all share. */
 function largestRenderer() {
   let largest = 0;
   for (const id of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       if (!readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('--type=renderer')) continue;
       const status = readFileSync(`/proc/${id}/status`, 'utf8');
-      largest = Math.max(largest, Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+      largest = Math.max(largest, Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
     } catch {
       // It ended meanwhile.
     }

@@ -101,13 +101,29 @@ pub fn draw(curve: &RecordedCurve, drawing: &Drawing) -> Curve {
         let point = &curve.points[i];
         drawn.step.push(point.step);
         drawn.tokens.push(point.step as f64 * curve.tokens_per_step);
-        drawn.seconds.push(seconds[i]);
-        drawn.value.push(Real(value(point, drawing.y)));
+        drawn.seconds.push(rounded(seconds[i]));
+        drawn.value.push(Real(rounded(value(point, drawing.y))));
         if let Some(smooth) = &smooth {
-            drawn.smooth.push(Real(smooth[i]));
+            drawn.smooth.push(Real(rounded(smooth[i])));
         }
     }
     drawn
+}
+
+/// Six significant digits: more than can be seen, and a third of what would be sent.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let digits = 5 - value.abs().log10().floor() as i32;
+    // A power of ten below one is not exact: large values are divided.
+    if digits >= 0 {
+        let scale = 10_f64.powi(digits);
+        (value * scale).round() / scale
+    } else {
+        let scale = 10_f64.powi(-digits);
+        (value / scale).round() * scale
+    }
 }
 
 const fn value(point: &Recorded, y: CurveY) -> f64 {
@@ -233,6 +249,13 @@ mod tests {
             assert!(drawn.step.is_sorted());
             assert_eq!(drawn.recorded, 100_000);
         }
+    }
+
+    #[test]
+    fn values_are_sent_with_six_digits() {
+        let sent = [2.718_281_828_459, -1234.567_89, 9.999_999_9e-5, 123_456_789.0, 0.0].map(rounded);
+        assert_eq!(sent, [2.718_28, -1234.57, 0.0001, 123_457_000.0, 0.0]);
+        assert!(rounded(f64::NAN).is_nan() && rounded(f64::INFINITY).is_infinite());
     }
 
     #[test]

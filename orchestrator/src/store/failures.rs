@@ -19,7 +19,7 @@ pub struct FailedAttempt {
     pub id: AttemptId,
     /// Counts from 1 within the stage.
     pub number: u32,
-    /// Whether it is the stage's newest attempt.
+    /// Whether it is the newest of the stage's attempts that went wrong.
     pub newest: bool,
     /// How it ended.
     pub state: AttemptState,
@@ -75,7 +75,6 @@ impl Store {
         let mut tx = self.readers.begin().await?;
         let rows = sqlx::query!(
             r#"SELECT a.id AS "id!: String", a.number AS "number!: i64", a.state AS "state!: String",
-                      a.number = (SELECT max(number) FROM attempts n WHERE n.stage_id = a.stage_id) AS "newest!: bool",
                       a.message AS "message?: String", a.exit_code AS "exit_code?: i32", a.signal AS "signal?: i32",
                       a.slurm_state AS "slurm_state?: String", a.place AS "place?: String", a.node AS "node?: String",
                       a.heard AS "heard?: i64", ifnull(a.finished, a.created) AS "finished!: i64",
@@ -99,6 +98,11 @@ impl Store {
         runs.sort_unstable();
         runs.dedup();
         let of_runs = studies_of_runs(&mut tx, &runs).await?;
+        let mut newest: HashMap<i64, i64> = HashMap::new();
+        for attempt in &rows {
+            let number = newest.entry(attempt.stage).or_default();
+            *number = attempt.number.max(*number);
+        }
         for attempt in rows {
             let studies = match attempt.run {
                 Some(run) => of_runs.get(&RunId(run)).cloned().unwrap_or_default(),
@@ -108,7 +112,7 @@ impl Store {
             found.attempts.push(FailedAttempt {
                 id: row::word("an attempt's id", &attempt.id)?,
                 number: row::small(attempt.number),
-                newest: attempt.newest,
+                newest: newest.get(&attempt.stage) == Some(&attempt.number),
                 state: row::word("an attempt's state", &attempt.state)?,
                 message: attempt.message,
                 exit_code: attempt.exit_code,
