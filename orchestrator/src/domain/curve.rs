@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn values_are_sent_with_six_digits() {
-        let sent = [2.718_281_828_459, -1234.567_89, 9.999_999_9e-5, 123_456_789.0, 0.0].map(rounded);
-        assert_eq!(sent, [2.718_28, -1234.57, 0.0001, 123_457_000.0, 0.0]);
+        let sent = [2.345_678_901_2, -1_234.567_89, 9.999_999_9e-5, 123_456_789.0, 0.0].map(rounded);
+        assert_eq!(sent, [2.345_68, -1_234.57, 0.0001, 123_457_000.0, 0.0]);
         assert!(rounded(f64::NAN).is_nan() && rounded(f64::INFINITY).is_infinite());
     }
 

@@ -15,7 +15,7 @@ pub mod permutation;
 pub mod scale;
 pub mod statistics;
 
-use measures::{MEASURES, PaperMeasure};
+use measures::MEASURES;
 use protocol::{
     identifier::Identifier,
     output::MeasureRow,
@@ -41,6 +41,14 @@ pub struct Row<'a> {
     pub measures: &'a MeasureRow,
     /// What its name says; none if it is not an identifier.
     pub identifier: Option<Identifier>,
+}
+
+/// What was found about a measure.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    n: usize,
+    r: Option<f64>,
+    p: Option<f64>,
 }
 
 /// Why there is no report: one line with a remedy.
@@ -118,7 +126,7 @@ pub fn report(
         let with: Vec<usize> = (0..rows.len()).filter(|&row| has(&rows[row])).collect();
         groups.entry(with).or_default().push(at);
     }
-    let mut found: Vec<(usize, Option<f64>, Option<f64>)> = vec![(0, None, None); MEASURES.len()];
+    let mut found = vec![Found::default(); MEASURES.len()];
     for (with, members) in groups {
         let losses: Vec<f64> = with.iter().map(|&row| loss(&rows[row])).collect();
         let values: Vec<Vec<f64>> = members
@@ -128,15 +136,16 @@ pub fn report(
         let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
         let p = permutation::p_values(&losses, &slices, shuffles, seed);
         for ((at, values), p) in members.into_iter().zip(&values).zip(p) {
-            found[at] = (with.len(), statistics::correlation(values, &losses), p);
+            found[at] = Found { n: with.len(), r: statistics::correlation(values, &losses), p };
         }
     }
-    let holm = statistics::holm(&found.iter().map(|(_, _, p)| *p).collect::<Vec<_>>());
-    let rows_of = |((measure, (n, r, p)), p_holm): (
-        (&PaperMeasure, (usize, Option<f64>, Option<f64>)),
-        Option<f64>,
-    )| {
-        Association {
+    let holm = statistics::holm(&found.iter().map(|found| found.p).collect::<Vec<_>>());
+    let selected = rows.len() as u64;
+    let rows: Vec<Association> = MEASURES
+        .iter()
+        .zip(found)
+        .zip(holm)
+        .map(|((measure, Found { n, r, p }), p_holm)| Association {
             measure: measure.name.to_owned(),
             key: measure.key.to_owned(),
             title: measure.title.to_owned(),
@@ -148,15 +157,15 @@ pub fn report(
             p_holm: p_holm.map(Real),
             power: r.and_then(|r| statistics::power(r, n)).map(Real),
             detectable_r2: r.and_then(|_| statistics::detectable_r2(n)).map(Real),
-        }
-    };
+        })
+        .collect();
     Ok(Report {
         study: study.to_owned(),
         models: models.map(ToOwned::to_owned),
-        selected: rows.len() as u64,
+        selected,
         shuffles,
         seed,
-        rows: MEASURES.iter().zip(found).zip(holm).map(rows_of).collect(),
+        rows,
     })
 }
 

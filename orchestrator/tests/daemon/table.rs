@@ -220,7 +220,7 @@ async fn a_saved_view_is_kept_until_it_is_removed() {
     let put = bench.call(Method::PUT, "/studies/s/views/best", TOKEN, Some(&view)).await;
     assert_eq!(put.0, StatusCode::OK);
     let bench = bench.restarted().await;
-    assert_eq!(bench.get::<StudyBoard>("/studies/s/board").await.views, [view.clone()]);
+    assert_eq!(bench.get::<StudyBoard>("/studies/s/board").await.views, std::slice::from_ref(&view));
     assert_eq!(
         bench.call(Method::PUT, "/studies/x/views/best", TOKEN, Some(&view)).await.0,
         StatusCode::NOT_FOUND
