@@ -7,7 +7,7 @@
 //! * [`entry`]: a run in memory; [`inner`]: all of them, and keeping up with the record;
 //! * [`field`]: columns and their values; [`filter`]: which runs;
 //! * [`page`], [`pool`]: the runs table, of single runs and averaged over some;
-//! * [`grid`]: the heat map; [`board`]: a study without its runs; [`file`]: downloads.
+//! * [`grid`]: the heat map; [`board`]: a study without its runs; [`mod@file`]: downloads.
 //!
 //! Nothing here changes the record.
 
