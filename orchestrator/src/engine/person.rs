@@ -73,20 +73,18 @@ impl Engine {
             }
         } else {
             let stages = tx.stages_of(runs, &action.kinds).await?;
-            match action.verb {
-                ActionVerb::Cancel => {
-                    for &id in stages.iter().rev() {
-                        if tx.needed_elsewhere(id, study).await? {
-                            continue;
-                        }
-                        if let Some(stage) = tx.stage(id).await? {
-                            happen(&mut tx, &stage, Event::Cancel, None).await?;
-                        }
+            if action.verb == ActionVerb::Cancel {
+                // From the last to the first, so that each is cancelled rather than skipped.
+                for &id in stages.iter().rev() {
+                    if tx.needed_elsewhere(id, study).await? {
+                        continue;
+                    }
+                    if let Some(stage) = tx.stage(id).await? {
+                        happen(&mut tx, &stage, Event::Cancel, None).await?;
                     }
                 }
-                ActionVerb::Retry | ActionVerb::Prioritise => {
-                    retry_all(&mut tx, stages.into_iter().collect()).await?;
-                }
+            } else {
+                retry_all(&mut tx, stages.into_iter().collect()).await?;
             }
             for stage in tx.changed_stages().await? {
                 acted.push((stage.kind, stage.state));

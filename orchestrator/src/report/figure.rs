@@ -207,7 +207,7 @@ fn document(
         );
         let link = run(point.model);
         if let Some(link) = &link {
-            // Reached by pointing; the table leads there by keyboard, without hundreds of stops.
+            // Reached by pointing; the runs table leads there by keyboard, without hundreds of stops.
             write!(
                 out,
                 r#"<a href="{}" tabindex="-1" aria-label="{}">"#,

@@ -41,7 +41,7 @@ impl Filter {
     }
 
     /// Whether a run fits.
-    pub fn fits(&self, run: &Entry, _study: &Study<'_>, moment: Moment) -> bool {
+    pub fn fits(&self, run: &Entry, moment: Moment) -> bool {
         self.0.iter().all(|term| term.holds(run, moment))
     }
 }

@@ -48,8 +48,7 @@ pub(super) fn grid(study: &Study<'_>, query: &GridQuery, now: DateTime<Utc>) -> 
             query.value
         )));
     }
-    let runs: Vec<&Entry> =
-        study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
+    let runs: Vec<&Entry> = study.runs.iter().copied().filter(|run| filter.fits(run, moment)).collect();
     let (x, y) = (Places::of(&x, &runs, moment), Places::of(&y, &runs, moment));
     let size = x.axis.values.len() * y.axis.values.len();
     if size > MOST {
@@ -130,7 +129,7 @@ impl Places {
             _ => None,
         };
         let mut values: Vec<f64> = runs.iter().filter_map(number).collect();
-        values.sort_by(pool::by_size);
+        values.sort_by(f64::total_cmp);
         values.dedup();
         let values = values.into_iter().map(Real).collect();
         Self { axis: Axis { name: field.name().to_owned(), values }, field: field.clone() }

@@ -137,6 +137,6 @@ impl Table {
         let Some(study) = inner.study(name) else { return Ok(None) };
         let filter = filter::Filter::parse(filter, &study)?;
         let moment = field::Moment { checkpoint: None, now: Utc::now().timestamp_millis() };
-        Ok(Some(study.runs.iter().filter(|run| filter.fits(run, &study, moment)).map(|run| run.id).collect()))
+        Ok(Some(study.runs.iter().filter(|run| filter.fits(run, moment)).map(|run| run.id).collect()))
     }
 }

@@ -48,8 +48,7 @@ pub(super) fn page(study: &Study<'_>, query: &RunsQuery, now: DateTime<Utc>) -> 
     };
     let over = Field::list(&query.over, study)?;
     let sort = sort_keys(&query.sort, study)?;
-    let runs: Vec<&Entry> =
-        study.runs.iter().copied().filter(|run| filter.fits(run, study, moment)).collect();
+    let runs: Vec<&Entry> = study.runs.iter().copied().filter(|run| filter.fits(run, moment)).collect();
     let count = runs.len() as u64;
     let mut rows: Vec<pool::Row<'_>> = if over.is_empty() {
         runs.into_iter().map(|run| pool::Row { runs: vec![run], key: Vec::new() }).collect()

@@ -10,7 +10,7 @@ use protocol::{
     real::Real,
     table::{Cell, Spread},
 };
-use std::{cmp::Ordering, collections::HashMap};
+use std::collections::HashMap;
 
 /// Runs that are one row, and what they have in common.
 pub(super) struct Row<'a> {
@@ -118,11 +118,6 @@ fn common_name(runs: &[&Entry]) -> Cell {
         Some(first) if stems.all(|stem| stem == first) => Cell::Text(first.to_string()),
         _ => Cell::Nothing,
     }
-}
-
-/// By size, NaN last.
-pub(super) fn by_size(a: &f64, b: &f64) -> Ordering {
-    a.total_cmp(b)
 }
 
 #[cfg(test)]

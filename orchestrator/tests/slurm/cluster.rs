@@ -79,6 +79,13 @@ impl Cluster {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Lets nodes start jobs (`RESUME`) or only take them in (`DRAIN`).
+    pub fn nodes(&self, state: &str) {
+        let arguments = ["update", "NodeName=ALL", &format!("State={state}"), "Reason=test"];
+        let output = self.command("scontrol").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Sends a signal to one of its daemons: `slurmctld`, `slurmdbd`, `slurmd-n4`.
     pub fn signal(&self, daemon: &str, signal: nix::sys::signal::Signal) {
         let file = self.dir.join("run").join(format!("{daemon}.pid"));
