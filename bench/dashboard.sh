@@ -10,7 +10,11 @@ export LC_ROOT
 trap '"$bin/lcctl" --quiet stop >/dev/null 2>&1 || true; rm -rf "$LC_ROOT"' EXIT
 "$bin/examples/seed_record" "$LC_ROOT"
 "$bin/lcctl" serve --slots 0 --listen 127.0.0.1:0 >"$LC_ROOT/daemon.log" 2>&1 &
-until [ -f "$LC_ROOT/daemon.json" ]; do sleep 0.2; done
+daemon=$!
+until [ -f "$LC_ROOT/daemon.json" ]; do
+    kill -0 "$daemon" 2>/dev/null || { cat "$LC_ROOT/daemon.log" >&2; exit 1; }
+    sleep 0.2
+done
 url=$(sed -n 's/.*"url": *"\([^"]*\)".*/\1/p' "$LC_ROOT/daemon.json")
 # The table of all runs is read at the start.
 curl -fsS -H "Authorization: Bearer $(cat "$LC_ROOT/token")" "$url/api/v1/studies/large/board" >/dev/null

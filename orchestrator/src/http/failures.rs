@@ -4,9 +4,9 @@ use super::{ApiError, App, extract::Query};
 use crate::{
     domain::diagnosis::{self, Evidence},
     executor::folder,
-    store::{FailedAttempt, Outcomes},
+    store::{FailedAttempt, FailureDetail, Outcomes},
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use protocol::{
     problem::Problem,
     stage::{AttemptState, StageKind, StageState},
@@ -15,7 +15,7 @@ use protocol::{
 use serde::Deserialize;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 use utoipa::IntoParams;
 
@@ -36,9 +36,11 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Failures>, ApiError> {
     let found = app.store.failures(filter.study.as_deref()).await?;
-    let groups = tokio::task::spawn_blocking(move || grouped(&found)).await;
-    let groups = groups
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "failures", error.to_string()))?;
+    let mut groups = Vec::new();
+    for ((state, kind, cause), attempts) in grouped(&found.attempts) {
+        groups.push(group(&app, &found, state, kind, cause, &attempts).await?);
+    }
+    groups.sort_by_key(|group: &FailureGroup| (Reverse((group.failed, group.last)), group.cause.clone()));
     Ok(Json(Failures { groups }))
 }
 
@@ -47,36 +49,53 @@ const LINES: usize = 12;
 /// Examples of a group.
 const CASES: usize = 5;
 
-/// Groups attempts that ended in the same way, the largest group first, and reads the logs of the examples.
-fn grouped(found: &Outcomes) -> Vec<FailureGroup> {
-    let mut groups: BTreeMap<(AttemptState, StageKind, String), Vec<&FailedAttempt>> = BTreeMap::new();
-    for attempt in &found.attempts {
-        let cause = diagnosis::cause(attempt.message.as_deref().unwrap_or("ended without a message"));
-        groups.entry((attempt.state, attempt.kind, cause)).or_default().push(attempt);
+/// How attempts ended: what those of a group have in common.
+type Ending = (AttemptState, StageKind, String);
+
+/// Attempts that ended in the same way, the newest first.
+fn grouped(attempts: &[FailedAttempt]) -> BTreeMap<Ending, Vec<&FailedAttempt>> {
+    let mut groups: BTreeMap<Ending, Vec<&FailedAttempt>> = BTreeMap::new();
+    let mut causes: HashMap<Option<&str>, String> = HashMap::new();
+    for attempt in attempts {
+        let message = attempt.message.as_deref();
+        let cause = causes
+            .entry(message)
+            .or_insert_with(|| diagnosis::cause(message.unwrap_or("ended without a message")));
+        groups.entry((attempt.state, attempt.kind, cause.clone())).or_default().push(attempt);
     }
-    let mut groups: Vec<FailureGroup> = groups
-        .into_iter()
-        .map(|((state, kind, cause), attempts)| group(state, kind, cause, &attempts, found))
-        .collect();
-    groups.sort_by_key(|group| (Reverse((group.failed, group.last)), group.cause.clone()));
     groups
 }
 
-fn group(
+async fn group(
+    app: &App,
+    found: &Outcomes,
     state: AttemptState,
     kind: StageKind,
     cause: String,
     attempts: &[&FailedAttempt],
-    found: &Outcomes,
-) -> FailureGroup {
+) -> Result<FailureGroup, ApiError> {
     let newest = attempts[0];
-    let evidence =
-        Evidence { message: newest.message.as_deref(), exit_code: newest.exit_code, signal: newest.signal };
+    let examples = examples(attempts);
+    let rows: Vec<i64> = examples.iter().map(|attempt| attempt.row).collect();
+    let details = app.store.failure_details(&rows).await?;
+    let detail = details.get(&newest.row);
+    let evidence = Evidence {
+        message: newest.message.as_deref(),
+        exit_code: detail.and_then(|detail| detail.exit_code),
+        signal: detail.and_then(|detail| detail.signal),
+    };
     let advice = diagnosis::advice(state, evidence);
     let is_final = |attempt: &&&FailedAttempt| attempt.newest && attempt.stage_state == StageState::Failed;
     let failed: BTreeSet<_> = attempts.iter().filter(is_final).map(|attempt| attempt.stage).collect();
-    let studies: BTreeSet<_> = attempts.iter().flat_map(|attempt| attempt.studies.iter().cloned()).collect();
-    FailureGroup {
+    let mut stages: Vec<_> = attempts.iter().map(|attempt| attempt.stage).collect();
+    stages.dedup();
+    let mut cases = Vec::with_capacity(examples.len());
+    for attempt in examples {
+        if let Some(detail) = details.get(&attempt.row) {
+            cases.push(case(attempt, detail).await);
+        }
+    }
+    Ok(FailureGroup {
         state,
         kind,
         cause,
@@ -87,9 +106,9 @@ fn group(
         failed: failed.len() as u64,
         first: attempts.iter().map(|attempt| attempt.finished).min().unwrap_or(newest.finished),
         last: newest.finished,
-        studies: studies.into_iter().collect(),
-        cases: examples(attempts).into_iter().map(case).collect(),
-    }
+        studies: app.store.studies_of_stages(&stages).await?,
+        cases,
+    })
 }
 
 /// The newest attempts, of as many stages as there are.
@@ -99,23 +118,26 @@ fn examples<'a>(attempts: &[&'a FailedAttempt]) -> Vec<&'a FailedAttempt> {
     firsts.take(CASES).collect()
 }
 
-fn case(attempt: &FailedAttempt) -> FailureCase {
-    let log = folder::log_tail(&attempt.folder, 16 << 10).map(|(text, _)| text).unwrap_or_default();
+async fn case(attempt: &FailedAttempt, detail: &FailureDetail) -> FailureCase {
+    let folder = detail.folder.clone();
+    let read = move || folder::log_tail(&folder, 16 << 10).map(|(text, _)| text).unwrap_or_default();
+    let log = tokio::task::spawn_blocking(read).await.unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
+    let detail = detail.clone();
     FailureCase {
-        run: attempt.run,
-        identifier: attempt.identifier.clone(),
+        run: detail.run,
+        identifier: detail.identifier,
         stage: attempt.stage,
-        checkpoint: attempt.checkpoint,
-        attempt: attempt.id,
-        number: attempt.number,
+        checkpoint: detail.checkpoint,
+        attempt: detail.id,
+        number: detail.number,
         message: attempt.message.clone(),
-        place: attempt.place.clone(),
-        node: attempt.node.clone(),
-        slurm_state: attempt.slurm_state.clone(),
-        exit_code: attempt.exit_code,
-        signal: attempt.signal,
-        heard: attempt.heard,
+        place: detail.place,
+        node: detail.node,
+        slurm_state: detail.slurm_state,
+        exit_code: detail.exit_code,
+        signal: detail.signal,
+        heard: detail.heard,
         finished: Some(attempt.finished),
         log: lines[lines.len().saturating_sub(LINES)..].iter().map(|&line| line.to_owned()).collect(),
     }

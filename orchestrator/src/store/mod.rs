@@ -25,7 +25,7 @@ mod views;
 
 pub use attempts::{AttemptRow, Ending, NewAttempt};
 pub use changes::KEPT_CHANGES;
-pub use failures::{FailedAttempt, Outcomes};
+pub use failures::{FailedAttempt, FailureDetail, Outcomes};
 pub use plan::RunRow;
 pub use stages::{Scope, StageRow};
 pub use submissions::{NewSubmission, OpenSubmission, Queueable};
