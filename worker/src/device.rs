@@ -1,8 +1,8 @@
-//! Which device a stage computes on: `auto`, `cpu`, `cuda` or `cuda:N`.
+//! Which device a stage computes on: `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
 //!
-//! The CUDA backend panics where there is no driver, so a GPU is looked for here, without it.
+//! The GPUs' backends panic where there is no driver, so a GPU is looked for here, without them.
 
-use crate::{Error, Result};
+use crate::{Error, Result, report::Report};
 
 /// A device that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU, counted from 0 among those that `CUDA_VISIBLE_DEVICES` leaves visible.
     Cuda(usize),
+    /// The first device that speaks Vulkan, which may be software.
+    Vulkan,
 }
 
 /// A device as a person names it.
@@ -22,10 +24,12 @@ pub enum Choice {
     Cpu,
     /// A GPU by index; `cuda` is the first.
     Cuda(usize),
+    /// Whatever speaks Vulkan. Never chosen without being asked for.
+    Vulkan,
 }
 
 impl Choice {
-    /// Reads `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Reads `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     ///
     /// # Errors
     /// When the text is none of these.
@@ -36,21 +40,33 @@ impl Choice {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
-            _ => {
-                text.strip_prefix("cuda:").and_then(index).map(Self::Cuda).ok_or_else(|| {
-                    Error::input(format!("device {text:?}: expected auto, cpu, cuda or cuda:N"))
-                })
-            }
+            "vulkan" => Ok(Self::Vulkan),
+            _ => text.strip_prefix("cuda:").and_then(index).map(Self::Cuda).ok_or_else(|| {
+                Error::input(format!("device {text:?}: expected auto, cpu, cuda, cuda:N or vulkan"))
+            }),
         }
     }
 }
 
-/// Finds the device that `text` names.
+/// Finds the device that `text` names, and says so where `auto` has to do without a GPU.
 ///
 /// # Errors
 /// When it is not a device's name, or names a GPU that this program can't use.
-pub fn resolve(text: &str) -> Result<Device> {
-    choose(Choice::parse(text)?, gpus())
+pub fn resolve(text: &str, report: &Report) -> Result<Device> {
+    let (choice, gpus) = (Choice::parse(text)?, gpus());
+    if let (Choice::Auto, Err(why)) = (choice, gpus) {
+        let (reason, _) = why.split_once(';').unwrap_or((why, ""));
+        report.info(format!("computing on the processor: {reason}"));
+    }
+    if choice == Choice::Vulkan {
+        vulkan()?;
+    }
+    let device = choose(choice, gpus)?;
+    #[cfg(feature = "gpu")]
+    if device != Device::Cpu {
+        crate::kernels::gpu::configure();
+    }
+    Ok(device)
 }
 
 /// GPUs that can be used, or why there are none.
@@ -60,6 +76,7 @@ fn choose(choice: Choice, gpus: Gpus) -> Result<Device> {
     match (choice, gpus) {
         (Choice::Cpu, _) | (Choice::Auto, Err(_) | Ok(0)) => Ok(Device::Cpu),
         (Choice::Auto, Ok(_)) => Ok(Device::Cuda(0)),
+        (Choice::Vulkan, _) => Ok(Device::Vulkan),
         (Choice::Cuda(_), Err(why)) => Err(Error::input(why)),
         (Choice::Cuda(_), Ok(0)) => Err(Error::input(
             "no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
@@ -80,11 +97,50 @@ const fn gpus() -> Gpus {
 #[cfg(feature = "cuda")]
 use probe::gpus;
 
-/// Looks for the driver's library and the devices where Linux puts them.
-#[cfg(feature = "cuda")]
+#[cfg(not(feature = "vulkan"))]
+const NO_VULKAN: &str =
+    "this lc-worker was built without Vulkan; build with --features vulkan or use --device cpu";
+
+#[cfg(not(feature = "vulkan"))]
+fn vulkan() -> Result<()> {
+    Err(Error::input(NO_VULKAN))
+}
+
+#[cfg(feature = "vulkan")]
+use probe::vulkan;
+
+/// Looks for the drivers' libraries and the devices where Linux puts them.
+#[cfg(feature = "gpu")]
 mod probe {
+    #[cfg(feature = "cuda")]
     use super::{Gpus, visible};
+    #[cfg(feature = "vulkan")]
+    use crate::{Error, Result};
     use std::{fs, path::Path};
+
+    /// Folders with a file for each Vulkan driver.
+    #[cfg(feature = "vulkan")]
+    const DRIVER_FOLDERS: [&str; 3] =
+        ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+
+    #[cfg(feature = "vulkan")]
+    pub(super) fn vulkan() -> Result<()> {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let driver = |folder: &&str| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+        if !has_library("libvulkan.so.1") {
+            return Err(Error::input(
+                "libvulkan.so.1 was not found; install it (Debian: libvulkan1), or use --device cpu",
+            ));
+        }
+        let named = set("VK_DRIVER_FILES") || set("VK_ICD_FILENAMES");
+        if !named && !DRIVER_FOLDERS.iter().any(|folder| driver(&folder)) {
+            return Err(Error::input(
+                "there is no Vulkan driver; install one (Debian, in software: mesa-vulkan-drivers), or use \
+                 --device cpu",
+            ));
+        }
+        Ok(())
+    }
 
     /// Where the driver's library lies on the usual distributions, in containers and on clusters.
     const LIBRARY_FOLDERS: [&str; 9] = [
@@ -99,8 +155,9 @@ mod probe {
         "/run/opengl-driver/lib",
     ];
 
+    #[cfg(feature = "cuda")]
     pub(super) fn gpus() -> Gpus {
-        if !has_driver_library() {
+        if !has_library("libcuda.so.1") {
             return Err(
                 "the NVIDIA driver's libcuda.so.1 was not found; install the driver, add its folder to \
                  LD_LIBRARY_PATH, or use --device cpu",
@@ -110,17 +167,20 @@ mod probe {
         Ok(std::env::var("CUDA_VISIBLE_DEVICES").map_or(devices, |list| visible(&list, devices)))
     }
 
-    fn has_driver_library() -> bool {
+    fn has_library(name: &str) -> bool {
         let path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         std::env::split_paths(&path)
             .filter(|folder| !folder.as_os_str().is_empty())
             .chain(LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).to_owned()))
-            .any(|folder| folder.join("libcuda.so.1").exists())
+            .any(|folder| folder.join(name).exists())
             // The loader's cache names every library that it finds elsewhere.
-            || fs::read("/etc/ld.so.cache")
-                .is_ok_and(|cache| cache.windows(13).any(|name| name == b"libcuda.so.1\0"))
+            || fs::read("/etc/ld.so.cache").is_ok_and(|cache| {
+                let entry = format!("{name}\0");
+                cache.windows(entry.len()).any(|bytes| bytes == entry.as_bytes())
+            })
     }
 
+    #[cfg(feature = "cuda")]
     fn devices() -> usize {
         let entries = |folder: &str| fs::read_dir(folder).into_iter().flatten().flatten();
         let numbered = entries("/dev")
@@ -157,9 +217,10 @@ mod tests {
         assert_eq!(Choice::parse("cpu").unwrap(), Choice::Cpu);
         assert_eq!(Choice::parse("cuda").unwrap(), Choice::Cuda(0));
         assert_eq!(Choice::parse("cuda:3").unwrap(), Choice::Cuda(3));
+        assert_eq!(Choice::parse("vulkan").unwrap(), Choice::Vulkan);
         for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cpu:0"] {
             let line = Choice::parse(text).unwrap_err().to_string();
-            assert!(line.contains("auto, cpu, cuda or cuda:N"), "{line}");
+            assert!(line.contains("auto, cpu, cuda, cuda:N or vulkan"), "{line}");
         }
     }
 

@@ -2,10 +2,9 @@
 
 mod golden;
 
-use burn_flex::FlexDevice;
-use golden::{Tensors, json, path};
+use golden::{Tensors, Tested, device, json, path};
 use worker::{
-    model::{Batch, backend::Cpu, checkpoint, gpt_neo, head::host_floats},
+    model::{Batch, checkpoint, gpt_neo, head::host_floats},
     train::{
         adamw::AdamW,
         run::{Trainer, learning_rate},
@@ -22,7 +21,7 @@ fn fifteen_steps_equal_the_reference_at_four_settings() {
         [("wd0", 0.0, 5e-5), ("wd5e-4", 5e-4, 5e-5), ("wd0.1", 0.1, 5e-5), ("wd0.1_lr1e-3", 0.1, 1e-3)];
     for (name, weight_decay, peak) in settings {
         let run = &expected["runs"][name];
-        let model = checkpoint::load::<Cpu>(&path("trainer/initial"), &FlexDevice).unwrap();
+        let model = checkpoint::load::<Tested>(&path("trainer/initial"), &device()).unwrap();
         let optimizer = AdamW::new(&model, weight_decay);
         let mut trainer = Trainer::new(model, optimizer, 0, 1.0);
         let order: Vec<Vec<usize>> = serde_json::from_value(run["order"].clone()).unwrap();
@@ -36,7 +35,7 @@ fn fifteen_steps_equal_the_reference_at_four_settings() {
                 ids: rows.iter().flat_map(|row| &ids[row * length..][..length]).copied().collect(),
                 length,
             };
-            let found = trainer.step(&batch, rate, step).unwrap();
+            let found = trainer.step(&batch, rate, step).unwrap().read().unwrap();
             let loss = wanted("loss");
             assert!((found.loss - loss).abs() < 2e-6, "{name} step {step}: loss {} not {loss}", found.loss);
             let norm = wanted("grad_norm_before_clip");
@@ -70,7 +69,7 @@ fn fifteen_steps_equal_the_reference_at_four_settings() {
 #[test]
 fn decay_spares_biases_and_layer_norms_only() {
     let run = &json("trainer/expected.json")["runs"]["wd0.1"];
-    let config = checkpoint::load::<Cpu>(&path("trainer/initial"), &FlexDevice).unwrap().config;
+    let config = checkpoint::load::<Tested>(&path("trainer/initial"), &device()).unwrap().config;
     let named = |decayed: bool| {
         let mut names: Vec<String> = gpt_neo::shapes(&config)
             .into_iter()

@@ -55,7 +55,7 @@ pub(super) struct Args {
     #[arg(long)]
     covariance: bool,
 
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.
+    /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
 }

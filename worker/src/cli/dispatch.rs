@@ -23,7 +23,7 @@ pub(super) fn stage(spec: &StageSpec, report: &Report) -> Result<StageOutput> {
 
 /// The forward pass; gives `[batch, length]`.
 pub(super) fn logits(args: &logits::Args) -> Result<[usize; 2]> {
-    let device = device::resolve(&args.device)?;
+    let device = device::resolve(&args.device, &Report::silent())?;
     model::logits::logits(&args.model, args.checkpoint, &args.input, &args.out, device)
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "8", value_parser = values::at_least_one::<u32>)]
     batch_size: u32,
 
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.
+    /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
 }

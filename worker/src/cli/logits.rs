@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "OUT.safetensors")]
     pub(super) out: PathBuf,
 
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.
+    /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     pub(super) device: String,
 }

@@ -70,7 +70,7 @@ pub(super) struct Args {
           value_parser = values::order)]
     order: String,
 
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.
+    /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
 

@@ -31,7 +31,7 @@ use protocol::{output::CollectOutput, spec::CollectSpec, stage::StageKind};
 /// # Panics
 /// When `stage` is none of the three.
 pub fn collect(stage: StageKind, spec: &CollectSpec, report: &Report) -> Result<CollectOutput> {
-    let device = device::resolve(&spec.device)?;
+    let device = device::resolve(&spec.device, report)?;
     let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
     let name = stats::run_name(&located.name).to_owned();
     let job = Job {

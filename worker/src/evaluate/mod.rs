@@ -24,7 +24,7 @@ use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 /// On bad input, when the results can't be written, and [`crate::Error::Stopped`] after a stop was asked for
 /// (nothing is kept then).
 pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
-    let device = device::resolve(&spec.device)?;
+    let device = device::resolve(&spec.device, report)?;
     let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
     let output = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
     if spec.split == "validation" {

@@ -11,7 +11,10 @@
 //! Matrices are row-major `[rows, columns]`; weights have the orientation of the checkpoint, `[out, in]`.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod plain;
+mod scalar;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +23,7 @@ use crate::{
     model::{Precision, dropout::Mask},
 };
 use burn::tensor::{Tensor, backend::Backend};
+pub use scalar::Scalar;
 
 /// How the rows of queries, keys and values are split, and what they see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +74,7 @@ pub struct LayerNormGradients<B: Backend> {
 #[derive(Clone, Debug)]
 pub struct LossGradients<B: Backend> {
     /// Mean over all rows, nats per token.
-    pub loss: f64,
+    pub loss: Scalar<B>,
     /// Gradient of the hidden states, `[rows, width]`.
     pub hidden: Tensor<B, 2>,
     /// Gradient of the head, `[vocabulary, width]`.
@@ -86,14 +90,23 @@ pub struct AdamWStep {
     pub beta_2: f64,
     /// Added to the denominator.
     pub epsilon: f64,
-    /// What the gradients are multiplied with first, to clip their norm.
-    pub scale: f64,
     /// What the parameter is multiplied with: `1 - learning rate * weight decay`.
     pub keep: f64,
     /// Learning rate by the bias correction of the first moment.
     pub rate: f64,
     /// Square root of the bias correction of the second moment.
     pub correction: f64,
+}
+
+/// How gradients are clipped.
+#[derive(Clone, Debug)]
+pub struct Clipping<B: Backend> {
+    /// The Euclidean norm of all gradients together.
+    pub norm: Scalar<B>,
+    /// What they are multiplied with so that it is at most what was asked for: Hugging Face's
+    /// `most / (norm + 1e-6)`, at most 1. Negative on a device where the norm is not a number: then
+    /// [`Kernels::adamw`] changes nothing.
+    pub scale: Scalar<B>,
 }
 
 /// A parameter and its moments.
@@ -105,6 +118,14 @@ pub struct Moments<B: Backend> {
     pub first: Tensor<B, 2>,
     /// Running mean of their squares.
     pub second: Tensor<B, 2>,
+}
+
+impl<B: Backend> Clipping<B> {
+    /// Clipping of gradients whose squares have this sum.
+    fn of_squares(squares: f64, most: f64) -> Self {
+        let norm = squares.sqrt();
+        Self { norm: Scalar::Known(norm), scale: Scalar::Known((most / (norm + 1e-6)).min(1.0)) }
+    }
 }
 
 /// The operations of a model and its training on a backend.
@@ -241,19 +262,25 @@ pub trait Kernels: Backend {
         plain::rows::add(sums, indices, values)
     }
 
-    /// The sum of the squares of all entries, in `f64`.
+    /// The norm of all gradients together, and what clips it to `most`.
     ///
     /// # Errors
     /// When the device fails.
-    fn sum_of_squares(x: &Tensor<Self, 2>) -> Result<f64> {
-        plain::adamw::sum_of_squares(x)
+    fn clipping(gradients: &[Tensor<Self, 2>], most: f64) -> Result<Clipping<Self>> {
+        let squares: Result<Vec<f64>> = gradients.iter().map(plain::adamw::sum_of_squares).collect();
+        Ok(Clipping::of_squares(squares?.iter().sum(), most))
     }
 
-    /// One AdamW update, by PyTorch's formula.
-    fn adamw(moments: Moments<Self>, gradient: Tensor<Self, 2>, step: AdamWStep) -> Moments<Self> {
-        plain::adamw::update(moments, gradient, step)
+    /// One AdamW update by PyTorch's formula, of gradients that are multiplied with `scale` first.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn adamw(
+        moments: Moments<Self>,
+        gradient: Tensor<Self, 2>,
+        scale: &Scalar<Self>,
+        step: AdamWStep,
+    ) -> Result<Moments<Self>> {
+        Ok(plain::adamw::update(moments, gradient, scale.read()?, step))
     }
 }
-
-#[cfg(feature = "cuda")]
-impl Kernels for crate::model::backend::Gpu {}

@@ -1,7 +1,7 @@
 //! The operations on the processor against the plain ones, and with other numbers of threads.
 
 use super::{
-    AdamWStep, Heads, Kernels, Moments, Projected,
+    AdamWStep, Heads, Kernels, Moments, Projected, Scalar,
     cpu::classes::{add_outer_products, add_rows, squared_distances},
     plain,
 };
@@ -138,7 +138,8 @@ fn cross_entropy_equals_the_plain_one() {
         let targets = indices(3, rows, vocabulary);
         let found = Cpu::cross_entropy(&hidden, &head, &targets, Precision::F32).unwrap();
         let expected = plain::cross_entropy::gradients(&hidden, &head, &targets, Precision::F32).unwrap();
-        assert!((found.loss / expected.loss - 1.0).abs() < 1e-6, "{} not {}", found.loss, expected.loss);
+        let [loss, wanted] = [&found.loss, &expected.loss].map(|loss| loss.read().unwrap());
+        assert!((loss / wanted - 1.0).abs() < 1e-6, "{loss} not {wanted}");
         assert_close(&found.hidden, &expected.hidden, 1e-5, "gradient of the hidden states");
         assert_close(&found.head, &expected.head, 1e-5, "gradient of the head");
         let (loss, hits) = Cpu::loss_and_hits(&hidden, &head, &targets).unwrap();
@@ -217,25 +218,23 @@ fn rows_are_added_and_parameters_updated_as_by_the_plain_operations() {
     let moments =
         Moments { parameter: random(1, shape), first: random(2, shape), second: random(3, shape).abs() };
     let gradient = random(4, shape);
-    let step = AdamWStep {
-        beta_1: 0.9,
-        beta_2: 0.999,
-        epsilon: 1e-8,
-        scale: 0.5,
-        keep: 0.99,
-        rate: 1e-2,
-        correction: 0.7,
-    };
+    let step =
+        AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
     let kept = moments.clone();
-    let found = Cpu::adamw(moments.clone(), gradient.clone(), step);
-    let expected = plain::adamw::update(moments, gradient.clone(), step);
+    let found = Cpu::adamw(moments.clone(), gradient.clone(), &Scalar::Known(0.5), step).unwrap();
+    let expected = plain::adamw::update(moments, gradient.clone(), 0.5, step);
     assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
     assert_close(&found.first, &expected.first, 1e-6, "first moment");
     assert_close(&found.second, &expected.second, 1e-6, "second moment");
     assert_close(&kept.parameter, &random(1, shape), 0.0, "a parameter that somebody else holds");
-    let (found, expected) =
-        (Cpu::sum_of_squares(&gradient).unwrap(), plain::adamw::sum_of_squares(&gradient).unwrap());
-    assert!((found / expected - 1.0).abs() < 1e-6, "{found} not {expected}");
+    let squares = plain::adamw::sum_of_squares(&gradient).unwrap();
+    for (gradients, most) in [(1, 1.0), (2, 1e9)] {
+        let found = Cpu::clipping(&vec![gradient.clone(); gradients], most).unwrap();
+        let norm = (squares * gradients as f64).sqrt();
+        let [found, scale] = [&found.norm, &found.scale].map(|number| number.read().unwrap());
+        assert!((found / norm - 1.0).abs() < 1e-6, "{found} not {norm}");
+        assert!((scale / (most / norm).min(1.0) - 1.0).abs() < 1e-6, "{scale}");
+    }
 }
 
 #[test]
@@ -257,7 +256,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         found.push(Cpu::linear_input_gradient(&y, &weight, Precision::F32));
         let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, 1e-5);
         found.extend([norm.input, norm.weight, norm.bias, Cpu::sum_rows(&y)]);
-        let squares = Cpu::sum_of_squares(&y).unwrap();
+        let squares = Cpu::clipping(std::slice::from_ref(&y), 1.0).unwrap().norm.read().unwrap();
         let decided = Cpu::decide(&random(11, [1000, 64]), &random(12, [3000, 64]), None).unwrap();
         let rows = host_floats(random(13, [900, 64])).unwrap();
         let (mut totals, mut norms, classes) = (vec![0.0; 700 * 64], vec![0.0; 700], indices(14, 900, 700));
@@ -266,7 +265,12 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let mut outer = vec![0.0; 64 * 64];
         add_outer_products(&mut outer, &totals, &classes, &rows);
         let classes = (decided, [totals, norms, distances, outer]);
-        (found.into_iter().map(|x| host_floats(x).unwrap()).collect::<Vec<_>>(), loss.loss, squares, classes)
+        (
+            found.into_iter().map(|x| host_floats(x).unwrap()).collect::<Vec<_>>(),
+            loss.loss.read().unwrap(),
+            squares,
+            classes,
+        )
     };
     let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all);
     let one = with(1);

@@ -5,7 +5,11 @@ pub type Cpu = burn::backend::Flex;
 
 /// The NVIDIA backend.
 #[cfg(feature = "cuda")]
-pub type Gpu = burn_cuda::Cuda<f32, i32>;
+pub type Cuda = burn_cuda::Cuda<f32, i32>;
+
+/// The Vulkan backend.
+#[cfg(feature = "vulkan")]
+pub type Vulkan = burn_wgpu::Vulkan<f32, i32, u8>;
 
 /// Runs an expression with `$backend` naming the device's backend type and `$place` its device value.
 ///
@@ -21,10 +25,20 @@ macro_rules! on_device {
             }
             #[cfg(feature = "cuda")]
             $crate::device::Device::Cuda(index) => {
-                type $backend = $crate::model::backend::Gpu;
+                type $backend = $crate::model::backend::Cuda;
                 let $place = burn_cuda::CudaDevice::new(index);
                 $body
             }
+            #[cfg(feature = "vulkan")]
+            $crate::device::Device::Vulkan => {
+                type $backend = $crate::model::backend::Vulkan;
+                let $place = burn_wgpu::WgpuDevice::DefaultDevice;
+                $body
+            }
+            #[cfg(not(feature = "vulkan"))]
+            $crate::device::Device::Vulkan => Err($crate::Error::input(
+                "this lc-worker was built without Vulkan; build it with --features vulkan or use --device cpu",
+            )),
             #[cfg(not(feature = "cuda"))]
             $crate::device::Device::Cuda(_) => Err($crate::Error::input(
                 "this lc-worker was built without CUDA; build it with --features cuda or use --device cpu",

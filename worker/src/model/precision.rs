@@ -1,7 +1,7 @@
 //! In which numbers matrix products are computed.
 
 use crate::{Error, Result};
-use burn::tensor::{FloatDType, Tensor, backend::Backend};
+use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
 
 /// The numbers that matrix products read and write. Weights, softmax, norms, loss and optimizer are
 /// `f32` always.
@@ -25,6 +25,12 @@ impl Precision {
             "bf16" => Ok(Self::Bf16),
             _ => Err(Error::input(format!("dtype {text:?} is not supported; accepted: f32, bf16"))),
         }
+    }
+
+    /// Whether a device has these numbers.
+    #[must_use]
+    pub fn exists_on<B: Backend>(self, device: &B::Device) -> bool {
+        self == Self::F32 || B::supports_dtype(device, DType::BF16)
     }
 
     /// The matrix product of two `f32` tensors, as `f32`.

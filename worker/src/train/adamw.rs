@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    kernels::{AdamWStep, Kernels, Moments},
+    kernels::{AdamWStep, Kernels, Moments, Scalar},
     model::{
         GptNeo,
         gpt_neo::{is_vector, shapes},
@@ -46,14 +46,17 @@ impl<B: Kernels> AdamW<B> {
     }
 
     /// One update by gradients that are multiplied with `scale` first. `step` counts from 1.
+    ///
+    /// # Errors
+    /// When the device fails.
     pub fn update(
         &mut self,
         model: &mut GptNeo<B>,
         gradients: Vec<Tensor<B, 2>>,
-        scale: f64,
+        scale: &Scalar<B>,
         learning_rate: f64,
         step: u64,
-    ) {
+    ) -> Result<()> {
         let count = step.min(i32::MAX as u64) as i32;
         let rate = learning_rate / (1.0 - BETA_1.powi(count));
         let correction = (1.0 - BETA_2.powi(count)).sqrt();
@@ -62,11 +65,12 @@ impl<B: Kernels> AdamW<B> {
         for (((parameter, &decayed), (first, second)), gradient) in parameters.zip(moments).zip(gradients) {
             let keep = if decayed { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
             let numbers =
-                AdamWStep { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON, scale, keep, rate, correction };
+                AdamWStep { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON, keep, rate, correction };
             let held = Moments { parameter: take(parameter), first: take(first), second: take(second) };
-            let updated = B::adamw(held, gradient, numbers);
+            let updated = B::adamw(held, gradient, scale, numbers)?;
             (*parameter, *first, *second) = (updated.parameter, updated.first, updated.second);
         }
+        Ok(())
     }
 }
 
@@ -74,23 +78,4 @@ impl<B: Kernels> AdamW<B> {
 fn take<B: Backend>(tensor: &mut Tensor<B, 2>) -> Tensor<B, 2> {
     let device = tensor.device();
     std::mem::replace(tensor, Tensor::empty([0, 0], &device))
-}
-
-/// The Euclidean norm of all gradients together, in `f64`.
-///
-/// # Errors
-/// When the device fails.
-pub fn global_norm<B: Kernels>(gradients: &[Tensor<B, 2>]) -> Result<f64> {
-    let mut sum = 0.0;
-    for gradient in gradients {
-        sum += B::sum_of_squares(gradient)?;
-    }
-    Ok(sum.sqrt())
-}
-
-/// What gradients of global norm `norm` are multiplied with so that it is at most `most`: the library's
-/// `most / (norm + 1e-6)`.
-#[must_use]
-pub fn clipping(norm: f64, most: f64) -> f64 {
-    (most / (norm + 1e-6)).min(1.0)
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    kernels::{Kernels, LossGradients},
+    kernels::{Kernels, LossGradients, Scalar},
     model::{Batch, GptNeo, dropout::Dropout},
 };
 use burn::tensor::Tensor;
@@ -16,7 +16,7 @@ pub fn loss_and_gradients<B: Kernels>(
     model: &GptNeo<B>,
     batch: &Batch,
     dropout: Option<Dropout>,
-) -> Result<(f64, Vec<Tensor<B, 2>>)> {
+) -> Result<(Scalar<B>, Vec<Tensor<B, 2>>)> {
     let (hidden, trace) = model.forward_traced(batch, dropout);
     let LossGradients { loss, hidden, head } = B::cross_entropy(
         &batch.with_targets(hidden),

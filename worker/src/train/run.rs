@@ -1,7 +1,7 @@
 //! The training loop.
 
 use super::{
-    adamw::{AdamW, clipping, global_norm},
+    adamw::AdamW,
     gradients::loss_and_gradients,
     keep,
     log::{Line, Log},
@@ -13,7 +13,7 @@ use crate::{
     Error, Result,
     data::{self, Manifest, Sequences},
     device, files,
-    kernels::Kernels,
+    kernels::{Kernels, Scalar},
     model::{
         Batch, GptNeo, GptNeoConfig, Precision,
         checkpoint::{self, CONFIG, checkpoints},
@@ -31,6 +31,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Most steps that a GPU is given before it is asked what the first of them found.
+const AHEAD: usize = 16;
+
 /// Time between two checkpoints that only serve to resume after a crash, where no number of steps is given.
 const RESUME_EVERY: Duration = Duration::from_secs(600);
 
@@ -40,7 +43,7 @@ const RESUME_EVERY: Duration = Duration::from_secs(600);
 /// On bad input, when a file can't be written, when the loss is no longer a number, and
 /// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
-    let device = device::resolve(&spec.device)?;
+    let device = device::resolve(&spec.device, report)?;
     on_device!(device, |B, place| run::<B>(spec, report, &place))
 }
 
@@ -54,6 +57,14 @@ pub struct Trainer<B: Kernels> {
     max_grad_norm: f64,
 }
 
+/// A step that was taken, or that a GPU will take once it has done those before.
+#[derive(Clone, Debug)]
+pub struct Taken<B: Kernels> {
+    step: u64,
+    loss: Scalar<B>,
+    grad_norm: Scalar<B>,
+}
+
 /// What one step found.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
@@ -63,6 +74,30 @@ pub struct Step {
     pub grad_norm: f64,
 }
 
+impl<B: Kernels> Taken<B> {
+    /// What it found; waits for the device.
+    ///
+    /// # Errors
+    /// When the device fails, or loss or gradients are no longer numbers.
+    pub fn read(&self) -> Result<Step> {
+        let found = Step { loss: self.loss.read()?, grad_norm: self.grad_norm.read()? };
+        let Step { loss, grad_norm } = found;
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            return Err(Error::failed(format!(
+                "step {}: loss {loss}, gradient norm {grad_norm}; try a smaller learning rate",
+                self.step
+            )));
+        }
+        Ok(found)
+    }
+
+    /// Whether [`Self::read`] has nothing to wait for.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.loss.is_known() && self.grad_norm.is_known()
+    }
+}
+
 impl<B: Kernels> Trainer<B> {
     /// A trainer that clips gradients to a norm of `max_grad_norm`; the seed is that of dropout.
     #[must_use]
@@ -70,23 +105,21 @@ impl<B: Kernels> Trainer<B> {
         Self { model, optimizer, seed, max_grad_norm }
     }
 
-    /// One step, counted from 1.
+    /// One step, counted from 1. Weights stay as they were where loss or gradients are no longer numbers, which
+    /// [`Taken::read`] tells.
     ///
     /// # Errors
-    /// When the device fails, or loss or gradients are no longer numbers; then the weights are as
-    /// they were.
-    pub fn step(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<Step> {
+    /// When the device fails, or as [`Taken::read`] where that needs no waiting.
+    pub fn step(&mut self, batch: &Batch, learning_rate: f64, step: u64) -> Result<Taken<B>> {
         let dropout = Dropout::at_step(self.seed, step);
         let (loss, gradients) = loss_and_gradients(&self.model, batch, Some(dropout))?;
-        let grad_norm = global_norm(&gradients)?;
-        if !loss.is_finite() || !grad_norm.is_finite() {
-            return Err(Error::failed(format!(
-                "step {step}: loss {loss}, gradient norm {grad_norm}; try a smaller learning rate"
-            )));
+        let clipping = B::clipping(&gradients, self.max_grad_norm)?;
+        let taken = Taken { step, loss, grad_norm: clipping.norm };
+        if taken.is_known() {
+            taken.read()?;
         }
-        let scale = clipping(grad_norm, self.max_grad_norm);
-        self.optimizer.update(&mut self.model, gradients, scale, learning_rate, step);
-        Ok(Step { loss, grad_norm })
+        self.optimizer.update(&mut self.model, gradients, &clipping.scale, learning_rate, step)?;
+        Ok(taken)
     }
 }
 
@@ -119,6 +152,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         None
     };
     let precision = Precision::parse(&spec.dtype)?;
+    if !precision.exists_on::<B>(device) {
+        return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
+    }
     let (mut model, optimizer, mut done) = match resumed {
         Some(resumed) => {
             let found = resumed.model.config.to_fields();
@@ -162,36 +198,39 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     };
     let started = Instant::now();
     let mut saved = Instant::now();
+    let mut ahead = Ahead { waiting: Vec::new(), since: Instant::now() };
     report.progress(done, total, "steps");
     while done < total {
-        let begun = Instant::now();
         let step = done + 1;
         let rows = order.batch(done);
         let batch = Batch::new(rows.iter().map(|&row| sequences.get(row)), sequences.block_size());
         let rate = learning_rate(spec.learning_rate, step, total);
-        let found = trainer.step(&batch, rate, step)?;
+        let taken = trainer.step(&batch, rate, step)?;
         done = step;
         tokens += batch.ids.len() as u64;
-        final_loss = Real(found.loss);
         let line = Line {
             step,
             epoch: step as f64 / per_epoch as f64,
-            loss: Real(found.loss),
+            loss: Real(f64::NAN),
             learning_rate: rate,
-            grad_norm: Real(found.grad_norm),
+            grad_norm: Real(f64::NAN),
             tokens,
-            tokens_per_s: batch.ids.len() as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            tokens_per_s: batch.ids.len() as f64,
             time: Utc::now(),
         };
-        log.append(&line)?;
-        report.metric(line.point());
-        report.progress(done, total, "steps");
+        let known = taken.is_known();
+        ahead.waiting.push((line, taken));
 
         let epoch_over = done.is_multiple_of(per_epoch) || done == total;
         let stop = report.stop_requested();
         let due = spec
             .save_every
             .map_or_else(|| saved.elapsed() > RESUME_EVERY, |steps| done.is_multiple_of(steps));
+        // Whatever is saved is known to be made of numbers.
+        if known || ahead.waiting.len() == AHEAD || epoch_over || stop || due {
+            final_loss = ahead.settle(&mut log, report)?;
+            report.progress(done, total, "steps");
+        }
         if epoch_over || stop || due {
             log.sync()?;
             state::save(&spec.out, &trainer.model, &trainer.optimizer, &state(done), epoch_over)?;
@@ -215,6 +254,44 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         n_params: trainer.model.parameter_count() as u64,
         checkpoints: checkpoints(&spec.out)?.into_iter().map(|(_, folder)| folder).collect(),
     })
+}
+
+/// Steps that a GPU has not been asked about yet.
+struct Ahead<B: Kernels> {
+    /// Their lines of the log, without what they found.
+    waiting: Vec<(Line, Taken<B>)>,
+    /// When it was last asked.
+    since: Instant,
+}
+
+impl<B: Kernels> Ahead<B> {
+    /// Asks about all steps, and writes and reports their lines; gives the loss of the last.
+    fn settle(&mut self, log: &mut Log, report: &Report) -> Result<Real> {
+        let mut lines = Vec::with_capacity(self.waiting.len());
+        let mut failed = None;
+        for (line, taken) in self.waiting.drain(..) {
+            match taken.read() {
+                Ok(Step { loss, grad_norm }) => {
+                    lines.push(Line { loss: Real(loss), grad_norm: Real(grad_norm), ..line });
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
+        self.since = Instant::now();
+        let tokens: f64 = lines.iter().map(|line| line.tokens_per_s).sum();
+        let mut last = Real(f64::NAN);
+        for line in lines {
+            let line = Line { tokens_per_s: tokens / seconds, ..line };
+            log.append(&line)?;
+            report.metric(line.point());
+            last = line.loss;
+        }
+        failed.map_or(Ok(last), Err)
+    }
 }
 
 /// The configuration of the model to train: that of `--init`, or the one asked for.

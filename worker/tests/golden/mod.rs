@@ -6,9 +6,38 @@
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 
+/// The backend that these tests run on: the GPU's in a build with one, Vulkan before CUDA.
+#[cfg(feature = "vulkan")]
+pub type Tested = worker::model::backend::Vulkan;
+#[cfg(all(feature = "cuda", not(feature = "vulkan")))]
+pub type Tested = worker::model::backend::Cuda;
+#[cfg(not(feature = "gpu"))]
+pub type Tested = worker::model::backend::Cpu;
+
+/// The name of its device.
+pub const DEVICE: &str = if cfg!(feature = "vulkan") {
+    "vulkan"
+} else if cfg!(feature = "cuda") {
+    "cuda"
+} else {
+    "cpu"
+};
+
+/// Its device.
+pub fn device() -> <Tested as burn::tensor::backend::BackendTypes>::Device {
+    #[cfg(feature = "gpu")]
+    worker::kernels::gpu::configure();
+    Default::default()
+}
+
 /// A file of the golden values.
 pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    manifest_folder().join("tests/golden").join(name)
+}
+
+/// The package's folder, also where the tests were copied from another machine.
+fn manifest_folder() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// A JSON file of the golden values.

@@ -23,7 +23,8 @@ mod memory;
 mod rows;
 
 use super::{
-    AdamWStep, Attended, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected, plain,
+    AdamWStep, Attended, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected,
+    Scalar, plain,
 };
 use crate::{
     Result,
@@ -161,7 +162,7 @@ impl Kernels for Cpu {
         let (shape, head_shape, [_, width]) = (hidden.dims(), head.dims(), hidden.dims());
         let found = cross_entropy::gradients(&Slice::of(hidden), &Slice::of(head), targets, width);
         Ok(LossGradients {
-            loss: found.loss,
+            loss: Scalar::Known(found.loss),
             hidden: matrix(found.hidden, shape),
             head: matrix(found.head, head_shape),
         })
@@ -185,15 +186,21 @@ impl Kernels for Cpu {
         sums.tensor()
     }
 
-    fn sum_of_squares(x: &Matrix) -> Result<f64> {
-        Ok(adamw::sum_of_squares(&Slice::of(x)))
+    fn clipping(gradients: &[Matrix], most: f64) -> Result<Clipping<Self>> {
+        let squares = gradients.iter().map(|gradient| adamw::sum_of_squares(&Slice::of(gradient)));
+        Ok(Clipping::of_squares(squares.sum(), most))
     }
 
-    fn adamw(moments: Moments<Self>, gradient: Matrix, step: AdamWStep) -> Moments<Self> {
+    fn adamw(
+        moments: Moments<Self>,
+        gradient: Matrix,
+        scale: &Scalar<Self>,
+        step: AdamWStep,
+    ) -> Result<Moments<Self>> {
         let [mut parameter, mut first, mut second] =
             [moments.parameter, moments.first, moments.second].map(Owned::of);
         let changed = [parameter.entries(), first.entries(), second.entries()];
-        adamw::update(changed, &Slice::of(&gradient), step);
-        Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() }
+        adamw::update(changed, &Slice::of(&gradient), scale.read()?, step);
+        Ok(Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() })
     }
 }

@@ -10,9 +10,10 @@ use burn::tensor::{Tensor, backend::Backend};
 pub(in crate::kernels) fn update<B: Backend>(
     Moments { parameter, first, second }: Moments<B>,
     gradient: Tensor<B, 2>,
+    scale: f64,
     step: AdamWStep,
 ) -> Moments<B> {
-    let gradient = gradient * step.scale;
+    let gradient = gradient * scale;
     let first = first * step.beta_1 + gradient.clone() * (1.0 - step.beta_1);
     let second = second * step.beta_2 + gradient.square() * (1.0 - step.beta_2);
     let denominator = second.clone().sqrt() / step.correction + step.epsilon;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    kernels::LossGradients,
+    kernels::{LossGradients, Scalar},
     model::{
         Precision,
         head::{host_floats, host_ints},
@@ -51,7 +51,11 @@ pub(in crate::kernels) fn gradients<B: Backend>(
         head_gradient = Some(gradient.select_assign(0, rows, towards, IndexingUpdateOp::Add));
     }
     let head = head_gradient.ok_or_else(|| Error::failed("a batch without targets"))?;
-    Ok(LossGradients { loss: total(loss)? * scale, hidden: Tensor::cat(hidden_gradients, 0), head })
+    Ok(LossGradients {
+        loss: Scalar::Known(total(loss)? * scale),
+        hidden: Tensor::cat(hidden_gradients, 0),
+        head,
+    })
 }
 
 pub(in crate::kernels) fn loss_and_hits<B: Backend>(

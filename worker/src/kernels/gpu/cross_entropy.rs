@@ -1,0 +1,281 @@
+//! Cross-entropy behind the head, a chunk of rows at a time: their logits by one product of matrices, then a cube per row
+//! that turns them into the gradient where they lie, then the two products of that gradient.
+//!
+//! The head is padded to a multiple of 64 rows, so that rows of logits are aligned and products take whole tiles.
+
+use super::{
+    Cube, Matrix, column_sums, cube_index, linear,
+    memory::{arg, array, cubes, floats, integers, matrix},
+    units,
+};
+use crate::{
+    Result,
+    kernels::{LossGradients, Scalar},
+    model::{Precision, head::host_floats},
+};
+use burn::tensor::Tensor;
+use burn_cubecl::CubeRuntime;
+use cubecl::prelude::*;
+
+/// Units of a cube.
+const UNITS: usize = 256;
+/// Most logits in memory at once: 512 MiB.
+const CHUNK_ELEMENTS: usize = 1 << 27;
+/// The vocabulary is padded to a multiple of this.
+const PADDING: usize = 64;
+const LOWEST: f32 = -1e30;
+
+/// A value of every unit of the cube, combined by their positions alone.
+#[derive(CubeType, Clone, Copy)]
+struct Softmax {
+    largest: f32,
+    /// Of the exponentials relative to the largest.
+    sum: f32,
+    /// First position of the largest.
+    at: i32,
+}
+
+/// The largest logit of a row, its first position, and the sum of the exponentials.
+#[cube]
+fn softmax(logits: &Array<f32>, start: usize, vocabulary: usize) -> Softmax {
+    let unit = UNIT_POS as usize;
+    let mut largest = f32::new(LOWEST);
+    let mut sum = f32::new(0.0);
+    let mut best = 0i32;
+    let mut at = unit;
+    while at < vocabulary {
+        let x = logits[start + at];
+        if x > largest {
+            sum *= (largest - x).exp();
+            largest = x;
+            best = at as i32;
+        }
+        sum += (x - largest).exp();
+        at += UNITS;
+    }
+    let mut all_largest = SharedMemory::<f32>::new(UNITS);
+    let mut all_sums = SharedMemory::<f32>::new(UNITS);
+    let mut all_best = SharedMemory::<i32>::new(UNITS);
+    all_largest[unit] = largest;
+    all_sums[unit] = sum;
+    all_best[unit] = best;
+    let mut half = comptime!(UNITS / 2).runtime();
+    while half > 0 {
+        sync_cube();
+        if unit < half {
+            let a = all_largest[unit];
+            let b = all_largest[unit + half];
+            let most = max(a, b);
+            all_sums[unit] = all_sums[unit] * (a - most).exp() + all_sums[unit + half] * (b - most).exp();
+            let first = min(all_best[unit], all_best[unit + half]);
+            let of_larger = select(b > a, all_best[unit + half], all_best[unit]);
+            all_best[unit] = select(a == b, first, of_larger);
+            all_largest[unit] = most;
+        }
+        half /= 2;
+    }
+    sync_cube();
+    Softmax { largest: all_largest[0], sum: all_sums[0], at: all_best[0] }
+}
+
+/// Turns logits into their gradient, in place.
+#[cube(launch_unchecked)]
+fn gradient_kernel(
+    logits: &mut Array<f32>,
+    targets: &Array<i32>,
+    losses: &mut Array<f32>,
+    rows: usize,
+    vocabulary: usize,
+    padded: usize,
+    scale: f32,
+) {
+    let row = cube_index();
+    if row >= rows {
+        terminate!();
+    }
+    let start = row * padded;
+    let found = softmax(logits, start, vocabulary);
+    let target = targets[row] as usize;
+    if UNIT_POS == 0 {
+        losses[row] = found.largest + found.sum.ln() - logits[start + target];
+    }
+    sync_cube();
+    let factor = scale / found.sum;
+    let mut at = UNIT_POS as usize;
+    while at < padded {
+        let mut slope = f32::new(0.0);
+        if at < vocabulary {
+            slope = (logits[start + at] - found.largest).exp() * factor;
+            if at == target {
+                slope -= scale;
+            }
+        }
+        logits[start + at] = slope;
+        at += UNITS;
+    }
+}
+
+/// The loss of a row, and whether its target is the first of the largest logits.
+#[cube(launch_unchecked)]
+fn loss_kernel(
+    logits: &Array<f32>,
+    targets: &Array<i32>,
+    losses: &mut Array<f32>,
+    hits: &mut Array<f32>,
+    rows: usize,
+    vocabulary: usize,
+    padded: usize,
+) {
+    let row = cube_index();
+    if row >= rows {
+        terminate!();
+    }
+    let start = row * padded;
+    let found = softmax(logits, start, vocabulary);
+    if UNIT_POS == 0 {
+        let target = targets[row];
+        losses[row] = found.largest + found.sum.ln() - logits[start + target as usize];
+        hits[row] = select(found.at == target, f32::new(1.0), f32::new(0.0));
+    }
+}
+
+/// Copies, with zeros behind.
+#[cube(launch_unchecked)]
+fn pad_kernel(x: &Array<f32>, y: &mut Array<f32>, count: usize, padded: usize) {
+    if ABSOLUTE_POS >= padded {
+        terminate!();
+    }
+    let mut value = f32::new(0.0);
+    if ABSOLUTE_POS < count {
+        value = x[ABSOLUTE_POS];
+    }
+    y[ABSOLUTE_POS] = value;
+}
+
+/// A matrix with rows of zeros behind, to a multiple of [`PADDING`].
+#[expect(unsafe_code, reason = "positions are compared with the number of entries")]
+pub(super) fn padded<R: CubeRuntime>(head: &Matrix<R>) -> Matrix<R> {
+    let [rows, width] = head.dims();
+    let padded = rows.next_multiple_of(PADDING);
+    if padded == rows {
+        return head.clone();
+    }
+    let head = array(head);
+    let y = floats(&head, [padded, width]);
+    let (count, dim) = units(padded * width);
+    // SAFETY: see above.
+    unsafe {
+        pad_kernel::launch_unchecked::<R>(
+            &head.client,
+            count,
+            dim,
+            arg(&head),
+            arg(&y),
+            rows * width,
+            padded * width,
+        );
+    }
+    matrix(y)
+}
+
+/// The ranges of rows to work through: first and number.
+pub(super) fn chunks(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = (CHUNK_ELEMENTS / columns).max(16);
+    (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
+}
+
+#[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
+pub(super) fn gradients<R: CubeRuntime>(
+    hidden: &Matrix<R>,
+    head: &Matrix<R>,
+    targets: &[i32],
+    precision: Precision,
+) -> Result<LossGradients<Cube<R>>> {
+    let ([rows, width], [vocabulary, _]) = (hidden.dims(), head.dims());
+    let head = linear::factor(&padded(head), precision);
+    let columns = head.meta.shape()[0];
+    let mut losses = Vec::new();
+    let mut hidden_gradients = Vec::new();
+    let mut head_gradient: Option<Matrix<R>> = None;
+    for (start, length) in chunks(rows, columns) {
+        let chunk = linear::factor(&hidden.clone().narrow(0, start, length), precision);
+        let logits = linear::product(chunk.clone(), linear::transposed(head.clone()));
+        let target = integers(&logits, targets[start..start + length].to_vec());
+        let loss = floats(&logits, [1, length]);
+        // SAFETY: see above.
+        unsafe {
+            gradient_kernel::launch_unchecked::<R>(
+                &logits.client,
+                cubes(length),
+                CubeDim::new_1d(UNITS as u32),
+                arg(&logits),
+                arg(&target),
+                arg(&loss),
+                length,
+                vocabulary,
+                columns,
+                (1.0 / rows as f64) as f32,
+            );
+        }
+        losses.push(matrix(loss));
+        let slopes = linear::factor(&matrix(logits), precision);
+        hidden_gradients.push(matrix(linear::product(slopes.clone(), head.clone())));
+        let of_head = matrix(linear::product(linear::transposed(slopes), chunk));
+        head_gradient = Some(match head_gradient {
+            Some(sum) => sum + of_head,
+            None => of_head,
+        });
+    }
+    // As a column, whose rows are summed.
+    let losses = Tensor::cat(losses, 1).reshape([rows, 1]);
+    let hidden = if hidden_gradients.len() == 1 {
+        hidden_gradients.remove(0)
+    } else {
+        Tensor::cat(hidden_gradients, 0)
+    };
+    let head = head_gradient.unwrap_or_else(|| hidden.zeros_like().narrow(0, 0, 0));
+    Ok(LossGradients {
+        loss: Scalar::OnDevice(column_sums::sum(&losses) / rows as f64),
+        hidden,
+        head: head.narrow(0, 0, vocabulary).reshape([vocabulary, width]),
+    })
+}
+
+#[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
+pub(super) fn loss_and_hits<R: CubeRuntime>(
+    hidden: &Matrix<R>,
+    head: &Matrix<R>,
+    targets: &[i32],
+) -> Result<(f64, u64)> {
+    let (rows, vocabulary) = (hidden.dims()[0], head.dims()[0]);
+    let head = array(&padded(head));
+    let columns = head.meta.shape()[0];
+    let (mut losses, mut hits) = (Vec::new(), Vec::new());
+    for (start, length) in chunks(rows, columns) {
+        let chunk = array(&hidden.clone().narrow(0, start, length));
+        let logits = linear::product(chunk, linear::transposed(head.clone()));
+        let target = integers(&logits, targets[start..start + length].to_vec());
+        let (loss, hit) = (floats(&logits, [1, length]), floats(&logits, [1, length]));
+        // SAFETY: see above.
+        unsafe {
+            loss_kernel::launch_unchecked::<R>(
+                &logits.client,
+                cubes(length),
+                CubeDim::new_1d(UNITS as u32),
+                arg(&logits),
+                arg(&target),
+                arg(&loss),
+                arg(&hit),
+                length,
+                vocabulary,
+                columns,
+            );
+        }
+        losses.push(matrix(loss));
+        hits.push(matrix(hit));
+    }
+    let sum = |parts: Vec<Matrix<R>>| -> Result<f64> {
+        Ok(host_floats(Tensor::cat(parts, 1))?.iter().map(|&x| f64::from(x)).sum())
+    };
+    Ok((sum(losses)?, sum(hits)? as u64))
+}

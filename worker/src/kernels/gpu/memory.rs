@@ -1,0 +1,61 @@
+//! Tensors as arrays of a kernel and back.
+//!
+//! Kernels index arrays without holes: what they get is made contiguous first, what they fill is allocated so.
+
+use super::{Cube, Matrix};
+use burn::tensor::{DType, Int, Shape, Tensor, TensorData, TensorPrimitive};
+use burn_cubecl::{
+    CubeRuntime, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
+};
+use cubecl::prelude::{ArrayArg, CubeCount};
+
+/// The memory of a matrix, row by row without holes.
+pub(super) fn array<R: CubeRuntime>(tensor: &Matrix<R>) -> CubeTensor<R> {
+    into_contiguous(tensor.clone().into_primitive().tensor())
+}
+
+/// The memory of a matrix that is to be changed: in place, if nobody else holds it.
+pub(super) fn owned<R: CubeRuntime>(tensor: Matrix<R>) -> CubeTensor<R> {
+    let tensor = into_contiguous(tensor.into_primitive().tensor());
+    if tensor.can_mut() { tensor } else { tensor.copy() }
+}
+
+/// A matrix of what a kernel filled.
+pub(super) fn matrix<R: CubeRuntime>(tensor: CubeTensor<R>) -> Matrix<R> {
+    Tensor::from_primitive(TensorPrimitive::Float(tensor))
+}
+
+/// Memory for a matrix of numbers beside another tensor; its content is anything.
+pub(super) fn empty<R: CubeRuntime>(
+    beside: &CubeTensor<R>,
+    shape: [usize; 2],
+    dtype: DType,
+) -> CubeTensor<R> {
+    let shape = Shape::from(shape);
+    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, dtype)
+}
+
+/// As [`empty`], for `f32`.
+pub(super) fn floats<R: CubeRuntime>(beside: &CubeTensor<R>, shape: [usize; 2]) -> CubeTensor<R> {
+    empty(beside, shape, DType::F32)
+}
+
+/// Whole numbers for a kernel.
+pub(super) fn integers<R: CubeRuntime>(beside: &CubeTensor<R>, values: Vec<i32>) -> CubeTensor<R> {
+    let count = values.len();
+    let data = TensorData::new(values, [count]);
+    Tensor::<Cube<R>, 1, Int>::from_data(data, &beside.device).into_primitive()
+}
+
+/// A tensor as an argument of a launch.
+pub(super) fn arg<R: CubeRuntime>(tensor: &CubeTensor<R>) -> ArrayArg<R> {
+    tensor.clone().into_array_arg()
+}
+
+/// So many cubes: in rows of at most 65,535 of which the last may be incomplete. Kernels leave at once
+/// where [`super::cube_index`] is beyond the end.
+pub(super) fn cubes(count: usize) -> CubeCount {
+    let count = count.max(1) as u32;
+    let across = count.min(65_535);
+    CubeCount::Static(across, count.div_ceil(across), 1)
+}

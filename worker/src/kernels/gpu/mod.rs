@@ -1,0 +1,157 @@
+//! The operations on a GPU: kernels in CubeCL, which become CUDA or Vulkan programs at run time.
+//!
+//! Every sum is taken in an order that depends on the shapes alone, so that the same input gives the same bytes:
+//! no atomic operations.
+
+mod adamw;
+mod attention;
+mod column_sums;
+mod cross_entropy;
+mod decide;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod memory;
+mod rows;
+mod runtime;
+#[cfg(test)]
+mod tests;
+
+pub use runtime::configure;
+
+use super::{
+    AdamWStep, Attended, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected,
+    Scalar, plain,
+};
+use crate::{
+    Result,
+    model::{Precision, dropout::Mask},
+};
+use burn::tensor::Tensor;
+use burn_cubecl::{CubeBackend, CubeRuntime};
+use cubecl::{client::ComputeClient, prelude::*};
+
+/// The backend of a runtime.
+type Cube<R> = CubeBackend<R, f32, i32, u8>;
+type Matrix<R> = Tensor<Cube<R>, 2>;
+
+/// Planes of a cube, where a plane takes a row.
+const PLANES: u32 = 8;
+
+/// Units that step in time.
+fn plane_dim<R: Runtime>(client: &ComputeClient<R>) -> u32 {
+    client.properties().hardware.plane_size_max
+}
+
+/// Cubes and their size for one unit per entry.
+fn units(entries: usize) -> (CubeCount, CubeDim) {
+    (memory::cubes(entries.div_ceil(256)), CubeDim::new_1d(256))
+}
+
+/// The number of a cube among those of [`memory::cubes`].
+#[cube]
+fn cube_index() -> usize {
+    CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize
+}
+
+impl<R: CubeRuntime> Kernels for Cube<R> {
+    fn linear_forward(
+        x: &Matrix<R>,
+        weight: &Matrix<R>,
+        bias: Option<&Matrix<R>>,
+        precision: Precision,
+    ) -> Matrix<R> {
+        linear::forward(x, weight, bias, precision)
+    }
+
+    fn linear_input_gradient(gradient: &Matrix<R>, weight: &Matrix<R>, precision: Precision) -> Matrix<R> {
+        linear::input_gradient(gradient, weight, precision)
+    }
+
+    fn linear_weight_gradient(gradient: &Matrix<R>, x: &Matrix<R>, precision: Precision) -> Matrix<R> {
+        linear::weight_gradient(gradient, x, precision)
+    }
+
+    fn sum_rows(x: &Matrix<R>) -> Matrix<R> {
+        column_sums::sum(x)
+    }
+
+    fn layer_norm_forward(x: &Matrix<R>, weight: &Matrix<R>, bias: &Matrix<R>, epsilon: f64) -> Matrix<R> {
+        layer_norm::forward(x, weight, bias, epsilon)
+    }
+
+    fn layer_norm_backward(
+        x: &Matrix<R>,
+        weight: &Matrix<R>,
+        gradient: &Matrix<R>,
+        epsilon: f64,
+    ) -> LayerNormGradients<Self> {
+        layer_norm::backward(x, weight, gradient, epsilon)
+    }
+
+    fn gelu_new(x: &Matrix<R>) -> Matrix<R> {
+        gelu::forward(x)
+    }
+
+    fn gelu_new_backward(x: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
+        gelu::backward(x, gradient)
+    }
+
+    fn attention_forward(
+        projected: &Projected<Self>,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Attended<Self> {
+        match attention::Grid::of(projected.query.dims(), heads) {
+            Some(grid) if dropout.is_none() => attention::forward(projected, &grid),
+            _ => plain::attention::forward(projected, heads, dropout),
+        }
+    }
+
+    fn attention_backward(
+        projected: &Projected<Self>,
+        attended: &Attended<Self>,
+        gradient: &Matrix<R>,
+        heads: Heads,
+        dropout: Option<&Mask>,
+    ) -> Projected<Self> {
+        match attention::Grid::of(projected.query.dims(), heads) {
+            Some(grid) if dropout.is_none() => attention::backward(projected, attended, gradient, &grid),
+            _ => plain::attention::backward(projected, attended, gradient, heads, dropout),
+        }
+    }
+
+    fn cross_entropy(
+        hidden: &Matrix<R>,
+        head: &Matrix<R>,
+        targets: &[i32],
+        precision: Precision,
+    ) -> Result<LossGradients<Self>> {
+        cross_entropy::gradients(hidden, head, targets, precision)
+    }
+
+    fn loss_and_hits(hidden: &Matrix<R>, head: &Matrix<R>, targets: &[i32]) -> Result<(f64, u64)> {
+        cross_entropy::loss_and_hits(hidden, head, targets)
+    }
+
+    fn decide(x: &Matrix<R>, classes: &Matrix<R>, offsets: Option<&Matrix<R>>) -> Result<Vec<i32>> {
+        decide::decide(x, classes, offsets)
+    }
+
+    fn add_rows(sums: Matrix<R>, indices: &[i32], values: Matrix<R>) -> Matrix<R> {
+        rows::add(sums, indices, &values)
+    }
+
+    fn clipping(gradients: &[Matrix<R>], most: f64) -> Result<Clipping<Self>> {
+        Ok(adamw::clipping(gradients, most))
+    }
+
+    fn adamw(
+        moments: Moments<Self>,
+        gradient: Matrix<R>,
+        scale: &Scalar<Self>,
+        step: AdamWStep,
+    ) -> Result<Moments<Self>> {
+        Ok(adamw::update(moments, &gradient, scale, step))
+    }
+}

@@ -1,0 +1,265 @@
+//! The kernels on a GPU against the operations on the processor.
+//!
+//! In a build with Vulkan that is a Vulkan device, which Mesa's software plays where there is no card; else CUDA's.
+
+use crate::{
+    kernels::{AdamWStep, Heads, Kernels, Moments, Projected, Scalar},
+    model::{Precision, backend::Cpu, head::host_floats},
+};
+use burn::tensor::{Tensor, TensorData, backend::BackendTypes};
+use burn_flex::FlexDevice;
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+#[cfg(feature = "vulkan")]
+type Gpu = crate::model::backend::Vulkan;
+#[cfg(not(feature = "vulkan"))]
+type Gpu = crate::model::backend::Cuda;
+type OnCpu = Tensor<Cpu, 2>;
+type OnGpu = Tensor<Gpu, 2>;
+
+/// The same entries between -1 and 1 on both devices.
+struct Both {
+    cpu: OnCpu,
+    gpu: OnGpu,
+}
+
+/// The device; the first call sees to it that every kernel looks whether it stays within its arrays.
+fn device() -> <Gpu as BackendTypes>::Device {
+    super::runtime::configure_checked();
+    Default::default()
+}
+
+fn both(values: Vec<f32>, shape: [usize; 2]) -> Both {
+    let data = TensorData::new(values, shape);
+    Both { cpu: Tensor::from_data(data.clone(), &FlexDevice), gpu: Tensor::from_data(data, &device()) }
+}
+
+fn scaled(seed: u64, shape: [usize; 2], scale: f32) -> Both {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = || (f64::from(generator.next_u32()) / 2f64.powi(31) - 1.0) as f32 * scale;
+    both((0..shape[0] * shape[1]).map(|_| draw()).collect(), shape)
+}
+
+fn random(seed: u64, shape: [usize; 2]) -> Both {
+    scaled(seed, shape, 1.0)
+}
+
+fn indices(seed: u64, count: usize, below: usize) -> Vec<i32> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| (generator.next_u32() as usize % below) as i32).collect()
+}
+
+/// Equal up to `tolerance` of the largest entry; where all are next to nothing, of a half: inputs are of the size of one.
+fn assert_close(found: &OnGpu, expected: &OnCpu, tolerance: f32, what: &str) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let found = host_floats(found.clone()).unwrap();
+    let expected = host_floats(expected.clone()).unwrap();
+    let largest = expected.iter().fold(0.5f32, |a, b| a.max(b.abs()));
+    for (at, (a, b)) in found.iter().zip(&expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * largest, "{what}: entry {at} is {a} instead of {b}");
+    }
+}
+
+#[test]
+fn linear_layers() {
+    for [rows, inner, columns] in [[1, 1, 1], [300, 48, 7], [5, 130, 200], [257, 64, 256]] {
+        let (x, weight, bias) =
+            (random(1, [rows, inner]), random(2, [columns, inner]), random(3, [1, columns]));
+        let gradient = random(4, [rows, columns]);
+        for with_bias in [false, true] {
+            let found =
+                Gpu::linear_forward(&x.gpu, &weight.gpu, with_bias.then_some(&bias.gpu), Precision::F32);
+            let expected =
+                Cpu::linear_forward(&x.cpu, &weight.cpu, with_bias.then_some(&bias.cpu), Precision::F32);
+            assert_close(&found, &expected, 1e-5, "forward");
+        }
+        let found = Gpu::linear_input_gradient(&gradient.gpu, &weight.gpu, Precision::F32);
+        let expected = Cpu::linear_input_gradient(&gradient.cpu, &weight.cpu, Precision::F32);
+        assert_close(&found, &expected, 1e-5, "gradient of the input");
+        let found = Gpu::linear_weight_gradient(&gradient.gpu, &x.gpu, Precision::F32);
+        let expected = Cpu::linear_weight_gradient(&gradient.cpu, &x.cpu, Precision::F32);
+        assert_close(&found, &expected, 1e-5, "gradient of the weight");
+    }
+}
+
+#[test]
+fn layer_norm_activation_and_sums() {
+    for shape in [[1, 3], [70, 48], [513, 130], [2000, 64]] {
+        let (x, gradient) = (scaled(1, shape, 3.0), random(2, shape));
+        let (weight, bias) = (random(3, [1, shape[1]]), random(4, [1, shape[1]]));
+        let found = Gpu::layer_norm_forward(&x.gpu, &weight.gpu, &bias.gpu, 1e-5);
+        let expected = Cpu::layer_norm_forward(&x.cpu, &weight.cpu, &bias.cpu, 1e-5);
+        assert_close(&found, &expected, 1e-5, "layer norm");
+        let found = Gpu::layer_norm_backward(&x.gpu, &weight.gpu, &gradient.gpu, 1e-5);
+        let expected = Cpu::layer_norm_backward(&x.cpu, &weight.cpu, &gradient.cpu, 1e-5);
+        assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
+        assert_close(&found.weight, &expected.weight, 1e-5, "gradient of the weight");
+        assert_close(&found.bias, &expected.bias, 1e-5, "gradient of the bias");
+        assert_close(&Gpu::sum_rows(&x.gpu), &Cpu::sum_rows(&x.cpu), 1e-5, "sum of rows");
+
+        let x = scaled(5, shape, 12.0);
+        assert_close(&Gpu::gelu_new(&x.gpu), &Cpu::gelu_new(&x.cpu), 1e-6, "activation");
+        let found = Gpu::gelu_new_backward(&x.gpu, &gradient.gpu);
+        let expected = Cpu::gelu_new_backward(&x.cpu, &gradient.cpu);
+        assert_close(&found, &expected, 5e-6, "gradient of the activation");
+        for most in [1.0, 1e9] {
+            let found = Gpu::clipping(&[x.gpu.clone(), gradient.gpu.clone()], most).unwrap();
+            let expected = Cpu::clipping(&[x.cpu.clone(), gradient.cpu.clone()], most).unwrap();
+            for (found, expected) in [(found.norm, expected.norm), (found.scale, expected.scale)] {
+                let (found, expected) = (found.read().unwrap(), expected.read().unwrap());
+                assert!((found / expected - 1.0).abs() < 1e-6, "{found} not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention() {
+    // Batch, heads, size of a head, length, window. The last has no kernel of its own.
+    let cases = [
+        [1, 1, 4, 1, 1],
+        [2, 3, 4, 65, 65],
+        [3, 2, 16, 128, 64],
+        [1, 4, 8, 200, 7],
+        [2, 2, 32, 150, 150],
+        [1, 2, 64, 130, 40],
+        [1, 1, 48, 33, 1],
+        [2, 1, 5, 130, 20],
+    ];
+    for [batch, heads, size, length, window] in cases {
+        let (rows, width) = (batch * length, heads * size);
+        let [query, key, value] = [1, 2, 3].map(|seed| scaled(seed, [rows, width], 2.0));
+        let gradient = random(4, [rows, width]);
+        let heads = Heads { batch, heads, window, precision: Precision::F32 };
+        let what = |part| format!("{part} of {heads:?}, {length} positions of {size} columns");
+
+        let input = Projected { query: query.gpu, key: key.gpu, value: value.gpu };
+        let on_cpu = Projected { query: query.cpu, key: key.cpu, value: value.cpu };
+        let found = Gpu::attention_forward(&input, heads, None);
+        let expected = Cpu::attention_forward(&on_cpu, heads, None);
+        assert_close(&found.mixed, &expected.mixed, 2e-5, &what("mixture"));
+        assert_close(&found.log_sums, &expected.log_sums, 2e-5, &what("log sums"));
+        let found = Gpu::attention_backward(&input, &found, &gradient.gpu, heads, None);
+        let expected = Cpu::attention_backward(&on_cpu, &expected, &gradient.cpu, heads, None);
+        assert_close(&found.query, &expected.query, 2e-5, &what("gradient of queries"));
+        assert_close(&found.key, &expected.key, 2e-5, &what("gradient of keys"));
+        assert_close(&found.value, &expected.value, 2e-5, &what("gradient of values"));
+    }
+}
+
+#[test]
+fn cross_entropy() {
+    for [rows, width, vocabulary] in [[1, 2, 3], [300, 24, 1024], [70, 16, 2500], [513, 8, 1025]] {
+        let (hidden, head) = (scaled(1, [rows, width], 3.0), random(2, [vocabulary, width]));
+        let targets = indices(3, rows, vocabulary);
+        let found = Gpu::cross_entropy(&hidden.gpu, &head.gpu, &targets, Precision::F32).unwrap();
+        let expected = Cpu::cross_entropy(&hidden.cpu, &head.cpu, &targets, Precision::F32).unwrap();
+        let [loss, wanted] = [found.loss.read().unwrap(), expected.loss.read().unwrap()];
+        assert!((loss / wanted - 1.0).abs() < 1e-6, "{loss} not {wanted}");
+        assert_close(&found.hidden, &expected.hidden, 1e-5, "gradient of the hidden states");
+        assert_close(&found.head, &expected.head, 1e-5, "gradient of the head");
+        let (loss, hits) = Gpu::loss_and_hits(&hidden.gpu, &head.gpu, &targets).unwrap();
+        let (expected_loss, expected_hits) = Cpu::loss_and_hits(&hidden.cpu, &head.cpu, &targets).unwrap();
+        assert!((loss / expected_loss - 1.0).abs() < 1e-6, "{loss} not {expected_loss}");
+        assert_eq!(hits, expected_hits);
+    }
+}
+
+#[test]
+fn the_first_of_equals_is_the_decision() {
+    let ones = |shape: [usize; 2]| both(vec![1.0; shape[0] * shape[1]], shape);
+    let (hidden, head) = (ones([3, 2]), ones([2100, 2]));
+    for targets in [[0, 0, 0], [0, 1, 1500], [2, 1024, 2099]] {
+        let expected = targets.iter().filter(|&&target| target == 0).count() as u64;
+        assert_eq!(Gpu::loss_and_hits(&hidden.gpu, &head.gpu, &targets).unwrap().1, expected);
+    }
+    for classes in [1, 2, 255, 256, 257, 2100] {
+        let decided = Gpu::decide(&ones([5, 2]).gpu, &ones([classes, 2]).gpu, None).unwrap();
+        assert_eq!(decided, vec![0; 5], "{classes} classes");
+    }
+}
+
+#[test]
+fn decisions() {
+    for [rows, width, classes] in [[1, 2, 3], [700, 24, 256], [70, 16, 2500], [513, 8, 257]] {
+        let (x, of_class) = (random(1, [rows, width]), random(2, [classes, width]));
+        // Without offsets all scores may be negative, too.
+        let offsets = scaled(3, [1, classes], 5.0);
+        for with_offsets in [false, true] {
+            let found = Gpu::decide(&x.gpu, &of_class.gpu, with_offsets.then_some(&offsets.gpu)).unwrap();
+            let expected = Cpu::decide(&x.cpu, &of_class.cpu, with_offsets.then_some(&offsets.cpu)).unwrap();
+            // Scores that differ by rounding alone may go either way.
+            let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            assert!(differ * 200 <= rows, "{differ} of {rows} rows differ");
+        }
+    }
+}
+
+#[test]
+fn rows_are_added_and_parameters_updated() {
+    let (sums, values, rows) = (random(1, [50, 20]), random(2, [300, 20]), indices(3, 300, 50));
+    let found = Gpu::add_rows(sums.gpu.clone(), &rows, values.gpu.clone());
+    assert_close(&found, &Cpu::add_rows(sums.cpu.clone(), &rows, values.cpu), 1e-5, "rows");
+    assert_close(&sums.gpu, &sums.cpu, 0.0, "sums that somebody else holds");
+
+    let shape = [130, 200];
+    let [parameter, first, gradient] = [1, 2, 4].map(|seed| random(seed, shape));
+    let second = random(3, shape);
+    let (second_cpu, second_gpu) = (second.cpu.abs(), second.gpu.abs());
+    let step =
+        AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
+    let moments = Moments { parameter: parameter.gpu.clone(), first: first.gpu, second: second_gpu };
+    let found = Gpu::adamw(moments, gradient.gpu, &Scalar::Known(0.5), step).unwrap();
+    let moments = Moments { parameter: parameter.cpu.clone(), first: first.cpu, second: second_cpu };
+    let expected = Cpu::adamw(moments, gradient.cpu, &Scalar::Known(0.5), step).unwrap();
+    assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
+    assert_close(&found.first, &expected.first, 1e-6, "first moment");
+    assert_close(&found.second, &expected.second, 1e-6, "second moment");
+    assert_close(&parameter.gpu, &parameter.cpu, 0.0, "a parameter that somebody else holds");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let all = || {
+        let (hidden, head) = (random(1, [300, 64]), random(2, [3000, 64]));
+        let loss =
+            Gpu::cross_entropy(&hidden.gpu, &head.gpu, &indices(3, 300, 3000), Precision::F32).unwrap();
+        let heads = Heads { batch: 3, heads: 4, window: 50, precision: Precision::F32 };
+        let [query, key, value] = [4, 5, 6].map(|seed| random(seed, [300, 64]).gpu);
+        let input = Projected { query, key, value };
+        let attended = Gpu::attention_forward(&input, heads, None);
+        let gradients = Gpu::attention_backward(&input, &attended, &hidden.gpu, heads, None);
+        let rows = Gpu::add_rows(head.gpu.clone(), &indices(7, 300, 40), hidden.gpu.clone());
+        let found =
+            [loss.hidden, loss.head, attended.mixed, gradients.query, gradients.key, gradients.value, rows];
+        (loss.loss.read().unwrap(), found.map(|x| host_floats(x).unwrap()))
+    };
+    assert_eq!(all(), all());
+}
+
+#[test]
+fn gradients_that_are_no_numbers_change_nothing() {
+    let shape = [3, 5];
+    let [parameter, first, second] = [1, 2, 3].map(|seed| random(seed, shape));
+    let mut values = vec![0.5; 15];
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        values[7] = bad;
+        let gradient = both(values.clone(), shape).gpu;
+        let clipping = Gpu::clipping(std::slice::from_ref(&gradient), 1.0).unwrap();
+        assert!(!clipping.norm.read().unwrap().is_finite());
+        let moments = Moments {
+            parameter: parameter.gpu.clone(),
+            first: first.gpu.clone(),
+            second: second.gpu.clone(),
+        };
+        let step =
+            AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 0.01, correction: 0.7 };
+        let found = Gpu::adamw(moments, gradient, &clipping.scale, step).unwrap();
+        assert_close(&found.parameter, &parameter.cpu, 0.0, "parameter");
+        assert_close(&found.first, &first.cpu, 0.0, "first moment");
+        assert_close(&found.second, &second.cpu, 0.0, "second moment");
+    }
+}
