@@ -4,7 +4,7 @@
 # Where nothing speaks Vulkan that is said in one line; with CI=true that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! ldconfig -p | grep -q libvulkan.so.1; then
+if ! compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null && ! compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
     echo "skipped: the GPU's kernels; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"
     [ "${CI:-}" != true ]
     exit

@@ -3,7 +3,8 @@
 //! [`Kernels`] extends a burn backend. Its methods are written in burn's tensor operations
 //! ([`plain`]), which run on every device; a backend overrides what it can do better. [`cpu`] does so for
 //! the processor: loops over memory that is in the cache, no temporaries of the size of the logits or of
-//! the attention scores. Both are tested against each other and against golden values.
+//! the attention scores; `gpu`, in builds with one, for CUDA and Vulkan. All are tested against each other and against
+//! golden values.
 //!
 //! Backward passes are written out, not recorded: the model ([`crate::model`]) calls them in reverse order
 //! and decides what is kept and what is computed again.
