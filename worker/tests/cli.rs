@@ -106,7 +106,7 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
         ("train --max-grad-norm 0", "--max-grad-norm <NORM>", "above 0"),
         ("train --order random", "--order", "shuffled, sequential or an existing JSON file"),
         ("train --dtype f16", "--dtype <DTYPE>", "accepted: f32, bf16"),
-        ("train --device gpu", "--device <DEVICE>", "auto, cpu, cuda or cuda:N"),
+        ("train --device gpu", "--device <DEVICE>", "auto, cpu, cuda, cuda:N or vulkan"),
         ("evaluate --split test", "--split <SPLIT>", "accepted: train, validation"),
         ("evaluate --checkpoint -1", "--checkpoint <C>", "from 0 up"),
         ("train --seed 4294967296", "--seed <N>", "from 0 up"),
