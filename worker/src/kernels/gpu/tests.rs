@@ -104,7 +104,8 @@ fn layer_norm_activation_and_sums() {
         assert_close(&Gpu::gelu_new(&x.gpu), &Cpu::gelu_new(&x.cpu), 1e-6, "activation");
         let found = Gpu::gelu_new_backward(&x.gpu, &gradient.gpu);
         let expected = Cpu::gelu_new_backward(&x.cpu, &gradient.cpu);
-        assert_close(&found, &expected, 5e-6, "gradient of the activation");
+        // One less the square of a number that is almost one: both sides lose digits.
+        assert_close(&found, &expected, 1e-5, "gradient of the activation");
         for most in [1.0, 1e9] {
             let found = Gpu::clipping(&[x.gpu.clone(), gradient.gpu.clone()], most).unwrap();
             let expected = Cpu::clipping(&[x.cpu.clone(), gradient.cpu.clone()], most).unwrap();
