@@ -25,7 +25,7 @@ const CHUNK_ELEMENTS: usize = 1 << 27;
 const PADDING: usize = 64;
 const LOWEST: f32 = -1e30;
 
-/// A value of every unit of the cube, combined by their positions alone.
+/// What a row's softmax needs, combined from all units of its cube in an order that depends on their positions alone.
 #[derive(CubeType, Clone, Copy)]
 struct Softmax {
     largest: f32,
