@@ -26,6 +26,8 @@ pub const RESULT_FILE: &str = "result.json";
 pub const LOCK_FILE: &str = "lock";
 /// Name of the file that receives a worker's standard output and error.
 pub const LOG_FILE: &str = "worker.log";
+/// Name of the file that holds the [`MemberExit`] of an attempt that shared its job with others.
+pub const EXIT_FILE: &str = "exit.json";
 
 /// The content of `attempt.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,16 @@ pub struct AttemptFile {
     pub requeued: bool,
     /// What to do.
     pub spec: StageSpec,
+}
+
+/// The content of `exit.json`: how the process of one attempt among several in a job ended, which the queue tells of
+/// the whole job alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberExit {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Signal.
+    pub signal: Option<i32>,
 }
 
 /// The content of `LC_ROOT/daemon.json`, written (mode 0600) when the daemon listens.

@@ -2,6 +2,7 @@
 
 use crate::stage::StageKind;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 
 /// One rule. Its fields go over those of the rules before it, for the stages that it is meant for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +35,14 @@ pub struct ResourceRule {
     /// Features that a node must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub constraint: Option<String>,
-    /// Processor cores.
+    /// Runs of one architecture that share a job and its GPU, a process each: a number, or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub pack: Option<Pack>,
+    /// Processor cores, for each run of a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
-    /// Memory per node: `16G`, `4000M`.
+    /// Memory, for each run of a job: `16G`, `4000M`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem: Option<String>,
     /// Time limit: minutes, `H:MM:SS` or `D-HH:MM:SS`.
@@ -61,6 +66,62 @@ impl ResourceRule {
         (self.stages.is_empty() || self.stages.contains(&kind))
             && within(self.depth, architecture.map(|(depth, _)| depth))
             && within(self.width, architecture.map(|(_, width)| width))
+    }
+}
+
+/// How many runs share a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "String")]
+pub enum Pack {
+    /// As many as the architecture leaves room for on a GPU.
+    Auto,
+    /// So many.
+    Runs(NonZeroU32),
+}
+
+impl Pack {
+    /// More processes than this can't share a GPU under Nvidia's MPS.
+    pub const MOST: u32 = 48;
+}
+
+/// Why a text is not a pack.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no number of runs; expected auto or 1 to {most}", most = Pack::MOST)]
+pub struct PackError(String);
+
+impl std::str::FromStr for Pack {
+    type Err = PackError;
+
+    fn from_str(text: &str) -> Result<Self, PackError> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            number => number
+                .parse()
+                .ok()
+                .filter(|runs: &NonZeroU32| runs.get() <= Self::MOST)
+                .map(Self::Runs)
+                .ok_or_else(|| PackError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<Written> for Pack {
+    type Error = PackError;
+
+    fn try_from(written: Written) -> Result<Self, PackError> {
+        match written {
+            Written::One(runs) => runs.to_string().parse(),
+            Written::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl From<Pack> for String {
+    fn from(pack: Pack) -> Self {
+        match pack {
+            Pack::Auto => "auto".to_owned(),
+            Pack::Runs(runs) => runs.to_string(),
+        }
     }
 }
 
@@ -160,6 +221,18 @@ mod tests {
         }
         for text in ["", "..", "9..1", "wide", "1..x"] {
             assert!(text.parse::<Span>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn packs_are_read_and_written() {
+        for (text, written) in [("\"auto\"", "auto"), ("1", "1"), ("\"48\"", "48")] {
+            let pack: Pack = serde_json::from_str(text).unwrap();
+            assert_eq!(String::from(pack), written);
+            assert_eq!(written.parse(), Ok(pack));
+        }
+        for text in ["0", "49", "-1", "\"many\"", "\"\"", "2.5"] {
+            assert!(serde_json::from_str::<Pack>(text).is_err(), "{text}");
         }
     }
 

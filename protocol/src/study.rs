@@ -256,7 +256,7 @@ impl Default for AnalysisSpec {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceSpec {
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
     /// Tries per stage when the cause is not the stage's own fault (a killed worker, a lost node).
     pub attempts: u32,

@@ -107,7 +107,7 @@ views! {
         stages: StageCounts,
         /// The results file, once it has a row.
         results: Option<String>,
-        /// GPU-hours that its attempts took: GPUs asked for times the time from claim to end.
+        /// GPU-hours that its attempts took: the time from claim to end, shared by those in one job.
         #[serde(default)]
         gpu_hours: f64,
         /// GPU-hours that are left by the pace of its stages so far; nothing while a kind of stage that is left
@@ -300,7 +300,7 @@ views! {
         /// When the worker was last heard of.
         #[serde(default)]
         heard: Option<DateTime<Utc>>,
-        /// GPUs times the time from claim to end, or until now, in hours; nothing on a CPU.
+        /// Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim.
         #[serde(default)]
         gpu_hours: Option<f64>,
     }

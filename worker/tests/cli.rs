@@ -113,7 +113,7 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
         ("train --config absent.json", "--config <CONFIG.json>", "no such file"),
         ("collect --data absent", "--data <DATA_DIR>", "no such folder"),
         ("analyze --models absent", "--models <MODELS_DIR>", "no such folder"),
-        ("run --attempt absent.json", "--attempt <FILE>", "no such file"),
+        ("run --attempt absent.json", "--attempt absent.json", "no such file"),
         ("run --fake-work -1", "--fake-work <SECONDS>", "from 0 up"),
         ("run --fake-fail train=exit:x", "--fake-fail <STAGE=END>", "STAGE=exit:CODE"),
         ("collect --stage median", "--stage <STAGE>", "accepted: means, vars, decs"),

@@ -3,6 +3,9 @@
 //! Stages of one kind (and checkpoint) that ask for the same and wait for the same arrays go out as one array.
 //! A child takes its parents' index, so that the queue can release it as soon as its own parents are done
 //! (`aftercorr`), and not only when those of all are.
+//!
+//! Runs of one architecture may share a job (a pack): of an array whose jobs are shared by four, job 2 is that of the
+//! tasks 8 to 11.
 
 use super::resources::Request;
 use protocol::{
@@ -23,6 +26,8 @@ pub struct Candidate {
     pub kind: StageKind,
     /// Checkpoint index, where the kind has one.
     pub checkpoint: Option<u32>,
+    /// Layers and width of its run.
+    pub architecture: Option<(u32, u32)>,
     /// Priority of its run: in an array, higher ones get lower indices, which a cluster starts first.
     pub priority: i32,
     /// What its job asks for.
@@ -47,6 +52,15 @@ pub struct Place {
     pub array: Earlier,
     /// Its index there.
     pub task: u32,
+    /// How many tasks share a job there.
+    pub pack: u32,
+}
+
+impl Place {
+    /// The index of its job.
+    const fn job(self) -> u32 {
+        self.task / self.pack
+    }
 }
 
 /// Where an attempt is in a queue.
@@ -56,8 +70,18 @@ pub struct Queued {
     pub submission: SubmissionId,
     /// Index in the array.
     pub task: u32,
+    /// How many tasks share a job.
+    pub pack: u32,
     /// The array's id in the queue, where known.
     pub job: Option<u64>,
+}
+
+impl Queued {
+    /// The index of its job in the queue, the same for all that share it.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.task / self.pack
+    }
 }
 
 /// An array that others wait for.
@@ -81,11 +105,11 @@ pub struct After {
 /// How an array waits for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
-    /// Every task waits for all of the other's.
+    /// Every job waits for all of the other's.
     All,
-    /// Every task waits for the other's task of the same index.
+    /// Every job waits for the other's job of the same index.
     Same,
-    /// All wait for this task of the other.
+    /// All wait for this job of the other.
     Task(u32),
 }
 
@@ -107,24 +131,32 @@ pub struct Batch {
 type Key = (StageKind, Option<u32>, Request, Vec<After>);
 
 /// The arrays for the candidates, each behind those that it waits for. `placed` tells where stages are in the
-/// queue already; `most` is the largest number of tasks of an array, and no index reaches it. A candidate with a
+/// queue already; `most` is the largest number of jobs of an array, and no index reaches it. A candidate with a
 /// parent that is neither done nor placed nor a candidate itself is left out.
 #[must_use]
 pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>, most: u32) -> Vec<Batch> {
     candidates.sort_by_key(|candidate| {
-        (candidate.kind, candidate.checkpoint, Reverse(candidate.priority), candidate.stage)
+        // Those that may share a job side by side.
+        let alike = candidate.architecture.filter(|_| candidate.request.runs() > 1);
+        (candidate.kind, candidate.checkpoint, Reverse(candidate.priority), alike, candidate.stage)
     });
     let mut placed = placed.clone();
     let mut batches: Vec<Batch> = Vec::new();
+    // The architecture of each array's last task.
+    let mut last = Vec::new();
     let mut open: HashMap<Key, Vec<usize>> = HashMap::new();
     for candidate in candidates {
         let Some((after, fixed)) = wait(&candidate, &placed) else { continue };
         let key = (candidate.kind, candidate.checkpoint, candidate.request.clone(), after.clone());
         let chunks = open.entry(key).or_default();
-        let next = |batch: &Batch| batch.tasks.last_key_value().map_or(0, |(&index, _)| index + 1);
+        let (pack, architecture) = (candidate.request.runs(), candidate.architecture);
+        let next = |batches: &[Batch], last: &[_], chunk: usize| {
+            let next = batches[chunk].tasks.last_key_value().map_or(0, |(&index, _)| index + 1);
+            if last[chunk] == architecture { next } else { next.next_multiple_of(pack) }
+        };
         let room = chunks.iter().copied().find(|&chunk| match fixed {
             Some(index) => !batches[chunk].tasks.contains_key(&index),
-            None => next(&batches[chunk]) < most,
+            None => next(&batches, &last, chunk) / pack < most,
         });
         let position = room.unwrap_or_else(|| {
             batches.push(Batch {
@@ -134,12 +166,14 @@ pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>,
                 after,
                 tasks: BTreeMap::new(),
             });
+            last.push(architecture);
             chunks.push(batches.len() - 1);
             batches.len() - 1
         });
-        let index = fixed.unwrap_or_else(|| next(&batches[position]));
+        let index = fixed.unwrap_or_else(|| next(&batches, &last, position));
         batches[position].tasks.insert(index, candidate.stage);
-        placed.insert(candidate.stage, Place { array: Earlier::New(position), task: index });
+        last[position] = architecture;
+        placed.insert(candidate.stage, Place { array: Earlier::New(position), task: index, pack });
     }
     batches
 }
@@ -158,10 +192,11 @@ fn wait(candidate: &Candidate, placed: &HashMap<StageId, Place>) -> Option<(Vec<
         }
     }
     let index = own.first().map(|place| place.task);
-    let in_step = own.iter().all(|place| Some(place.task) == index);
+    let pack = candidate.request.runs();
+    let in_step = own.iter().all(|place| Some(place.task) == index && place.pack == pack);
     after.extend(own.iter().map(|place| After {
         array: place.array,
-        how: if in_step { How::Same } else { How::Task(place.task) },
+        how: if in_step { How::Same } else { How::Task(place.job()) },
     }));
     after.sort_unstable();
     after.dedup();
@@ -179,6 +214,7 @@ mod tests {
             stage: StageId(0),
             kind: StageKind::Prepare,
             checkpoint: None,
+            architecture: None,
             priority: 0,
             request: Request::default(),
             parents: vec![],
@@ -193,6 +229,7 @@ mod tests {
                     stage: id(kind),
                     kind,
                     checkpoint: kind.per_checkpoint().then_some(0),
+                    architecture: Some((2, if run % 3 == 0 { 64 } else { 128 })),
                     priority: 0,
                     request: Request { minutes, ..Request::default() },
                     parents: kind.parents().iter().map(|&kind| Parent { stage: id(kind), kind }).collect(),
@@ -232,16 +269,47 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_one_architecture_share_jobs() {
+        let mut stages = study(10, false);
+        for stage in stages.iter_mut().filter(|stage| stage.kind != StageKind::Prepare) {
+            stage.request.pack = Some(4);
+        }
+        let arrays = batches(stages, &HashMap::new(), 100);
+        assert_eq!(arrays.len(), 7);
+        // Runs 0, 3, 6, 9 are 64 wide, the other six 128.
+        let runs: Vec<_> = arrays[1].tasks.iter().map(|(&task, stage)| (task, stage.0 / 10)).collect();
+        let expected = [(0, 0), (1, 3), (2, 6), (3, 9), (4, 1), (5, 2), (6, 4), (7, 5), (8, 7), (9, 8)];
+        assert_eq!(runs, expected);
+        assert!(arrays[2..].iter().all(|array| array.after.iter().all(|after| after.how == How::Same)));
+        // At most so many jobs: with four in each.
+        let cut = batches(
+            {
+                let mut stages = study(40, false);
+                stages.retain(|stage| stage.kind == StageKind::Train && stage.architecture == Some((2, 128)));
+                for stage in &mut stages {
+                    stage.parents.clear();
+                    stage.request.pack = Some(4);
+                }
+                stages
+            },
+            &HashMap::new(),
+            3,
+        );
+        assert_eq!(cut.iter().map(|array| array.tasks.len()).collect::<Vec<_>>(), [12, 12, 2]);
+    }
+
+    #[test]
     fn a_stage_with_parents_at_different_indices_goes_alone() {
         let known = |n: u128| Earlier::Known(SubmissionId(uuid::Uuid::from_u128(n)));
         let placed = HashMap::from([
-            (StageId(1), Place { array: known(1), task: 3 }),
-            (StageId(2), Place { array: known(2), task: 5 }),
+            (StageId(1), Place { array: known(1), task: 3, pack: 1 }),
+            (StageId(2), Place { array: known(2), task: 5, pack: 1 }),
         ]);
         let candidate = Candidate {
             stage: StageId(9),
             kind: StageKind::Analyze,
             checkpoint: Some(0),
+            architecture: None,
             priority: 0,
             request: Request::default(),
             parents: vec![
@@ -261,6 +329,7 @@ mod tests {
         #[test]
         fn every_stage_is_queued_once_behind_its_own_parents(
             runs in 1..40_i64, most in 1..50_u32, wide: bool, done in prop::collection::hash_set(0..400_i64, 0..40),
+            packs in prop::collection::vec(prop::option::of(2..6_u32), 7), alike: bool,
         ) {
             let done: std::collections::HashSet<_> = done.into_iter().map(StageId).collect();
             let candidates: Vec<_> = study(runs, wide)
@@ -268,21 +337,29 @@ mod tests {
                 .filter(|candidate| !done.contains(&candidate.stage))
                 .map(|mut candidate| {
                     candidate.parents.retain(|parent| !done.contains(&parent.stage));
+                    let pack = packs[if alike { 1 } else { candidate.kind as usize }];
+                    candidate.request.pack = pack.filter(|_| candidate.kind != StageKind::Prepare);
                     candidate
                 })
                 .collect();
             let arrays = batches(candidates.clone(), &HashMap::new(), most);
             let mut at = HashMap::new();
+            let architecture: HashMap<_, _> =
+                candidates.iter().map(|candidate| (candidate.stage, candidate.architecture)).collect();
             for (position, array) in arrays.iter().enumerate() {
-                prop_assert!(array.tasks.len() <= most as usize);
+                let pack = array.request.runs();
+                let mut shared = HashMap::new();
                 for (&task, &stage) in &array.tasks {
-                    prop_assert!(task < most);
-                    prop_assert!(at.insert(stage, (position, task)).is_none(), "queued twice");
+                    let job = task / pack;
+                    prop_assert!(job < most);
+                    prop_assert!(at.insert(stage, (position, job)).is_none(), "queued twice");
+                    let alike = *shared.entry(job).or_insert(architecture[&stage]);
+                    prop_assert!(pack == 1 || alike == architecture[&stage], "two architectures share a job");
                 }
             }
             prop_assert_eq!(at.len(), candidates.len());
             for candidate in &candidates {
-                let (position, task) = at[&candidate.stage];
+                let (position, job) = at[&candidate.stage];
                 for parent in &candidate.parents {
                     let (earlier, index) = at[&parent.stage];
                     prop_assert!(earlier < position);
@@ -290,7 +367,7 @@ mod tests {
                         after.array == Earlier::New(earlier)
                             && match after.how {
                                 How::All => true,
-                                How::Same => index == task,
+                                How::Same => index == job,
                                 How::Task(other) => other == index,
                             }
                     });

@@ -1,7 +1,10 @@
 //! What a stage's job asks a cluster for: the rules of the cluster's profile, and over them those of the study.
 
 use super::quantity::{parse_memory, parse_time};
-use protocol::{resources::ResourceRule, stage::StageKind};
+use protocol::{
+    resources::{Pack, ResourceRule},
+    stage::StageKind,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a job asks for. Stages that ask for the same can share a job array.
@@ -16,11 +19,13 @@ pub struct Request {
     pub qos: Option<String>,
     /// Generic resources.
     pub gres: Option<String>,
+    /// Runs that share the job, where it is more than one.
+    pub pack: Option<u32>,
     /// Features that a node must have.
     pub constraint: Option<String>,
-    /// Processor cores.
+    /// Processor cores, for all runs of the job.
     pub cpus: Option<u32>,
-    /// Memory per node, in megabytes.
+    /// Memory per node, in megabytes, for all runs of the job.
     pub memory_mb: Option<u64>,
     /// Time limit, in minutes.
     pub minutes: Option<u64>,
@@ -31,6 +36,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// How many runs share the job.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.pack.unwrap_or(1).max(1)
+    }
+
     /// Doubles what earlier attempts had too little of.
     pub fn grow(&mut self, memory_doublings: u32, time_doublings: u32) {
         let double =
@@ -48,13 +59,14 @@ pub fn request<'a>(
     kind: StageKind,
     architecture: Option<(u32, u32)>,
 ) -> Request {
-    let mut request = Request::default();
+    let (mut request, mut pack) = (Request::default(), None);
     for rule in rules.into_iter().filter(|rule| rule.is_for(kind, architecture)) {
         text(&mut request.partition, rule.partition.as_deref());
         text(&mut request.account, rule.account.as_deref());
         text(&mut request.qos, rule.qos.as_deref());
         text(&mut request.gres, rule.gres.as_deref());
         text(&mut request.constraint, rule.constraint.as_deref());
+        pack = rule.pack.or(pack);
         request.cpus = rule.cpus.or(request.cpus);
         if let Some(mem) = &rule.mem {
             request.memory_mb = parse_memory(mem).ok();
@@ -66,7 +78,28 @@ pub fn request<'a>(
             request.extra.clone_from(extra);
         }
     }
+    // Data that runs share is prepared once, by a job of its own.
+    if let (Some(pack), Some((_, width))) = (pack, architecture) {
+        let runs = match pack {
+            Pack::Auto => roomy(width),
+            Pack::Runs(runs) => runs.get(),
+        };
+        request.pack = Some(runs).filter(|&runs| runs > 1);
+        request.cpus = request.cpus.map(|cpus| cpus.saturating_mul(runs));
+        request.memory_mb = request.memory_mb.map(|megabytes| megabytes.saturating_mul(runs.into()));
+    }
     request
+}
+
+/// How many runs of a width are taken to fill a large GPU: one step of a narrow model is many short kernels, between
+/// which the others' run. Estimated from the size of the matrix products, not measured.
+const fn roomy(width: u32) -> u32 {
+    match width {
+        ..=64 => 8,
+        65..=128 => 4,
+        129..=256 => 2,
+        _ => 1,
+    }
 }
 
 /// The time limit for work that took so many minutes before: half as much again and ten minutes, rounded up, so
@@ -212,6 +245,37 @@ mod tests {
             (prepare.partition.as_deref(), prepare.gres, prepare.memory_mb),
             (Some("cpu"), None, Some(16384))
         );
+    }
+
+    #[test]
+    fn runs_that_share_a_job_ask_for_the_memory_of_all() {
+        let rules = rules(
+            r#"
+            [[rules]]
+            gres = "gpu:1"
+            cpus = 2
+            mem = "4G"
+            time = "60"
+            pack = "auto"
+            [[rules]]
+            stages = ["analyze"]
+            pack = 1
+            [[rules]]
+            width = "32"
+            pack = 3
+            "#,
+        );
+        let asked = |kind, width| {
+            let request = request(&rules, kind, Some((2, width)));
+            (request.runs(), request.cpus, request.memory_mb, request.minutes)
+        };
+        assert_eq!(asked(StageKind::Train, 64), (8, Some(16), Some(32768), Some(60)));
+        assert_eq!(asked(StageKind::Train, 768), (1, Some(2), Some(4096), Some(60)));
+        assert_eq!(asked(StageKind::Analyze, 64), (1, Some(2), Some(4096), Some(60)));
+        assert_eq!(asked(StageKind::Analyze, 32), (3, Some(6), Some(12288), Some(60)));
+        assert_eq!(request(&rules, StageKind::Prepare, None).runs(), 1);
+        // A study that shares nothing asks as before: with the same words in the record.
+        assert_eq!(request(&rules, StageKind::Train, Some((2, 768))).pack, None);
     }
 
     #[test]

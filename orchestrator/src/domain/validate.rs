@@ -236,8 +236,10 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
     let device = spec.resources.device.as_str();
     let numbered =
         device.strip_prefix("cuda:").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    if !matches!(device, "auto" | "cpu" | "cuda") && !numbered {
-        found.push(format!("resources.device: {device:?} is not accepted; use auto, cpu, cuda or cuda:N"));
+    if !matches!(device, "auto" | "cpu" | "cuda" | "vulkan") && !numbered {
+        found.push(format!(
+            "resources.device: {device:?} is not accepted; use auto, cpu, cuda, cuda:N or vulkan"
+        ));
     }
     positive("resources.attempts", spec.resources.attempts.into(), found);
     found.extend(super::resources::violations("resources.rules", &spec.resources.rules));

@@ -110,6 +110,7 @@ impl Engine {
         let mut arrays = Vec::with_capacity(batches.len());
         for batch in batches {
             let tasks: Vec<_> = batch.tasks.keys().copied().collect();
+            let jobs: BTreeSet<_> = tasks.iter().map(|task| task / batch.request.runs()).collect();
             // Ids are known once the arrays before are in the queue: their positions stand for them.
             let after = batch.after.iter().map(|after| match after.array {
                 Earlier::New(position) => (position as u64 + 1, after.how),
@@ -119,7 +120,7 @@ impl Engine {
             arrays.push(PlannedArray {
                 kind: batch.kind,
                 checkpoint: batch.checkpoint,
-                tasks: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
+                tasks: u32::try_from(jobs.len()).unwrap_or(u32::MAX),
                 minutes: batch.request.minutes,
                 gpus: resources::gpus(&batch.request),
                 script: self.executor.script(&order).map_err(|why| EngineError::Invalid(vec![why]))?,

@@ -113,7 +113,7 @@ impl Engine {
             folder: folder.join(task.to_string()),
             slot: 0,
             pid: None,
-            queued: Some(Queued { submission, task, job: None }),
+            queued: Some(Queued { submission, task, pack: request.runs(), job: None }),
         };
         let jobs = tasks.iter().map(job).collect();
         Order { submission: Some(submission), kind, folder, jobs, request, after }

@@ -136,6 +136,10 @@ impl Engine {
             self.clear_up(id, presence).await?;
         }
         self.note_queue(&live, &survey.jobs).await?;
+        // A job that others still need is not cancelled: who is to stop hears it from the daemon.
+        let needed: HashSet<_> =
+            live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
+        let is_needed = |attempt: &AttemptRow| place(attempt).is_some_and(|place| needed.contains(&place));
         let (mut stop, mut kill) = (Vec::new(), Vec::new());
         for attempt in &live {
             match survey.jobs.get(&attempt.id) {
@@ -144,8 +148,15 @@ impl Engine {
                     if let Some(Liveness::Waits { never: true, .. }) = survey.jobs.get(&attempt.id) {
                         self.happens(attempt.id, Event::Outdated).await?;
                     }
-                    if let Some(asked) = attempt.stop {
-                        if Utc::now() - asked > GRACE { &mut kill } else { &mut stop }.push(job(attempt));
+                    match attempt.stop {
+                        Some(_) if is_needed(attempt) => {
+                            if let Err(error) = folder::withdraw(&attempt.folder) {
+                                tracing::warn!(attempt = %attempt.id, %error, "can't be taken out of its job");
+                            }
+                        }
+                        Some(asked) if Utc::now() - asked > GRACE => kill.push(job(attempt)),
+                        Some(_) => stop.push(job(attempt)),
+                        None => {}
                     }
                 }
                 Some(&Liveness::Gone(exit)) => self.is_gone(attempt, exit).await?,
@@ -368,6 +379,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// The job in the queue that an attempt may share with others.
+fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
+    attempt.queued.map(|queued| (queued.submission, queued.index()))
 }
 
 /// An attempt, as the executor wants it.

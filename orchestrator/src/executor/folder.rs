@@ -1,7 +1,8 @@
 //! The folder of an attempt: what the daemon writes for the worker, and reads of what it left.
 
 use protocol::attempt::{
-    ATTEMPT_FILE, AttemptFile, EVENTS_FILE, Event, LOCK_FILE, LOG_FILE, RESULT_FILE, ResultReport,
+    ATTEMPT_FILE, AttemptFile, EVENTS_FILE, EXIT_FILE, Event, LOCK_FILE, LOG_FILE, MemberExit, RESULT_FILE,
+    ResultReport,
 };
 use std::{
     fs::{self, File},
@@ -41,6 +42,17 @@ pub fn create_all(array: &Path, attempts: &[(PathBuf, AttemptFile)]) -> io::Resu
     Ok(nix::unistd::syncfs(File::open(array)?)?)
 }
 
+/// Takes an attempt out of a job that it shares with others and that may not have started: no worker will begin it.
+///
+/// # Errors
+/// When its `attempt.json` can't be removed.
+pub fn withdraw(folder: &Path) -> io::Result<()> {
+    match fs::remove_file(folder.join(ATTEMPT_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file that only its owner may read, under a temporary name first, synced.
 ///
 /// # Errors
@@ -75,6 +87,13 @@ pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// How the process of an attempt ended that shares its job with others, if its end was noted.
+#[must_use]
+pub fn member_exit(folder: &Path) -> Option<MemberExit> {
+    // Written in one piece: what can't be read is not there yet.
+    fs::read(folder.join(EXIT_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
 }
 
 /// Whether a worker ever took hold of the folder.

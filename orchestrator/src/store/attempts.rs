@@ -82,6 +82,7 @@ struct Found {
     submission: Option<String>,
     task: Option<i64>,
     job: Option<i64>,
+    pack: Option<i64>,
     restarts: i64,
     done: Option<i64>,
 }
@@ -104,6 +105,7 @@ impl TryFrom<Found> for AttemptRow {
                 (Some(submission), Some(task)) => Some(Queued {
                     submission: row::word("a submission's id", &submission)?,
                     task: row::small(task),
+                    pack: found.pack.map_or(1, row::small).max(1),
                     job: found.job.map(row::unsigned),
                 }),
                 _ => None,
@@ -126,6 +128,7 @@ impl Store {
                       a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      json_extract(s.request, '$.pack') AS "pack?: i64",
                       a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
                FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
                WHERE a.live = 1 ORDER BY a.created, a.stage_id"#
@@ -145,6 +148,7 @@ impl Store {
                       a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      json_extract(s.request, '$.pack') AS "pack?: i64",
                       a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
                FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
                JOIN attempt_parents ap ON ap.parent_id = a.id
@@ -238,6 +242,7 @@ impl Tx {
                       a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      json_extract(s.request, '$.pack') AS "pack?: i64",
                       a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
                FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
                WHERE a.id = ?"#,
@@ -257,6 +262,7 @@ impl Tx {
                       a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      json_extract(s.request, '$.pack') AS "pack?: i64",
                       a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
                FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
                WHERE a.stage_id = ? AND a.live = 1"#,

@@ -296,16 +296,18 @@ impl Tx {
     }
 
     /// The ids in the queue of the arrays that a submission's attempts were queued behind and that are not over,
-    /// with the pairs of indices (theirs, the other's).
+    /// with the pairs of their jobs' indices (theirs, the other's).
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn waits_for(&mut self, id: SubmissionId) -> Result<Vec<(u64, StageKind, u32, u32)>> {
         let id = id.to_string();
         let rows = sqlx::query!(
-            r#"SELECT s.job_id AS "job?: i64", s.kind AS "kind!: String", c.task AS "own!: i64", p.task AS "other!: i64"
+            r#"SELECT s.job_id AS "job?: i64", s.kind AS "kind!: String", 
+                      c.task / ifnull(json_extract(own.request, '$.pack'), 1) AS "own!: i64",
+                      p.task / ifnull(json_extract(s.request, '$.pack'), 1) AS "other!: i64"
                FROM attempts c JOIN attempt_parents ap ON ap.attempt_id = c.id JOIN attempts p ON p.id = ap.parent_id
-               JOIN submissions s ON s.id = p.submission_id
+               JOIN submissions s ON s.id = p.submission_id JOIN submissions own ON own.id = c.submission_id
                WHERE c.submission_id = ? AND c.live = 1 AND p.live = 1"#,
             id
         );
@@ -444,13 +446,15 @@ async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Resul
     }
     let mut placed = HashMap::new();
     let live = sqlx::query!(
-        r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64"
+        r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64",
+                  json_extract(s.request, '$.pack') AS "pack?: i64"
            FROM attempts a JOIN submissions s ON s.id = a.submission_id
            WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0"#
     );
     for found in live.fetch_all(&mut *conn).await? {
         let array = Earlier::Known(row::word("a submission's id", &found.submission)?);
-        placed.insert(StageId(found.stage), Place { array, task: row::small(found.task) });
+        let pack = found.pack.map_or(1, row::small).max(1);
+        placed.insert(StageId(found.stage), Place { array, task: row::small(found.task), pack });
     }
     let paces = paces(conn).await?;
     let mut asked: HashMap<i64, Asked> = HashMap::new();
@@ -505,6 +509,7 @@ async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Resul
             stage: StageId(found.id),
             kind,
             checkpoint: found.checkpoint.map(row::small),
+            architecture,
             priority: found.priority,
             request,
             parents: parents.remove(&found.id).unwrap_or_default(),

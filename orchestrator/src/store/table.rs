@@ -64,10 +64,12 @@ pub struct TableStage {
 pub struct TableNews {
     /// Its stages, without the shared `prepare`.
     pub stages: Vec<TableStage>,
-    /// Milliseconds of its attempts on a device that are over.
-    pub device_ms: i64,
-    /// Number of its attempts on a device that run, and the sum of their starts in milliseconds.
-    pub running: (i64, i64),
+    /// Milliseconds that its attempts that are over held a device. One of four that shared it held a quarter.
+    pub device_ms: f64,
+    /// Milliseconds that these attempts took.
+    pub took_ms: i64,
+    /// Devices that its attempts hold now, and the sum of their starts in milliseconds, each times what it holds.
+    pub running: (f64, f64),
     /// Newest training loss and its step.
     pub loss: Option<(u64, f64)>,
     /// Measures by checkpoint, with their columns in order.
@@ -268,23 +270,28 @@ async fn stages(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId
     Ok(())
 }
 
-/// Every worker uses one device; preparing data and analysing need none.
+/// Every job uses one device, which the workers in it share; preparing data and analysing need none.
 async fn device_time(
     conn: &mut SqliteConnection,
     ids: &str,
     news: &mut HashMap<RunId, TableNews>,
 ) -> Result<()> {
     let rows = sqlx::query!(
-        r#"SELECT s.run_id AS "run!: i64", ifnull(sum(a.finished - a.started), 0) AS "over!: i64",
-                  ifnull(sum(a.live), 0) AS "running!: i64",
-                  ifnull(sum(CASE WHEN a.live = 1 THEN a.started END), 0) AS "starts!: i64"
-           FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value JOIN attempts a ON a.stage_id = s.id
-           WHERE a.started IS NOT NULL AND s.kind <> 'analyze' GROUP BY s.run_id"#,
+        r#"SELECT run AS "run!: i64", total((finished - started) * share) AS "over!: f64",
+                  ifnull(sum(finished - started), 0) AS "took!: i64", total(live * share) AS "running!: f64",
+                  total(CASE WHEN live = 1 THEN started * share END) AS "starts!: f64"
+           FROM (SELECT s.run_id AS run, a.started, a.finished, a.live,
+                        1.0 / ifnull(json_extract(u.request, '$.pack'), 1) AS share
+                 FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value JOIN attempts a ON a.stage_id = s.id
+                 LEFT JOIN submissions u ON u.id = a.submission_id
+                 WHERE a.started IS NOT NULL AND s.kind <> 'analyze')
+           GROUP BY run"#,
         ids
     );
     for found in rows.fetch_all(conn).await? {
         if let Some(news) = news.get_mut(&RunId(found.run)) {
             news.device_ms = found.over;
+            news.took_ms = found.took;
             news.running = (found.running, found.starts);
         }
     }

@@ -90,6 +90,12 @@ pub(super) fn summarise(study: &Study<'_>, summary: &mut StudySummary, now: Date
     summary.finished =
         finished.filter(|_| summary.state != StudyState::Active).and_then(DateTime::from_timestamp_millis);
     summary.gpu_hours = study.runs.iter().map(|run| run.gpu_hours(milliseconds)).sum();
-    summary.gpu_hours_left = forecast.hours_left;
+    // What is left shares devices as what is over did.
+    let (held, took) = study
+        .runs
+        .iter()
+        .fold((0.0, 0.0), |(held, took), run| (held + run.device_ms, took + run.took_ms as f64));
+    let share = if took > 0.0 { held / took } else { 1.0 };
+    summary.gpu_hours_left = forecast.hours_left.map(|hours| hours * share);
     summary.expected_end = forecast.end.and_then(DateTime::from_timestamp_millis);
 }

@@ -27,9 +27,10 @@ pub(super) struct Entry {
     pub settings: Arc<Settings>,
     /// Its own stages and the shared `prepare`, by checkpoint and kind.
     pub stages: Vec<TableStage>,
-    pub device_ms: i64,
-    /// Number of its attempts on a device that run, and the sum of their starts.
-    pub running: (i64, i64),
+    /// See [`crate::store::TableNews`] for this and the next two.
+    pub device_ms: f64,
+    pub took_ms: i64,
+    pub running: (f64, f64),
     pub loss: Option<(u64, f64)>,
     /// Values by checkpoint, at the positions of the table's measures; NaN for none.
     pub measures: BTreeMap<u32, Vec<f64>>,
@@ -111,7 +112,7 @@ impl Entry {
     /// Hours of its attempts on a device.
     pub fn gpu_hours(&self, now: i64) -> f64 {
         let (running, starts) = self.running;
-        (self.device_ms + (running * now - starts).max(0)) as f64 / 3_600_000.0
+        (self.device_ms + (running * now as f64 - starts).max(0.0)) / 3_600_000.0
     }
 }
 

@@ -107,6 +107,7 @@ impl Inner {
             settings,
             stages,
             device_ms: news.device_ms,
+            took_ms: news.took_ms,
             running: news.running,
             loss: news.loss,
             measures,

@@ -102,7 +102,12 @@ impl Cluster {
             if let Some(value) = found() {
                 return value;
             }
-            assert!(Instant::now() < deadline, "no {what}; queue:\n{}", self.squeue(&["-r", "-t", "all"]));
+            assert!(
+                Instant::now() < deadline,
+                "no {what}; queue:\n{}\nand what is over:\n{}",
+                self.squeue(&["-r", "-o", "%i %j %P %T %r %N %S"]),
+                self.squeue(&["-r", "-t", "all"])
+            );
             sleep(Duration::from_millis(200));
         }
     }

@@ -5,6 +5,7 @@
 mod chain;
 mod chaos;
 mod cluster;
+mod pack;
 mod played;
 mod site;
 mod volume;

@@ -12,6 +12,7 @@ mod import_stats;
 mod logits;
 mod measures;
 mod output;
+mod pack;
 mod panics;
 mod prepare;
 mod run;

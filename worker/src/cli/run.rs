@@ -1,6 +1,6 @@
 //! `lc-worker run`: what a submitted script or the local executor calls.
 
-use super::{complain, dispatch, fake, output, panics, values, watch_signals};
+use super::{complain, dispatch, fake, output, pack, panics, values, watch_signals};
 use crate::{
     Error, Result,
     report::{
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use protocol::{attempt::Outcome, output::StageOutput};
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// How long results of parents are looked for that are not there.
 const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
@@ -26,19 +26,27 @@ const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Where the cluster starts interrupted attempts again by itself, an interruption leaves no result. The worker that
 /// goes on (SLURM_RESTART_COUNT above 0) waits after its claim until the earlier one has let go of the folder.
+///
+/// With --pack, several attempts of an array share this job and its GPU, each in a process of its own that computes
+/// what it would compute alone. The exit code is 0 if one succeeded.
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
     after_help = "Examples:\n  lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json\n  \
-                        lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json --fake-work 20\n\
+                        lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json --fake-work 20\n  \
+                        lc-worker run --attempt lc-root/logs/train/91ab.../2/attempt.json --pack 4\n\
                         Environment: LC_CLAIM_WAIT and LC_RESULT_WAIT are the seconds that a daemon which does not \
                         answer is waited for, at the start (default 30) and at the end (default 10); LC_LOCK_WAIT \
                         those that a worker which was started again waits for the earlier one (default 120)."
 )]
 pub(super) struct Args {
     /// The attempt.json that the daemon wrote.
-    #[arg(long, value_name = "FILE", value_parser = values::file)]
+    #[arg(long, value_name = "FILE")]
     attempt: PathBuf,
+
+    /// Run so many attempts side by side: with --attempt ARRAY/K/attempt.json those numbered N*K to N*K+N-1 in ARRAY
+    #[arg(long, value_name = "N", value_parser = values::pack)]
+    pack: Option<NonZeroU32>,
 
     /// Only sleep so long instead of doing the stage, to try out a cluster. Everything else is real: the claim,
     /// events, signals, and a result with invented numbers. Each start and end is a line of LC_ROOT/fake-work.jsonl.
@@ -49,6 +57,10 @@ pub(super) struct Args {
     /// STAGE=fail:MESSAGE.
     #[arg(long, value_name = "STAGE=END", requires = "fake_work")]
     fake_fail: Option<fake::Fail>,
+
+    /// The process that runs several attempts, of which this is one.
+    #[arg(long, hide = true, conflicts_with = "pack")]
+    member_of: Option<i32>,
 
     /// Seconds to wait for the daemon's answer to the claim.
     #[arg(long, env = "LC_CLAIM_WAIT", default_value_t = 30, hide = true)]
@@ -67,6 +79,16 @@ impl Args {
     pub(super) fn run(self, json: bool) -> Result<()> {
         let report = Report::listening();
         watch_signals(&report)?;
+        if let Some(pack) = self.pack {
+            return pack::run(pack, &self.attempt, &report);
+        }
+        // Of several in a job, the one that the job is named by may have been taken out.
+        if !self.attempt.is_file() {
+            return Err(Error::input(format!("--attempt {}: no such file", self.attempt.display())));
+        }
+        if let Some(parent) = self.member_of {
+            pack::die_with(parent)?;
+        }
         let Some((attempt, claim)) = self.open(&report)? else {
             // A script that runs twice: the result is there.
             return Ok(());

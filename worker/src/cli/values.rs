@@ -1,7 +1,11 @@
 //! Values of flags, checked at the door. Each message says what is accepted; the parser adds the flag.
 
 use crate::device;
-use std::path::{Path, PathBuf};
+use protocol::resources::Pack;
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
 
 /// A whole number from 0 up.
 pub(super) fn at_least_zero<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
@@ -24,6 +28,14 @@ fn whole<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str, least: u8) ->
         .ok()
         .filter(|value| *value >= T::from(least))
         .ok_or_else(|| format!("expected a whole number from {least} up, within the range of its type"))
+}
+
+/// How many attempts share a job.
+pub(super) fn pack(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse::<Pack>() {
+        Ok(Pack::Runs(runs)) => Ok(runs),
+        _ => Err(format!("expected a whole number from 1 to {}", Pack::MOST)),
+    }
 }
 
 /// A number that is zero or greater.

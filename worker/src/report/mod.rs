@@ -119,11 +119,17 @@ impl Report {
         self.shared.stop.load(Ordering::Relaxed)
     }
 
+    /// The last signal that asked to stop.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        let signal = self.shared.signal.load(Ordering::Relaxed) as i32;
+        (signal > 0).then_some(signal)
+    }
+
     /// The error of a stage that was asked to stop and saves nothing.
     #[must_use]
     pub fn stopped(&self, message: impl Into<String>) -> crate::Error {
-        let signal = self.shared.signal.load(Ordering::Relaxed) as i32;
-        crate::Error::Stopped { message: message.into(), signal: (signal > 0).then_some(signal) }
+        crate::Error::Stopped { message: message.into(), signal: self.signal() }
     }
 
     /// Asks the stage to stop, as a signal does.

@@ -8,6 +8,7 @@ use clap::{Args, ValueHint, builder::PossibleValuesParser};
 use protocol::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
+    resources::{Pack, ResourceRule},
     study::{Checkpoints, StudySpec},
 };
 use std::path::Path;
@@ -112,12 +113,15 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     max_per_class: Option<u32>,
 
-    /// Where stages run: auto, cpu, cuda or cuda:N
+    /// Where stages run: auto, cpu, cuda, cuda:N or vulkan
     #[arg(long, value_name = "DEVICE", env = "LC_DEVICE", hide_env_values = true, value_parser = device, help_heading = "Resources")]
     device: Option<String>,
     /// Tries per stage when the cause is not the stage's own fault
     #[arg(long, value_name = "N", help_heading = "Resources")]
     attempts: Option<u32>,
+    /// Runs of one architecture that share a cluster's job and GPU: auto or a number
+    #[arg(long, value_name = "N", help_heading = "Resources")]
+    pack: Option<Pack>,
 }
 
 impl StudyFlags {
@@ -179,6 +183,9 @@ impl StudyFlags {
         set_some(&mut spec.analysis.max_per_class, self.max_per_class);
         set(&mut spec.resources.device, self.device);
         set(&mut spec.resources.attempts, self.attempts);
+        if self.pack.is_some() {
+            spec.resources.rules.push(ResourceRule { pack: self.pack, ..ResourceRule::default() });
+        }
         Ok(())
     }
 }
@@ -218,7 +225,7 @@ fn real(text: &str) -> Result<f64, String> {
 fn device(text: &str) -> Result<String, String> {
     let index = text.strip_prefix("cuda:").map(str::parse::<u16>);
     match (text, index) {
-        ("auto" | "cpu" | "cuda", _) | (_, Some(Ok(_))) => Ok(text.to_owned()),
-        _ => Err("accepted: auto, cpu, cuda, cuda:N".to_owned()),
+        ("auto" | "cpu" | "cuda" | "vulkan", _) | (_, Some(Ok(_))) => Ok(text.to_owned()),
+        _ => Err("accepted: auto, cpu, cuda, cuda:N, vulkan".to_owned()),
     }
 }

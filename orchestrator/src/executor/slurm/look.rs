@@ -3,9 +3,9 @@
 use super::{
     Slurm,
     listing::{self, Listing, Said},
-    parse, script, user,
+    parse, script, shared_exit, user,
 };
-use crate::executor::{Exit, Job, Liveness, Presence, Survey, folder};
+use crate::executor::{Cause, Exit, Job, Liveness, Presence, Survey, folder};
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use protocol::{attempt::RESULT_FILE, ids::SubmissionId};
 use std::{
@@ -123,6 +123,11 @@ impl Slurm {
         let accounted = listing::Accounts::new(self.accounted(&arrays).await.unwrap_or_default());
         for (job, said) in due {
             let exit = accounted.exit(&job, said);
+            // Whether the job as a whole went well says nothing about one of those that shared it.
+            let exit = match shared_exit(&job) {
+                Some(own) if exit.cause == Cause::Unknown => Exit { word: exit.word, ..own },
+                _ => exit,
+            };
             survey.jobs.insert(job.attempt, Liveness::Gone(exit));
         }
     }

@@ -36,7 +36,7 @@ use protocol::{
     view::ClusterView,
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ffi::OsString,
     path::PathBuf,
     time::{Duration, Instant},
@@ -224,7 +224,11 @@ impl Executor for Slurm {
                     survey.jobs.insert(job.attempt, Liveness::Waits { reason, never });
                 }
                 Said::Runs { node } => {
-                    survey.jobs.insert(job.attempt, Liveness::Alive { node });
+                    // Of a job that is shared the queue does not tell who has ended. Who was interrupted may yet be
+                    // started again with it.
+                    let ended = shared_exit(job).filter(|exit| exit.code != Some(protocol::exit::RESUMABLE));
+                    let liveness = ended.map_or(Liveness::Alive { node }, Liveness::Gone);
+                    survey.jobs.insert(job.attempt, liveness);
                 }
                 said @ (Said::Over(_) | Said::Removed | Said::Nothing) => over.push((job.clone(), said)),
                 Said::Unclear => {}
@@ -241,7 +245,7 @@ impl Executor for Slurm {
     }
 
     async fn stop(&self, jobs: &[Job], force: bool) {
-        let mut by_array: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+        let mut by_array: BTreeMap<u64, BTreeSet<u32>> = BTreeMap::new();
         {
             let mut memory = self.memory.lock().await;
             for job in jobs {
@@ -249,13 +253,13 @@ impl Executor for Slurm {
                     continue;
                 };
                 if memory.cancelled.insert(job.attempt) || force {
-                    by_array.entry(array).or_default().push(queued.task);
+                    by_array.entry(array).or_default().insert(queued.index());
                 }
             }
         }
         let targets: Vec<_> = by_array
             .into_iter()
-            .map(|(array, tasks)| format!("{array}_[{}]", script::task_list(&tasks)))
+            .map(|(array, jobs)| format!("{array}_[{}]", script::task_list(&jobs)))
             .collect();
         if !targets.is_empty() {
             self.scancel(&[], targets).await;
@@ -349,6 +353,13 @@ impl Executor for Slurm {
             waits: BTreeMap::new(),
         })
     }
+}
+
+/// How an attempt ended that shared its job with others, by what was noted in its folder.
+fn shared_exit(job: &Job) -> Option<Exit> {
+    job.queued.filter(|queued| queued.pack > 1)?;
+    let exit = folder::member_exit(&job.folder)?;
+    Some(Exit { code: exit.code, signal: exit.signal, ..Exit::default() })
 }
 
 /// Who we are, as Slurm names users.

@@ -5,12 +5,16 @@
 
 use crate::{
     config::profile::Profile,
-    domain::{batch::How, quantity, resources::Request},
+    domain::{
+        batch::{How, Queued},
+        quantity,
+        resources::Request,
+    },
     executor::Order,
 };
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use protocol::{ids::SubmissionId, stage::StageKind};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 /// The template that comes with the program.
 const TEMPLATE: &str = include_str!("../../../../deploy/slurm/job.sh");
@@ -52,8 +56,9 @@ pub fn render(profile: &Profile, worker: &Path, root: &Path, order: &Order) -> R
     environment.add_template_owned(name.clone(), template).map_err(one_line)?;
     let template = environment.get_template(&name).map_err(one_line)?;
     let submission = order.submission.ok_or("only arrays have a script")?;
-    let tasks: Vec<_> = order.jobs.iter().filter_map(|job| job.queued.map(|queued| queued.task)).collect();
-    let mut array = task_list(&tasks);
+    let queued = || order.jobs.iter().filter_map(|job| job.queued);
+    let jobs: BTreeSet<_> = queued().map(Queued::index).collect();
+    let mut array = task_list(&jobs);
     if let Some(limit) = profile.max_running {
         array.push_str(&format!("%{limit}"));
     }
@@ -65,15 +70,23 @@ pub fn render(profile: &Profile, worker: &Path, root: &Path, order: &Order) -> R
             "{folder:?}: a path with a backslash can't be handed to Slurm; choose another root"
         ));
     }
-    let output = format!("{}/%a/{}", folder.replace('%', "%%"), protocol::attempt::LOG_FILE);
     let request = &order.request;
+    let mut worker_args = profile.worker_args.clone();
+    // Those that share a job have logs of their own: to this goes what is said of them together.
+    let mut log = format!("%a/{}", protocol::attempt::LOG_FILE);
+    if request.runs() > 1 {
+        worker_args.extend(["--pack".to_owned(), request.runs().to_string()]);
+        log = "pack-%a.log".to_owned();
+    }
+    let output = format!("{}/{log}", folder.replace('%', "%%"));
+    let runs = queued().count();
     let seconds = request.minutes.map(|minutes| minutes * 60);
     let signal = (profile.warn_seconds > 0 && seconds.is_none_or(|s| s >= profile.warn_seconds * 2))
         .then_some(profile.warn_seconds);
     let text = template
         .render(context! {
             job_name => job_name(order.kind, submission),
-            comment => format!("{} of lcctl, {} task{}", order.kind, tasks.len(), if tasks.len() == 1 { "" } else { "s" }),
+            comment => format!("{} of lcctl, {runs} task{}", order.kind, if runs == 1 { "" } else { "s" }),
             array,
             root => root_text,
             output,
@@ -85,7 +98,7 @@ pub fn render(profile: &Profile, worker: &Path, root: &Path, order: &Order) -> R
             extra => &request.extra,
             setup => &profile.setup,
             worker => utf8(worker)?,
-            worker_args => &profile.worker_args,
+            worker_args,
         })
         .map_err(one_line)?;
     Ok(text + "\n")
@@ -120,13 +133,11 @@ fn dependency(after: &[(u64, How)]) -> Option<String> {
     (!words.is_empty()).then(|| words.join(","))
 }
 
-/// `0-9,12` for sorted indices.
+/// `0-9,12` for indices.
 #[must_use]
-pub fn task_list(tasks: &[u32]) -> String {
-    let mut tasks = tasks.to_vec();
-    tasks.sort_unstable();
+pub fn task_list(tasks: &BTreeSet<u32>) -> String {
     let mut parts: Vec<(u32, u32)> = Vec::new();
-    for task in tasks {
+    for &task in tasks {
         match parts.last_mut() {
             Some((_, end)) if *end + 1 == task => *end = task,
             _ => parts.push((task, task)),
@@ -180,7 +191,7 @@ fn quote_shell(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::batch::Queued, executor::Job};
+    use crate::executor::Job;
     use protocol::ids::AttemptId;
     use std::path::PathBuf;
     use uuid::Uuid;
@@ -192,7 +203,7 @@ mod tests {
             folder: PathBuf::from(folder).join(task.to_string()),
             slot: 0,
             pid: None,
-            queued: Some(Queued { submission, task, job: None }),
+            queued: Some(Queued { submission, task, pack: 1, job: None }),
         };
         Order {
             submission: Some(submission),
@@ -238,6 +249,25 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_share_a_job_are_one_task() {
+        let mut order = order("/r/logs/train/x", &[0, 1, 2, 4, 5, 12]);
+        order.request.pack = Some(4);
+        for job in &mut order.jobs {
+            job.queued = job.queued.map(|queued| Queued { pack: 4, ..queued });
+        }
+        let profile = Profile { worker_args: vec!["--fake-work".into(), "1".into()], ..Profile::default() };
+        let script = render(&profile, Path::new("/bin/lc-worker"), Path::new("/r"), &order).unwrap();
+        for line in [
+            "#SBATCH --array=0-1,3",
+            "#SBATCH --comment=\"train of lcctl, 6 tasks\"",
+            "#SBATCH --output=/r/logs/train/x/pack-%a.log",
+            "exec '/bin/lc-worker' run '--fake-work' '1' '--pack' '4' --attempt '/r/logs/train/x'/\"$SLURM_ARRAY_TASK_ID\"/attempt.json",
+        ] {
+            assert!(script.lines().any(|written| written == line), "{line}\n{script}");
+        }
+    }
+
+    #[test]
     fn odd_characters_are_quoted_or_refused() {
         let profile = Profile::default();
         let strange = "/r x/it's \"$HOME\" `id` #1/Straße";
@@ -263,7 +293,7 @@ mod tests {
 
     #[test]
     fn indices_become_ranges() {
-        assert_eq!(task_list(&[3, 0, 1, 2, 9, 7, 8]), "0-3,7-9");
-        assert_eq!(task_list(&[4]), "4");
+        assert_eq!(task_list(&BTreeSet::from([3, 0, 1, 2, 9, 7, 8])), "0-3,7-9");
+        assert_eq!(task_list(&BTreeSet::from([4])), "4");
     }
 }

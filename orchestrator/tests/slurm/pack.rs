@@ -1,0 +1,83 @@
+//! Runs that share a job and its GPU, and yet live and die alone.
+
+use super::{chain::fake_work, cluster::Cluster, site::Site};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use protocol::stage::{AttemptState, StageKind, StageState};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
+
+const MINUTES: Duration = Duration::from_secs(180);
+
+/// The processes of trainings that began, by attempt.
+fn trainings(site: &Site) -> BTreeMap<String, i32> {
+    let text = fs::read_to_string(site.root().join("fake-work.jsonl")).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["stage"] == "train" && line["what"] == "started")
+        .map(|line| (line["attempt"].as_str().unwrap().to_owned(), line["pid"].as_i64().unwrap() as i32))
+        .collect()
+}
+
+/// The training's attempts of a run: id, state, message.
+fn attempts(site: &Site, run: &str) -> Vec<(String, AttemptState, String)> {
+    let of_it = site.show(run).attempts.into_iter().filter(|attempt| attempt.kind == StageKind::Train);
+    of_it.map(|a| (a.id.to_string(), a.state, a.message.unwrap_or_default())).collect()
+}
+
+#[test]
+fn runs_share_jobs_and_yet_end_each_for_itself() {
+    let Some(cluster) = Cluster::get() else { return };
+    let site = Site::new(&fake_work(5.0, ""), Some(&cluster.conf()), None);
+    site.run(&["sweep", "--name", "packed", "--width", "64", "--seed", "0..4", "--pack", "3"]);
+    cluster.wait("five trainings", MINUTES, || (trainings(&site).len() == 5).then_some(()));
+    let arrays: Vec<_> = fs::read_dir(site.root().join("logs/train")).unwrap().flatten().collect();
+    let script = fs::read_to_string(arrays[0].path().join("job.sh")).unwrap();
+    for line in ["#SBATCH --array=0-1", "#SBATCH --cpus-per-task=3", "#SBATCH --mem=150M"] {
+        assert!(script.lines().any(|written| written == line), "{line}\n{script}");
+    }
+    let queued = cluster.squeue(&["-h", "-r", "-t", "R", "-o", "%j"]);
+    assert_eq!(queued.matches("lc-train-").count(), 2, "{queued}");
+
+    // Of the three in the first job one dies, one is given up, and one goes on.
+    let names = |study: &str| site.study(study).runs.into_iter().map(|run| run.name).collect::<BTreeSet<_>>();
+    let runs: Vec<_> = names("packed").into_iter().collect();
+    let run = |seed: usize| runs[seed].clone();
+    let processes = trainings(&site);
+    let dies = &attempts(&site, &run(0))[0].0;
+    kill(Pid::from_raw(processes[dies]), Signal::SIGKILL).unwrap();
+    site.run(&["cancel", "packed", "--run", &run(1)]);
+    let done =
+        |seed| site.show(&run(seed)).summary.stages.iter().all(|stage| stage.state == StageState::Done);
+    cluster.wait("the runs that were left alone", MINUTES, || [2, 3, 4].into_iter().all(done).then_some(()));
+    for seed in [2, 3, 4] {
+        let of_run = attempts(&site, &run(seed));
+        assert_eq!(of_run.len(), 1, "{of_run:?}");
+    }
+    cluster.wait("the run that died", MINUTES, || done(0).then_some(()));
+    let of_run = attempts(&site, &run(0));
+    assert_eq!(of_run[0].1, AttemptState::Lost, "{of_run:?}");
+    assert!(of_run[0].2.contains("killed by signal 9"), "{of_run:?}");
+    assert_eq!((of_run.len(), of_run[1].1), (2, AttemptState::Succeeded), "{of_run:?}");
+    assert_eq!(attempts(&site, &run(1))[0].1, AttemptState::Cancelled);
+    site.run(&["retry", "packed"]);
+    site.run(&["watch", "packed", "--quiet"]);
+    site.assert_done_once("packed");
+
+    // Where nobody needs a job any more, it is cancelled.
+    site.run(&["sweep", "--name", "gone", "--width", "128", "--seed", "0..2", "--pack", "3"]);
+    cluster.wait("three trainings", MINUTES, || (trainings(&site).len() == 10).then_some(()));
+    site.run(&["cancel", "gone"]);
+    cluster.wait("an empty queue", Duration::from_secs(60), || {
+        cluster.squeue(&["-h", "-t", "PD,R,CG"]).trim().is_empty().then_some(())
+    });
+    for run in names("gone") {
+        let of_run = attempts(&site, &run);
+        assert_eq!((of_run.len(), of_run[0].1), (1, AttemptState::Cancelled), "{of_run:?}");
+    }
+}
