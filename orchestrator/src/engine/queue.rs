@@ -24,7 +24,7 @@ use protocol::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -270,13 +270,13 @@ async fn not_submitted(tx: &mut Tx, stage: StageId, message: &str, permanent: bo
     Ok(())
 }
 
-/// How an array waits for others, from the pairs of indices (its own, the other's) that have to wait.
+/// How an array waits for others, from the pairs of jobs' indices (its own, the other's) that have to wait.
 fn dependencies(pairs: Vec<(u64, StageKind, u32, u32)>) -> Vec<(u64, How)> {
-    let mut by_array: BTreeMap<u64, (bool, Vec<(u32, u32)>)> = BTreeMap::new();
+    let mut by_array: BTreeMap<u64, (bool, BTreeSet<(u32, u32)>)> = BTreeMap::new();
     for (array, kind, own, other) in pairs {
         let entry = by_array.entry(array).or_default();
         entry.0 |= kind == StageKind::Prepare;
-        entry.1.push((own, other));
+        entry.1.insert((own, other));
     }
     let mut found = Vec::new();
     for (array, (shared, pairs)) in by_array {
@@ -285,7 +285,8 @@ fn dependencies(pairs: Vec<(u64, StageKind, u32, u32)>) -> Vec<(u64, How)> {
         } else if pairs.iter().all(|(own, other)| own == other) {
             found.push((array, How::Same));
         } else {
-            found.extend(pairs.into_iter().map(|(_, other)| (array, How::Task(other))));
+            let others: BTreeSet<_> = pairs.into_iter().map(|(_, other)| other).collect();
+            found.extend(others.into_iter().map(|other| (array, How::Task(other))));
         }
     }
     found
@@ -304,6 +305,9 @@ mod tests {
             (1, Prepare, 3, 0),
             (1, Prepare, 4, 0),
             (9, Means, 3, 5),
+            // Several that share a job, behind several that share one.
+            (9, Means, 4, 5),
+            (9, Means, 4, 5),
         ];
         assert_eq!(dependencies(pairs), [(1, How::All), (7, How::Same), (9, How::Task(5))]);
     }

@@ -81,3 +81,26 @@ fn runs_share_jobs_and_yet_end_each_for_itself() {
         assert_eq!((of_run.len(), of_run[0].1), (1, AttemptState::Cancelled), "{of_run:?}");
     }
 }
+
+#[test]
+fn a_job_that_made_room_goes_on_with_all_of_its_runs() {
+    let Some(cluster) = Cluster::get() else { return };
+    let profile =
+        fake_work(5.0, "requeue = true").replace("\"gpu\"", "\"preempt\"").replace("cpus = 1", "cpus = 20");
+    let site = Site::new(&profile, Some(&cluster.conf()), None);
+    site.run(&["sweep", "--name", "low", "--width", "64", "--seed", "0..2", "--pack", "3"]);
+    cluster.wait("three trainings", MINUTES, || (trainings(&site).len() == 3).then_some(()));
+    // Somebody with a higher priority wants all nodes.
+    let mut high = cluster.command("sbatch");
+    high.args(["--partition=cpu", "--nodes=4", "--exclusive", "--time=5", "--output=/dev/null"]);
+    assert!(high.args(["--wrap", "sleep 3"]).status().unwrap().success());
+    site.run(&["watch", "low", "--quiet"]);
+    site.assert_done_once("low");
+    for run in site.study("low").runs {
+        let of_run = attempts(&site, &run.name);
+        assert_eq!((of_run.len(), of_run[0].1), (1, AttemptState::Succeeded), "{of_run:?}");
+        let of_it = site.ledger().into_iter().filter(|(attempt, _)| *attempt == of_run[0].0);
+        let words: Vec<_> = of_it.map(|(_, what)| what).collect();
+        assert_eq!(words, ["started", "interrupted", "started", "finished"], "{}", run.name);
+    }
+}

@@ -790,7 +790,7 @@ export interface components {
             folder: string;
             /**
              * Format: double
-             * @description GPUs times the time from claim to end, or until now, in hours; nothing on a CPU.
+             * @description Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim.
              */
             gpu_hours?: number | null;
             /**
@@ -1726,7 +1726,7 @@ export interface components {
             constraint: string | null;
             /**
              * Format: int32
-             * @description Processor cores.
+             * @description Processor cores, for each run of a job.
              * @default null
              */
             cpus: number | null;
@@ -1746,10 +1746,15 @@ export interface components {
              */
             gres: string | null;
             /**
-             * @description Memory per node: `16G`, `4000M`.
+             * @description Memory, for each run of a job: `16G`, `4000M`.
              * @default null
              */
             mem: string | null;
+            /**
+             * @description Runs of one architecture that share a job and its GPU, a process each: a number, or `auto`.
+             * @default null
+             */
+            pack: string | null;
             /**
              * @description Partition. An empty text takes back what an earlier rule asked for; so for every text below.
              * @default null
@@ -1785,7 +1790,7 @@ export interface components {
              */
             attempts: number;
             /**
-             * @description `auto`, `cpu`, `cuda` or `cuda:N`.
+             * @description `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
              * @default auto
              */
             device: string;
@@ -2249,7 +2254,7 @@ export interface components {
             finished?: string | null;
             /**
              * Format: double
-             * @description GPU-hours that its attempts took: GPUs asked for times the time from claim to end.
+             * @description GPU-hours that its attempts took: the time from claim to end, shared by those in one job.
              */
             gpu_hours?: number;
             /**
