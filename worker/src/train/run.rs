@@ -24,7 +24,7 @@ use crate::{
     on_device,
     report::Report,
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use protocol::{output::TrainOutput, real::Real, spec::TrainSpec};
 use std::{
     fs,
@@ -198,7 +198,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     };
     let started = Instant::now();
     let mut saved = Instant::now();
-    let mut ahead = Ahead { waiting: Vec::new(), since: Instant::now() };
+    let mut ahead = Ahead { waiting: Vec::new(), since: Instant::now(), tokens };
     report.progress(done, total, "steps");
     while done < total {
         let step = done + 1;
@@ -208,18 +208,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         let taken = trainer.step(&batch, rate, step)?;
         done = step;
         tokens += batch.ids.len() as u64;
-        let line = Line {
-            step,
-            epoch: step as f64 / per_epoch as f64,
-            loss: Real(f64::NAN),
-            learning_rate: rate,
-            grad_norm: Real(f64::NAN),
-            tokens,
-            tokens_per_s: batch.ids.len() as f64,
-            time: Utc::now(),
-        };
         let known = taken.is_known();
-        ahead.waiting.push((line, taken));
+        let epoch = step as f64 / per_epoch as f64;
+        ahead.waiting.push(Waiting { taken, epoch, learning_rate: rate, tokens, time: Utc::now() });
 
         let epoch_over = done.is_multiple_of(per_epoch) || done == total;
         let stop = report.stop_requested();
@@ -256,41 +247,54 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     })
 }
 
-/// Steps that a GPU has not been asked about yet.
+/// A step that a GPU has not been asked about yet, and what its line in the log tells apart from that.
+struct Waiting<B: Kernels> {
+    taken: Taken<B>,
+    epoch: f64,
+    learning_rate: f64,
+    tokens: u64,
+    time: DateTime<Utc>,
+}
+
+/// All such steps, in order.
 struct Ahead<B: Kernels> {
-    /// Their lines of the log, without what they found.
-    waiting: Vec<(Line, Taken<B>)>,
-    /// When it was last asked.
+    waiting: Vec<Waiting<B>>,
+    /// When the GPU was last asked.
     since: Instant,
+    /// Tokens seen until then.
+    tokens: u64,
 }
 
 impl<B: Kernels> Ahead<B> {
-    /// Asks about all steps, and writes and reports their lines; gives the loss of the last.
+    /// Asks about all steps, and writes and reports their lines; gives the loss of the last. Their speed is that of
+    /// all together.
     fn settle(&mut self, log: &mut Log, report: &Report) -> Result<Real> {
-        let mut lines = Vec::with_capacity(self.waiting.len());
-        let mut failed = None;
-        for (line, taken) in self.waiting.drain(..) {
-            match taken.read() {
-                Ok(Step { loss, grad_norm }) => {
-                    lines.push(Line { loss: Real(loss), grad_norm: Real(grad_norm), ..line });
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
+        let mut found = Vec::with_capacity(self.waiting.len());
+        let outcome = self.waiting.iter().try_for_each(|step| {
+            found.push(step.taken.read()?);
+            Ok(())
+        });
         let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
-        self.since = Instant::now();
-        let tokens: f64 = lines.iter().map(|line| line.tokens_per_s).sum();
+        let tokens = self.waiting[..found.len()].last().map_or(self.tokens, |step| step.tokens);
+        let tokens_per_s = (tokens - self.tokens) as f64 / seconds;
+        (self.since, self.tokens) = (Instant::now(), tokens);
         let mut last = Real(f64::NAN);
-        for line in lines {
-            let line = Line { tokens_per_s: tokens / seconds, ..line };
+        for (step, Step { loss, grad_norm }) in self.waiting.drain(..).zip(found) {
+            let line = Line {
+                step: step.taken.step,
+                epoch: step.epoch,
+                loss: Real(loss),
+                learning_rate: step.learning_rate,
+                grad_norm: Real(grad_norm),
+                tokens: step.tokens,
+                tokens_per_s,
+                time: step.time,
+            };
             log.append(&line)?;
             report.metric(line.point());
             last = line.loss;
         }
-        failed.map_or(Ok(last), Err)
+        outcome.map(|()| last)
     }
 }
 

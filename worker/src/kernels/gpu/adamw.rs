@@ -3,6 +3,7 @@
 use super::{
     Cube, Matrix, cube_index,
     memory::{arg, array, cubes, floats, matrix, owned},
+    over_cube::{self, UNITS},
     units,
 };
 use crate::kernels::{AdamWStep, Clipping, Moments, Scalar};
@@ -53,26 +54,6 @@ fn update_kernel(
 
 /// Entries that a cube squares and sums.
 const BLOCK: usize = 4096;
-/// Units of such a cube.
-const UNITS: usize = 256;
-
-/// The sum over a cube of a number of each unit, in an order that depends on their positions alone.
-#[cube]
-fn over_cube(value: f32) -> f32 {
-    let mut partial = SharedMemory::<f32>::new(UNITS);
-    let unit = UNIT_POS as usize;
-    partial[unit] = value;
-    let mut half = comptime!(UNITS / 2).runtime();
-    while half > 0 {
-        sync_cube();
-        if unit < half {
-            partial[unit] = partial[unit] + partial[unit + half];
-        }
-        half /= 2;
-    }
-    sync_cube();
-    partial[0]
-}
 
 #[cube(launch_unchecked)]
 fn squares_kernel(x: &Array<f32>, sums: &mut Array<f32>, count: usize, first_sum: usize) {
@@ -85,7 +66,7 @@ fn squares_kernel(x: &Array<f32>, sums: &mut Array<f32>, count: usize, first_sum
         sum += x[at] * x[at];
         at += UNITS;
     }
-    let sum = over_cube(sum);
+    let sum = over_cube::sum(sum);
     if UNIT_POS == 0 && first < count {
         sums[first_sum + cube] = sum;
     }
@@ -106,7 +87,7 @@ fn clipping_kernel(
         sum += sums[at];
         at += UNITS;
     }
-    let sum = over_cube(sum).sqrt();
+    let sum = over_cube::sum(sum).sqrt();
     if UNIT_POS == 0 {
         norm[0] = sum;
         // Not so where it is not a number.

@@ -6,6 +6,7 @@
 use super::{
     Cube, Matrix, column_sums, cube_index, linear,
     memory::{arg, array, cubes, floats, integers, matrix},
+    over_cube::{self, Largest, UNITS},
     units,
 };
 use crate::{
@@ -17,65 +18,37 @@ use burn::tensor::Tensor;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
 
-/// Units of a cube.
-const UNITS: usize = 256;
 /// Most logits in memory at once: 512 MiB.
 const CHUNK_ELEMENTS: usize = 1 << 27;
 /// The vocabulary is padded to a multiple of this.
 const PADDING: usize = 64;
-const LOWEST: f32 = -1e30;
 
-/// What a row's softmax needs, combined from all units of its cube in an order that depends on their positions alone.
+/// What a row's softmax needs.
 #[derive(CubeType, Clone, Copy)]
 struct Softmax {
-    largest: f32,
+    largest: Largest,
     /// Of the exponentials relative to the largest.
     sum: f32,
-    /// First position of the largest.
-    at: i32,
 }
 
-/// The largest logit of a row, its first position, and the sum of the exponentials.
 #[cube]
 fn softmax(logits: &Array<f32>, start: usize, vocabulary: usize) -> Softmax {
-    let unit = UNIT_POS as usize;
-    let mut largest = f32::new(LOWEST);
+    let mut own = over_cube::nothing();
     let mut sum = f32::new(0.0);
-    let mut best = 0i32;
-    let mut at = unit;
+    let mut at = UNIT_POS as usize;
     while at < vocabulary {
         let x = logits[start + at];
-        if x > largest {
-            sum *= (largest - x).exp();
-            largest = x;
-            best = at as i32;
+        if x > own.value {
+            sum *= (own.value - x).exp();
+            own.value = x;
+            own.at = at as i32;
         }
-        sum += (x - largest).exp();
+        sum += (x - own.value).exp();
         at += UNITS;
     }
-    let mut all_largest = SharedMemory::<f32>::new(UNITS);
-    let mut all_sums = SharedMemory::<f32>::new(UNITS);
-    let mut all_best = SharedMemory::<i32>::new(UNITS);
-    all_largest[unit] = largest;
-    all_sums[unit] = sum;
-    all_best[unit] = best;
-    let mut half = comptime!(UNITS / 2).runtime();
-    while half > 0 {
-        sync_cube();
-        if unit < half {
-            let a = all_largest[unit];
-            let b = all_largest[unit + half];
-            let most = max(a, b);
-            all_sums[unit] = all_sums[unit] * (a - most).exp() + all_sums[unit + half] * (b - most).exp();
-            let first = min(all_best[unit], all_best[unit + half]);
-            let of_larger = select(b > a, all_best[unit + half], all_best[unit]);
-            all_best[unit] = select(a == b, first, of_larger);
-            all_largest[unit] = most;
-        }
-        half /= 2;
-    }
-    sync_cube();
-    Softmax { largest: all_largest[0], sum: all_sums[0], at: all_best[0] }
+    let largest = over_cube::largest(&own);
+    let sum = over_cube::sum(sum * (own.value - largest.value).exp());
+    Softmax { largest, sum }
 }
 
 /// Turns logits into their gradient, in place.
@@ -97,7 +70,7 @@ fn gradient_kernel(
     let found = softmax(logits, start, vocabulary);
     let target = targets[row] as usize;
     if UNIT_POS == 0 {
-        losses[row] = found.largest + found.sum.ln() - logits[start + target];
+        losses[row] = found.largest.value + found.sum.ln() - logits[start + target];
     }
     sync_cube();
     let factor = scale / found.sum;
@@ -105,7 +78,7 @@ fn gradient_kernel(
     while at < padded {
         let mut slope = f32::new(0.0);
         if at < vocabulary {
-            slope = (logits[start + at] - found.largest).exp() * factor;
+            slope = (logits[start + at] - found.largest.value).exp() * factor;
             if at == target {
                 slope -= scale;
             }
@@ -134,8 +107,8 @@ fn loss_kernel(
     let found = softmax(logits, start, vocabulary);
     if UNIT_POS == 0 {
         let target = targets[row];
-        losses[row] = found.largest + found.sum.ln() - logits[start + target as usize];
-        hits[row] = select(found.at == target, f32::new(1.0), f32::new(0.0));
+        losses[row] = found.largest.value + found.sum.ln() - logits[start + target as usize];
+        hits[row] = select(found.largest.at == target, f32::new(1.0), f32::new(0.0));
     }
 }
 

@@ -5,14 +5,12 @@ use super::{
     cross_entropy::{chunks, padded},
     cube_index, linear,
     memory::{arg, array, cubes, empty},
+    over_cube::{self, UNITS},
 };
 use crate::{Result, model::head::host_ints};
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
-
-/// Units of a cube.
-const UNITS: usize = 256;
 
 #[cube(launch_unchecked)]
 fn kernel(
@@ -28,42 +26,23 @@ fn kernel(
     if row >= rows {
         terminate!();
     }
-    let unit = UNIT_POS as usize;
     let start = row * columns;
-    let mut largest = f32::min_value();
-    let mut found = 0i32;
-    let mut at = unit;
-    // Units without a class are left out below.
+    let mut own = over_cube::nothing();
+    let mut at = UNIT_POS as usize;
     while at < classes {
         let mut score = scores[start + at];
         if with_offsets {
             score += offsets[at];
         }
-        if score > largest || at == unit {
-            largest = score;
-            found = at as i32;
+        if score > own.value {
+            own.value = score;
+            own.at = at as i32;
         }
         at += UNITS;
     }
-    let mut all_largest = SharedMemory::<f32>::new(UNITS);
-    let mut all_found = SharedMemory::<i32>::new(UNITS);
-    all_largest[unit] = largest;
-    all_found[unit] = found;
-    let mut half = comptime!(UNITS / 2).runtime();
-    while half > 0 {
-        sync_cube();
-        if unit < half && unit + half < classes {
-            let a = all_largest[unit];
-            let b = all_largest[unit + half];
-            let first = min(all_found[unit], all_found[unit + half]);
-            let of_larger = select(b > a, all_found[unit + half], all_found[unit]);
-            all_found[unit] = select(a == b, first, of_larger);
-            all_largest[unit] = max(a, b);
-        }
-        half /= 2;
-    }
-    if unit == 0 {
-        best[row] = all_found[0];
+    let found = over_cube::largest(&own);
+    if UNIT_POS == 0 {
+        best[row] = found.at;
     }
 }
 
@@ -78,7 +57,7 @@ pub(super) fn decide<R: CubeRuntime>(
     let columns = classes.meta.shape()[0];
     // Without offsets, the kernel is compiled to read none of this.
     let offsets_or_any = offsets.map_or_else(|| classes.clone(), array);
-    let mut decided = Vec::with_capacity(rows);
+    let mut decided = Vec::new();
     for (start, length) in chunks(rows, columns) {
         let chunk = array(&x.clone().narrow(0, start, length));
         let scores = linear::product(chunk, linear::transposed(classes.clone()));
@@ -98,7 +77,8 @@ pub(super) fn decide<R: CubeRuntime>(
                 offsets.is_some(),
             );
         }
-        decided.extend(host_ints(Tensor::<super::Cube<R>, 2, Int>::from_primitive(best))?);
+        decided.push(Tensor::<super::Cube<R>, 2, Int>::from_primitive(best));
     }
-    Ok(decided)
+    // Asked for once: the device never waits between two chunks.
+    host_ints(Tensor::cat(decided, 1))
 }

@@ -12,6 +12,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod memory;
+mod over_cube;
 mod rows;
 mod runtime;
 #[cfg(test)]

@@ -1,0 +1,348 @@
+//! The kernels: each goes over the rows of one side, with the other side in tiles.
+
+use super::{GROUP, LOWEST, Split, TILE, UNITS};
+use cubecl::prelude::*;
+
+/// Columns that are read at once.
+type Four = Vector<f32, Const<4>>;
+
+/// Where the heads lie in memory, in fours.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub(super) struct Place {
+    length: usize,
+    /// Of a row of all heads.
+    width: usize,
+    heads: usize,
+    window: usize,
+}
+
+/// What a unit works on.
+#[derive(CubeType, Clone, Copy)]
+struct Own {
+    /// First four of the cube's head.
+    base: usize,
+    /// First row of the cube.
+    first: usize,
+    /// The unit's row.
+    row: usize,
+    exists: bool,
+    /// The unit's first four of a row of the head.
+    part: usize,
+    /// The same in memory.
+    start: usize,
+    /// Position of the row among those of all heads.
+    at: usize,
+}
+
+#[cube]
+fn own(place: &Place, #[comptime] split: Split) -> Own {
+    let head = CUBE_POS_Y as usize;
+    let base = head / place.heads * place.length * place.width + head % place.heads * comptime!(split.fours);
+    let unit = UNIT_POS as usize;
+    let part = unit % comptime!(split.parts) * comptime!(split.own());
+    let first = CUBE_POS_X as usize * comptime!(split.rows());
+    let row = first + unit / comptime!(split.parts);
+    Own {
+        base,
+        first,
+        row,
+        exists: row < place.length,
+        part,
+        start: base + row * place.width + part,
+        at: head * place.length + row,
+    }
+}
+
+/// A unit's columns, all zero.
+#[cube]
+fn zeros(#[comptime] split: Split) -> Array<Four> {
+    let mut held = Array::<Four>::new(comptime!(split.own()));
+    #[unroll]
+    for at in 0..comptime!(split.own()) {
+        held[at] = Four::new(0.0);
+    }
+    held
+}
+
+/// A unit's columns of its row; zeros where there is no such row.
+#[cube]
+fn held(x: &Array<Four>, own: &Own, #[comptime] split: Split) -> Array<Four> {
+    let mut held = zeros(split);
+    if own.exists {
+        #[unroll]
+        for at in 0..comptime!(split.own()) {
+            held[at] = x[own.start + at];
+        }
+    }
+    held
+}
+
+/// Writes a unit's columns to its row, if that exists.
+#[cube]
+fn keep(held: &Array<Four>, x: &mut Array<Four>, own: &Own, #[comptime] split: Split) {
+    if own.exists {
+        #[unroll]
+        for at in 0..comptime!(split.own()) {
+            x[own.start + at] = held[at];
+        }
+    }
+}
+
+/// The sum over the units of a row.
+#[cube]
+fn over_parts(value: Four, #[comptime] split: Split) -> f32 {
+    let mut sum = value[0] + value[1] + value[2] + value[3];
+    if comptime!(split.parts > 1) {
+        sum += plane_shuffle_xor(sum, 1);
+    }
+    if comptime!(split.parts > 2) {
+        sum += plane_shuffle_xor(sum, 2);
+    }
+    sum
+}
+
+/// The unit's row by a row of shared memory that starts, for this unit, at `start`.
+#[cube]
+fn product(held: &Array<Four>, tile: &SharedMemory<Four>, start: usize, #[comptime] split: Split) -> f32 {
+    let mut sum = Four::new(0.0);
+    #[unroll]
+    for at in 0..comptime!(split.own()) {
+        sum += held[at] * tile[start + at];
+    }
+    over_parts(sum, split)
+}
+
+/// Room for a tile in shared memory.
+#[cube]
+fn tile_of(#[comptime] split: Split) -> SharedMemory<Four> {
+    SharedMemory::<Four>::new(comptime!(TILE * split.fours))
+}
+
+/// Brings rows of two matrices to shared memory, zeros where there are none.
+#[cube]
+fn load(
+    a: &Array<Four>,
+    b: &Array<Four>,
+    a_tile: &mut SharedMemory<Four>,
+    b_tile: &mut SharedMemory<Four>,
+    base: usize,
+    first: usize,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let fours = comptime!(split.fours);
+    let mut at = UNIT_POS as usize;
+    while at < comptime!(TILE * split.fours) {
+        let row = first + at / fours;
+        let mut x = Four::new(0.0);
+        let mut y = Four::new(0.0);
+        if row < place.length {
+            let from = base + row * place.width + at % fours;
+            x = a[from];
+            y = b[from];
+        }
+        a_tile[at] = x;
+        b_tile[at] = y;
+        at += UNITS;
+    }
+}
+
+/// First key of the tiles that the queries of a cube see.
+#[cube]
+fn first_seen(own: &Own, place: &Place) -> usize {
+    (max(own.first + 1, place.window) - place.window) / TILE * TILE
+}
+
+#[cube(launch_unchecked)]
+pub(super) fn forward_kernel(
+    query: &Array<Four>,
+    key: &Array<Four>,
+    value: &Array<Four>,
+    mixed: &mut Array<Four>,
+    log_sums: &mut Array<f32>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let own = own(place, split);
+    let row = own.row;
+    let asked = held(query, &own, split);
+    let mut sum = zeros(split);
+    let mut largest = f32::new(LOWEST);
+    let mut total = f32::new(0.0);
+
+    let mut keys = tile_of(split);
+    let mut values = tile_of(split);
+    let end = min(own.first + comptime!(split.rows()), place.length);
+    let mut tile = first_seen(&own, place);
+    while tile < end {
+        load(key, value, &mut keys, &mut values, own.base, tile, place, split);
+        sync_cube();
+        let mut group = 0usize;
+        while group < TILE {
+            let mut scores = Array::<f32>::new(GROUP);
+            let mut best = largest;
+            #[unroll]
+            for one in 0..GROUP {
+                let at = tile + group + one;
+                let from = (group + one) * comptime!(split.fours) + own.part;
+                let score = product(&asked, &keys, from, split);
+                let visible = at <= row && at + place.window > row;
+                scores[one] = select(visible, score, f32::new(LOWEST));
+                best = max(best, scores[one]);
+            }
+            let factor = (largest - best).exp();
+            largest = best;
+            total *= factor;
+            #[unroll]
+            for at in 0..comptime!(split.own()) {
+                sum[at] *= Four::new(factor);
+            }
+            #[unroll]
+            for one in 0..GROUP {
+                let score = scores[one];
+                let weight = select(score > f32::new(LOWEST), (score - best).exp(), f32::new(0.0));
+                total += weight;
+                let from = (group + one) * comptime!(split.fours) + own.part;
+                #[unroll]
+                for at in 0..comptime!(split.own()) {
+                    sum[at] += Four::new(weight) * values[from + at];
+                }
+            }
+            group += GROUP;
+        }
+        sync_cube();
+        tile += TILE;
+    }
+    let share = Four::new(1.0 / total);
+    #[unroll]
+    for at in 0..comptime!(split.own()) {
+        sum[at] *= share;
+    }
+    keep(&sum, mixed, &own, split);
+    if own.exists && own.part == 0 {
+        log_sums[own.at] = largest + total.ln();
+    }
+}
+
+/// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
+#[cube(launch_unchecked)]
+pub(super) fn query_kernel(
+    query: &Array<Four>,
+    key: &Array<Four>,
+    value: &Array<Four>,
+    mixed: &Array<Four>,
+    gradient: &Array<Four>,
+    log_sums: &Array<f32>,
+    of_query: &mut Array<Four>,
+    along: &mut Array<f32>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let own = own(place, split);
+    let row = own.row;
+    let asked = held(query, &own, split);
+    let slope = held(gradient, &own, split);
+    let given = held(mixed, &own, split);
+    let mut sum = zeros(split);
+    let mut products = Four::new(0.0);
+    #[unroll]
+    for at in 0..comptime!(split.own()) {
+        products += slope[at] * given[at];
+    }
+    let products = over_parts(products, split);
+    let mut log_sum = f32::new(0.0);
+    if own.exists {
+        log_sum = log_sums[own.at];
+        if own.part == 0 {
+            along[own.at] = products;
+        }
+    }
+
+    let mut keys = tile_of(split);
+    let mut values = tile_of(split);
+    let end = min(own.first + comptime!(split.rows()), place.length);
+    let mut tile = first_seen(&own, place);
+    while tile < end {
+        load(key, value, &mut keys, &mut values, own.base, tile, place, split);
+        sync_cube();
+        for one in 0..TILE {
+            let from = one * comptime!(split.fours) + own.part;
+            let at = tile + one;
+            let score = product(&asked, &keys, from, split);
+            let of_weight = product(&slope, &values, from, split);
+            let visible = own.exists && at <= row && at + place.window > row;
+            let weight = select(visible, (score - log_sum).exp(), f32::new(0.0));
+            let of_score = Four::new(weight * (of_weight - products));
+            #[unroll]
+            for at in 0..comptime!(split.own()) {
+                sum[at] += of_score * keys[from + at];
+            }
+        }
+        sync_cube();
+        tile += TILE;
+    }
+    keep(&sum, of_query, &own, split);
+}
+
+/// Gradients of keys and values: rows are keys, tiles are of queries.
+#[cube(launch_unchecked)]
+pub(super) fn key_kernel(
+    query: &Array<Four>,
+    key: &Array<Four>,
+    value: &Array<Four>,
+    gradient: &Array<Four>,
+    log_sums: &Array<f32>,
+    along: &Array<f32>,
+    of_key: &mut Array<Four>,
+    of_value: &mut Array<Four>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let own = own(place, split);
+    let row = own.row;
+    let found = held(key, &own, split);
+    let given = held(value, &own, split);
+    let mut key_sum = zeros(split);
+    let mut value_sum = zeros(split);
+
+    let mut queries = tile_of(split);
+    let mut slopes = tile_of(split);
+    let mut tile_sums = SharedMemory::<f32>::new(TILE);
+    let mut tile_along = SharedMemory::<f32>::new(TILE);
+    // The last query that sees the last key.
+    let last = own.first + comptime!(split.rows() - 1);
+    let end = min(last + min(place.window, place.length), place.length);
+    let mut tile = own.first / TILE * TILE;
+    while tile < end {
+        load(query, gradient, &mut queries, &mut slopes, own.base, tile, place, split);
+        let unit = UNIT_POS as usize;
+        if unit < TILE && tile + unit < place.length {
+            let at = CUBE_POS_Y as usize * place.length + tile + unit;
+            tile_sums[unit] = log_sums[at];
+            tile_along[unit] = along[at];
+        }
+        sync_cube();
+        for one in 0..TILE {
+            let from = one * comptime!(split.fours) + own.part;
+            let at = tile + one;
+            let score = product(&found, &queries, from, split);
+            let of_weight = product(&given, &slopes, from, split);
+            let visible = own.exists && at < place.length && row <= at && row + place.window > at;
+            let mut weight = f32::new(0.0);
+            let mut of_score = f32::new(0.0);
+            if visible {
+                weight = (score - tile_sums[one]).exp();
+                of_score = weight * (of_weight - tile_along[one]);
+            }
+            #[unroll]
+            for at in 0..comptime!(split.own()) {
+                value_sum[at] += Four::new(weight) * slopes[from + at];
+                key_sum[at] += Four::new(of_score) * queries[from + at];
+            }
+        }
+        sync_cube();
+        tile += TILE;
+    }
+    keep(&key_sum, of_key, &own, split);
+    keep(&value_sum, of_value, &own, split);
+}
