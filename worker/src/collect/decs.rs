@@ -25,14 +25,14 @@ struct Decisions<B: Kernels> {
 }
 
 impl<B: Kernels> Accumulator<B> for Decisions<B> {
-    fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
-        let nearest = B::decide(&embeddings, &self.means, Some(&self.offsets))?;
-        let linear = B::decide(&embeddings, &self.head, None)?;
+    fn add(mut self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self> {
+        let nearest = B::decide(embeddings, &self.means, Some(&self.offsets))?;
+        let linear = B::decide(embeddings, &self.head, None)?;
         for ((nearest, linear), &class) in nearest.iter().zip(&linear).zip(targets) {
             self.decs.counts[class as usize] += 1;
             self.decs.totals[class as usize] += i32::from(nearest == linear);
         }
-        Ok(())
+        Ok(self)
     }
 
     fn write(&self, file: &Path, meta: Meta) -> Result<()> {
@@ -61,13 +61,13 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         .map(|mean| (mean.iter().map(|&x| f64::from(x as f32).powi(2)).sum::<f64>() / -2.0) as f32)
         .collect();
     let single: Vec<f32> = all.iter().map(|&x| x as f32).collect();
-    let mut decisions = Decisions {
+    let decisions = Decisions {
         means: Tensor::from_data(TensorData::new(single, [classes, means.dim]), device),
         offsets: Tensor::from_data(TensorData::new(offsets, [1, classes]), device),
         head: pass.model.token_embedding().clone(),
         decs,
     };
-    pass.run(job, &hash, done, &mut decisions)?;
+    let mut decisions = pass.run(job, &hash, done, decisions)?;
     decisions.decs.meta = Meta { hash, n_seqs: pass.total(), ..Meta::default() };
     Ok(output(job, &decisions.decs))
 }

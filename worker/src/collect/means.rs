@@ -1,38 +1,64 @@
 //! Sums of embeddings and of their squared norms per class.
 
-use super::pass::{Accumulator, Job};
+use super::{
+    doubles,
+    pass::{Accumulator, Job},
+};
 use crate::{
     Result,
-    kernels::{Kernels, cpu::classes::add_rows},
-    model::head::host_floats,
+    kernels::{ClassSums, Kernels},
     stats::{Means, Meta, means_hash},
 };
 use burn::tensor::Tensor;
 use protocol::output::CollectOutput;
 use std::path::Path;
 
-/// Sums in `f64` of `f32` embeddings.
-struct Sums {
-    means: Means,
-    /// Of squared norms, `[classes]`.
-    squares: Vec<f64>,
+/// Sums that stay on the device.
+struct Sums<B: Kernels> {
+    counts: Vec<i32>,
+    sums: ClassSums<B>,
 }
 
-impl<B: Kernels> Accumulator<B> for Sums {
-    fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
+impl<B: Kernels> Sums<B> {
+    fn of(means: Means, device: &B::Device) -> Self {
+        let Means { counts, totals, dim, squares, .. } = means;
+        let classes = counts.len();
+        let squares = squares.unwrap_or_else(|| vec![0.0; classes]);
+        let sums = ClassSums {
+            totals: doubles::matrix(totals, [classes, dim], device),
+            squares: doubles::matrix(squares, [classes, 1], device),
+        };
+        Self { counts, sums }
+    }
+
+    fn read(&self, meta: Meta) -> Result<Means> {
+        let ClassSums { totals, squares } = &self.sums;
+        Ok(Means {
+            counts: self.counts.clone(),
+            totals: doubles::read(totals)?,
+            dim: totals.dims()[1],
+            squares: Some(doubles::read(squares)?),
+            meta,
+        })
+    }
+}
+
+impl<B: Kernels> Accumulator<B> for Sums<B> {
+    fn add(self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self> {
+        let Self { mut counts, sums } = self;
         for &class in targets {
-            self.means.counts[class as usize] += 1;
+            counts[class as usize] += 1;
         }
-        add_rows(&mut self.means.totals, &mut self.squares, targets, &host_floats(embeddings)?);
-        Ok(())
+        Ok(Self { counts, sums: B::add_to_classes(sums, targets, embeddings) })
     }
 
     fn write(&self, file: &Path, meta: Meta) -> Result<()> {
-        Means { meta, squares: Some(self.squares.clone()), ..self.means.clone() }.write(file)
+        self.read(meta)?.write(file)
     }
 }
 
 pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
+    doubles::check::<B>(device)?;
     let pass = job.open::<B>("train", device)?;
     let read = |path: &Path| {
         let found = path.exists().then(|| Means::read(path)).transpose()?;
@@ -49,14 +75,11 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         squares: None,
         meta: Meta::default(),
     };
-    let mut means =
+    let means =
         job.unfinished(read(&job.partial()))?.filter(|means| means.squares.is_some()).unwrap_or_else(empty);
     let done = means.meta.n_seqs;
-    let squares = means.squares.take().unwrap_or_else(|| vec![0.0; means.counts.len()]);
-    let mut sums = Sums { means, squares };
-    pass.run(job, "", done, &mut sums)?;
-    sums.means.meta.n_seqs = pass.total();
-    Ok(output(job, &sums.means))
+    let sums = pass.run(job, "", done, Sums::<B>::of(means, device))?;
+    Ok(output(job, &sums.read(Meta { n_seqs: pass.total(), ..Meta::default() })?))
 }
 
 fn output(job: &Job<'_>, means: &Means) -> CollectOutput {

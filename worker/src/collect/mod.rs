@@ -4,13 +4,15 @@
 //! * [`means`]: sums of embeddings over the train split;
 //! * [`vars`]: sums of squared distances to the class means over the train split;
 //! * [`decs`]: agreement of the linear and the nearest-mean decision over the validation split;
+//! * [`doubles`]: what sums are taken in;
 //! * [`partial`]: unfinished statistics, for going on after an interruption;
 //! * [`pass`]: the forward pass over a split that they share.
 //!
-//! Sums are taken on the host in `f64`, token by token in the order of the data, so that the result
-//! does not depend on batch size, threads or interruptions.
+//! Sums are taken in `f64`, on the device where the embeddings are, token by token in the order of the data, so that they
+//! do not depend on batch size, threads or interruptions.
 
 mod decs;
+mod doubles;
 mod means;
 mod partial;
 mod pass;

@@ -19,6 +19,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Batches that a GPU is given before it is waited for: it is never idle, and what progress tells is not far from true.
+const AHEAD: u32 = 16;
+
 /// One collection stage.
 pub(super) struct Job<'a> {
     pub(super) spec: &'a CollectSpec,
@@ -40,9 +43,9 @@ pub(super) struct Pass<B: Kernels> {
 }
 
 /// Statistics that grow batch by batch.
-pub(super) trait Accumulator<B: Kernels> {
-    /// Takes the embeddings `[targets, width]` and the next token of each.
-    fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()>;
+pub(super) trait Accumulator<B: Kernels>: Sized {
+    /// Takes the embeddings `[targets, width]` and the next token of each; need not wait for the device.
+    fn add(self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self>;
     /// Writes everything so far to a file.
     fn write(&self, file: &Path, meta: Meta) -> Result<()>;
 }
@@ -142,13 +145,13 @@ impl<B: Kernels> Pass<B> {
 
     /// Runs the model over the sequences from `done` on, and writes the statistics: every
     /// `save_every` batches and on a stop the unfinished ones, at the end the file itself.
-    pub(super) fn run(
+    pub(super) fn run<A: Accumulator<B>>(
         &self,
         job: &Job<'_>,
         hash: &str,
         mut done: u64,
-        accumulator: &mut impl Accumulator<B>,
-    ) -> Result<()> {
+        mut accumulator: A,
+    ) -> Result<A> {
         let (length, total) = (self.sequences.block_size(), self.total());
         let meta = |n_seqs| Meta { hash: hash.to_owned(), n_seqs, made_from: self.made_from.clone() };
         if done > 0 {
@@ -161,9 +164,13 @@ impl<B: Kernels> Pass<B> {
             let rows = (done..end).map(|row| self.sequences.get(row as usize));
             let batch = Batch::new(rows, length);
             let hidden = self.model.forward(&batch);
-            accumulator.add(batch.with_targets(hidden), &batch.targets())?;
+            accumulator = accumulator.add(&batch.with_targets(hidden), &batch.targets())?;
             done = end;
             batches += 1;
+            if batches.is_multiple_of(AHEAD) {
+                let device = self.model.token_embedding().device();
+                B::sync(&device).map_err(|e| Error::failed(format!("computing on the device: {e:?}")))?;
+            }
             let stop = job.report.stop_requested();
             if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {
                 accumulator.write(&job.partial(), meta(done))?;
@@ -176,6 +183,7 @@ impl<B: Kernels> Pass<B> {
             }
         }
         job.report.progress(total, total, "sequences");
-        accumulator.write(&job.file, meta(total))
+        accumulator.write(&job.file, meta(total))?;
+        Ok(accumulator)
     }
 }

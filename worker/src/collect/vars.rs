@@ -3,13 +3,13 @@
 //! Either in a second pass over the data, with distances to means that are known, which is the published way;
 //! or from the sums of squared norms that come with the means, without reading the data again.
 
-use super::pass::{Accumulator, Job, Pass};
+use super::{
+    doubles,
+    pass::{Accumulator, Job, Pass},
+};
 use crate::{
     Error, Result,
-    kernels::{
-        Kernels,
-        cpu::classes::{add_outer_products, squared_distances},
-    },
+    kernels::{Kernels, cpu::classes::add_outer_products},
     model::head::host_floats,
     stats::{Means, Meta, Vars},
 };
@@ -17,38 +17,57 @@ use burn::tensor::Tensor;
 use protocol::output::CollectOutput;
 use std::path::Path;
 
-/// The second of two passes: distances in `f64` to means that are known.
-struct Distances {
-    means: Vec<f64>,
-    dim: usize,
-    /// Targets of a sequence: the covariance is added up sequence by sequence, whatever a batch is.
-    rows: usize,
-    vars: Vars,
+/// The second of two passes: distances in `f64` to means that are known, added up on the device.
+struct Distances<B: Kernels> {
+    means: Tensor<B, 2>,
+    counts: Vec<i32>,
+    totals: Tensor<B, 2>,
+    covariance: Option<Covariance>,
 }
 
-impl<B: Kernels> Accumulator<B> for Distances {
-    fn add(&mut self, embeddings: Tensor<B, 2>, targets: &[i32]) -> Result<()> {
-        let embeddings = host_floats(embeddings)?;
-        let distances = squared_distances(&self.means, self.dim, targets, &embeddings);
-        for (&class, distance) in targets.iter().zip(distances) {
-            self.vars.counts[class as usize] += 1;
-            self.vars.totals[class as usize] += distance;
+/// The covariance, on the host.
+struct Covariance {
+    means: Vec<f64>,
+    /// Targets of a sequence: outer products are added up sequence by sequence, whatever a batch is.
+    rows: usize,
+    sums: Vec<f64>,
+}
+
+impl<B: Kernels> Distances<B> {
+    fn read(&self, meta: Meta) -> Result<Vars> {
+        Ok(Vars {
+            counts: self.counts.clone(),
+            totals: doubles::read(&self.totals)?,
+            covariance: self.covariance.as_ref().map(|covariance| covariance.sums.clone()),
+            meta,
+        })
+    }
+}
+
+impl<B: Kernels> Accumulator<B> for Distances<B> {
+    fn add(mut self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self> {
+        for &class in targets {
+            self.counts[class as usize] += 1;
         }
-        if let Some(covariance) = &mut self.vars.covariance {
-            let sequences = targets.chunks(self.rows).zip(embeddings.chunks(self.rows * self.dim));
+        if let Some(Covariance { means, rows, sums }) = &mut self.covariance {
+            let [_, dim] = embeddings.dims();
+            let embeddings = host_floats(embeddings.clone())?;
+            let sequences = targets.chunks(*rows).zip(embeddings.chunks(*rows * dim));
             for (targets, embeddings) in sequences {
-                add_outer_products(covariance, &self.means, targets, embeddings);
+                add_outer_products(sums, means, targets, embeddings);
             }
         }
-        Ok(())
+        let totals = B::add_distances(self.totals, &self.means, targets, embeddings);
+        Ok(Self { totals, ..self })
     }
 
     fn write(&self, file: &Path, meta: Meta) -> Result<()> {
-        Vars { meta, ..self.vars.clone() }.write(file)
+        self.read(meta)?.write(file)
     }
 }
 
 pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
+    doubles::check::<B>(device)?;
     let mut pass = job.open::<B>("train", device)?;
     let means: Means = job.read_means(&pass)?;
     let hash = means.meta.hash.clone();
@@ -74,12 +93,18 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         covariance: job.spec.covariance.then(|| vec![0.0; dim * dim]),
         meta: Meta::default(),
     };
-    let vars = job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
-    let done = vars.meta.n_seqs;
-    let mut distances = Distances { means: means.means(), dim, rows: pass.targets(), vars };
-    pass.run(job, &hash, done, &mut distances)?;
-    distances.vars.meta = Meta { hash, n_seqs: pass.total(), ..Meta::default() };
-    Ok(output(job, &distances.vars))
+    let Vars { counts, totals, covariance, meta } =
+        job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
+    let rows = pass.targets();
+    let of_means = means.into_means().0;
+    let distances = Distances::<B> {
+        means: doubles::matrix(of_means.clone(), [classes, dim], device),
+        counts,
+        totals: doubles::matrix(totals, [classes, 1], device),
+        covariance: covariance.map(|sums| Covariance { means: of_means, rows, sums }),
+    };
+    let distances = pass.run(job, &hash, meta.n_seqs, distances)?;
+    Ok(output(job, &distances.read(Meta { hash, n_seqs: pass.total(), ..Meta::default() })?))
 }
 
 /// The variances that the means' file tells.

@@ -110,6 +110,15 @@ pub struct Clipping<B: Backend> {
     pub scale: Scalar<B>,
 }
 
+/// Sums over the embeddings of each class, in `f64`.
+#[derive(Clone, Debug)]
+pub struct ClassSums<B: Backend> {
+    /// Of the embeddings, `[classes, width]`.
+    pub totals: Tensor<B, 2>,
+    /// Of their squared norms, `[classes, 1]`.
+    pub squares: Tensor<B, 2>,
+}
+
 /// A parameter and its moments.
 #[derive(Clone, Debug)]
 pub struct Moments<B: Backend> {
@@ -261,6 +270,24 @@ pub trait Kernels: Backend {
     /// Adds row `i` of `values` `[rows, columns]` to row `indices[i]` of `sums`, in order.
     fn add_rows(sums: Tensor<Self, 2>, indices: &[i32], values: Tensor<Self, 2>) -> Tensor<Self, 2> {
         plain::rows::add(sums, indices, values)
+    }
+
+    /// Adds each row of `x` `[rows, width]` to the total of its class, and its squared norm, in `f64`. A class takes its
+    /// rows in their order: how rows are cut into batches changes nothing.
+    fn add_to_classes(sums: ClassSums<Self>, classes: &[i32], x: &Tensor<Self, 2>) -> ClassSums<Self> {
+        plain::classes::add(sums, classes, x)
+    }
+
+    /// Adds the squared distance of each row of `x` `[rows, width]` to the mean of its class, of `means` `[classes,
+    /// width]`, to the class's entry of `totals` `[classes, 1]`. Means, totals and distances are `f64`; order as in
+    /// [`Self::add_to_classes`].
+    fn add_distances(
+        totals: Tensor<Self, 2>,
+        means: &Tensor<Self, 2>,
+        classes: &[i32],
+        x: &Tensor<Self, 2>,
+    ) -> Tensor<Self, 2> {
+        plain::classes::add_distances(totals, means, classes, x)
     }
 
     /// The norm of all gradients together, and what clips it to `most`.

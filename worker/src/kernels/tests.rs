@@ -1,7 +1,7 @@
 //! The operations on the processor against the plain ones, and with other numbers of threads.
 
 use super::{
-    AdamWStep, Heads, Kernels, Moments, Projected, Scalar,
+    AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar,
     cpu::classes::{add_outer_products, add_rows, squared_distances},
     plain,
 };
@@ -11,7 +11,7 @@ use crate::model::{
     dropout::{Dropout, Mask, Place},
     head::host_floats,
 };
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_flex::FlexDevice;
 use rand_chacha::{
     ChaCha8Rng,
@@ -206,6 +206,24 @@ fn sums_over_classes_take_rows_in_their_order() {
         }
     }
     assert!(outer.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9), "outer products");
+}
+
+#[test]
+fn class_sums_equal_the_plain_ones() {
+    let double = |x: &Matrix| x.clone().cast(FloatDType::F64);
+    let near = |found: Matrix, expected: Matrix| {
+        let [found, expected]: [Vec<f64>; 2] = [found, expected].map(|x| x.into_data().into_vec().unwrap());
+        found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-13 * b.abs().max(1.0))
+    };
+    let (x, classes) = (random(1, [300, 21]), indices(2, 300, 40));
+    let (totals, squares) = (double(&random(3, [40, 21])), double(&random(4, [40, 1])));
+    let sums = ClassSums { totals: totals.clone(), squares: squares.clone() };
+    let found = Cpu::add_to_classes(sums.clone(), &classes, &x);
+    let expected = plain::classes::add(sums, &classes, &x);
+    assert!(near(found.totals, expected.totals) && near(found.squares, expected.squares));
+    let found = Cpu::add_distances(squares.clone(), &totals, &classes, &x);
+    assert!(near(found, plain::classes::add_distances(squares.clone(), &totals, &classes, &x)));
+    assert!(near(squares, double(&random(4, [40, 1]))), "sums that somebody else holds");
 }
 
 #[test]

@@ -12,6 +12,11 @@ impl Slice {
     pub(super) fn of(tensor: &Tensor<Cpu, 2>) -> Self {
         Self(tensor.clone().into_primitive().tensor().to_contiguous())
     }
+
+    /// The entries of a tensor in `f64`.
+    pub(super) fn doubles(&self) -> &[f64] {
+        self.0.storage()
+    }
 }
 
 impl Deref for Slice {
@@ -40,6 +45,11 @@ impl Owned {
     }
 
     pub(super) fn entries(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
+    }
+
+    /// The entries of a tensor in `f64`.
+    pub(super) fn doubles(&mut self) -> &mut [f64] {
         self.0.storage_mut()
     }
 

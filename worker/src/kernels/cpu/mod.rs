@@ -23,8 +23,8 @@ mod memory;
 mod rows;
 
 use super::{
-    AdamWStep, Attended, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected,
-    Scalar, plain,
+    AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
+    Projected, Scalar, plain,
 };
 use crate::{
     Result,
@@ -184,6 +184,23 @@ impl Kernels for Cpu {
         let mut sums = Owned::of(sums);
         rows::add(sums.entries(), indices, &Slice::of(&values), width);
         sums.tensor()
+    }
+
+    fn add_to_classes(sums: ClassSums<Self>, classes: &[i32], x: &Matrix) -> ClassSums<Self> {
+        let [mut totals, mut squares] = [sums.totals, sums.squares].map(Owned::of);
+        classes::add_rows(totals.doubles(), squares.doubles(), classes, &Slice::of(x));
+        ClassSums { totals: totals.tensor(), squares: squares.tensor() }
+    }
+
+    fn add_distances(totals: Matrix, means: &Matrix, classes: &[i32], x: &Matrix) -> Matrix {
+        let [_, width] = x.dims();
+        let (mut totals, means) = (Owned::of(totals), Slice::of(means));
+        let distances = classes::squared_distances(means.doubles(), width, classes, &Slice::of(x));
+        let sums = totals.doubles();
+        for (&class, distance) in classes.iter().zip(distances) {
+            sums[class as usize] += distance;
+        }
+        totals.tensor()
     }
 
     fn clipping(gradients: &[Matrix], most: f64) -> Result<Clipping<Self>> {

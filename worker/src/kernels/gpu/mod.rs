@@ -5,6 +5,7 @@
 
 mod adamw;
 mod attention;
+mod classes;
 mod column_sums;
 mod cross_entropy;
 mod decide;
@@ -21,8 +22,8 @@ mod tests;
 pub use runtime::configure;
 
 use super::{
-    AdamWStep, Attended, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments, Projected,
-    Scalar, plain,
+    AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
+    Projected, Scalar, plain,
 };
 use crate::{
     Result,
@@ -141,6 +142,14 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
 
     fn add_rows(sums: Matrix<R>, indices: &[i32], values: Matrix<R>) -> Matrix<R> {
         rows::add(sums, indices, &values)
+    }
+
+    fn add_to_classes(sums: ClassSums<Self>, classes: &[i32], x: &Matrix<R>) -> ClassSums<Self> {
+        classes::add(sums, classes, x)
+    }
+
+    fn add_distances(totals: Matrix<R>, means: &Matrix<R>, classes: &[i32], x: &Matrix<R>) -> Matrix<R> {
+        classes::add_distances(totals, means, classes, x)
     }
 
     fn clipping(gradients: &[Matrix<R>], most: f64) -> Result<Clipping<Self>> {

@@ -3,10 +3,13 @@
 //! In a build with Vulkan that is a Vulkan device, which Mesa's software plays where there is no card; else CUDA's.
 
 use crate::{
-    kernels::{AdamWStep, Heads, Kernels, Moments, Projected, Scalar},
+    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
     model::{Precision, backend::Cpu, head::host_floats},
 };
-use burn::tensor::{Tensor, TensorData, backend::BackendTypes};
+use burn::tensor::{
+    DType, Tensor, TensorData,
+    backend::{Backend, BackendTypes},
+};
 use burn_flex::FlexDevice;
 use rand_chacha::{
     ChaCha8Rng,
@@ -190,8 +193,10 @@ fn decisions() {
         // Without offsets all scores may be negative, too.
         let offsets = scaled(3, [1, classes], 5.0);
         for with_offsets in [false, true] {
-            let found = Gpu::decide(&x.gpu, &of_class.gpu, with_offsets.then_some(&offsets.gpu)).unwrap();
-            let expected = Cpu::decide(&x.cpu, &of_class.cpu, with_offsets.then_some(&offsets.cpu)).unwrap();
+            let (on_gpu, on_cpu) =
+                (with_offsets.then_some(&offsets.gpu), with_offsets.then_some(&offsets.cpu));
+            let found = Gpu::decide(&x.gpu, &of_class.gpu, on_gpu).unwrap();
+            let expected = Cpu::decide(&x.cpu, &of_class.cpu, on_cpu).unwrap();
             // Scores that differ by rounding alone may go either way.
             let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
             assert!(differ * 200 <= rows, "{differ} of {rows} rows differ");
@@ -220,6 +225,48 @@ fn rows_are_added_and_parameters_updated() {
     assert_close(&found.first, &expected.first, 1e-6, "first moment");
     assert_close(&found.second, &expected.second, 1e-6, "second moment");
     assert_close(&parameter.gpu, &parameter.cpu, 0.0, "a parameter that somebody else holds");
+}
+
+/// Numbers in `f64` on both devices.
+fn doubles(values: &[f64], shape: [usize; 2]) -> (OnCpu, OnGpu) {
+    let data = TensorData::new(values.to_vec(), shape);
+    (
+        Tensor::from_data(data.clone(), (&FlexDevice, DType::F64)),
+        Tensor::from_data(data, (&device(), DType::F64)),
+    )
+}
+
+/// The same on the host.
+fn read<B: Backend>(x: &Tensor<B, 2>) -> Vec<f64> {
+    x.to_data().into_vec().unwrap()
+}
+
+#[test]
+fn class_sums_equal_the_processors_to_the_last_bit_however_rows_are_cut_into_batches() {
+    for [rows, width, classes] in [[2, 1, 1], [300, 20, 7], [513, 130, 40], [200, 64, 3000]] {
+        let (x, class) = (scaled(1, [rows, width], 3.0), indices(2, rows, classes));
+        let start: Vec<f64> = (0..classes * width).map(|at| at as f64 / 7.0).collect();
+        let (totals, squares) = (doubles(&start, [classes, width]), doubles(&start[..classes], [classes, 1]));
+        let sums = ClassSums { totals: totals.0.clone(), squares: squares.0.clone() };
+        let expected = Cpu::add_to_classes(sums, &class, &x.cpu);
+        let mut found = ClassSums { totals: totals.1.clone(), squares: squares.1.clone() };
+        let batches =
+            [(0, rows / 3), (rows / 3, rows - rows / 3)].into_iter().filter(|(_, count)| *count > 0);
+        for (first, count) in batches {
+            let part = x.gpu.clone().narrow(0, first, count);
+            found = Gpu::add_to_classes(found, &class[first..first + count], &part);
+        }
+        assert_eq!(read(&found.totals), read(&expected.totals), "totals");
+        assert_eq!(read(&found.squares), read(&expected.squares), "squares");
+        assert_eq!(read(&totals.1), start, "sums that somebody else holds");
+
+        let found = Gpu::add_distances(squares.1.clone(), &totals.1, &class, &x.gpu);
+        let expected = Cpu::add_distances(squares.0.clone(), &totals.0, &class, &x.cpu);
+        // Not every device adds a product without rounding it first.
+        for (a, b) in read(&found).into_iter().zip(read(&expected)) {
+            assert!((a - b).abs() <= 1e-14 * b.abs(), "distance {a} not {b}");
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod classes;
 pub mod cross_entropy;
 pub mod decide;
 pub mod gelu;
