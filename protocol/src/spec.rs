@@ -140,6 +140,9 @@ pub struct CollectSpec {
     /// Collect the covariance around the class means, too (`vars` only).
     #[serde(default)]
     pub covariance: bool,
+    /// Let a GPU round the factors of products to TF32.
+    #[serde(default)]
+    pub tf32: bool,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
 }

@@ -21,7 +21,7 @@ use worker::{
         },
     },
     measure::{Decisions, Inputs, MEASURES, Options, compute},
-    model::{Batch, GptNeoConfig, backend::Cpu, init},
+    model::{Batch, GptNeoConfig, Precision, backend::Cpu, init},
     train::{adamw::AdamW, run::Trainer},
 };
 
@@ -179,8 +179,8 @@ fn collect(k: usize, d: usize, batch: usize, repeat: usize) -> Vec<Value> {
     let [means, head] = [(); 2].map(|()| matrix(random.floats(k * d), [k, d]));
     let offsets = matrix(random.floats(k), [1, k]);
     let deciding = median(repeat, || {
-        black_box(Cpu::decide(&x, &means, Some(&offsets)).expect("a decision"));
-        black_box(Cpu::decide(&x, &head, None).expect("a decision"));
+        black_box(Cpu::decide(&x, &means, Some(&offsets), Precision::F32).expect("a decision"));
+        black_box(Cpu::decide(&x, &head, None, Precision::F32).expect("a decision"));
     });
     [("means", adding), ("vars", distances), ("decs", deciding)]
         .map(|(what, seconds)| json!({"what": what, "k": k, "d": d, "tokens_per_s": batch as f64 / seconds}))

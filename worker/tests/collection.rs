@@ -50,6 +50,7 @@ fn lay_out(root: &Path) -> CollectSpec {
         save_every: 7,
         one_pass: false,
         covariance: false,
+        tf32: false,
         device: golden::DEVICE.into(),
     }
 }

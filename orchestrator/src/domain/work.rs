@@ -79,6 +79,8 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                 save_every: settings.collection.save_every,
                 one_pass: settings.collection.one_pass,
                 covariance: settings.collection.covariance,
+                // Other numbers, which the identity of a run does not tell.
+                tf32: false,
                 device,
             };
             match kind {

@@ -55,6 +55,10 @@ pub(super) struct Args {
     #[arg(long)]
     covariance: bool,
 
+    /// Let a GPU round the factors of matrix products to ten bits (TF32): faster, but not the same numbers.
+    #[arg(long)]
+    tf32: bool,
+
     /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
@@ -71,7 +75,7 @@ enum Stage {
 impl Args {
     pub(super) fn into_spec(self) -> Result<StageSpec> {
         let Self { stage, model, checkpoint, data, stats, .. } = self;
-        let Self { batch_size, save_every, one_pass, covariance, device, .. } = self;
+        let Self { batch_size, save_every, one_pass, covariance, tf32, device, .. } = self;
         for (flag, given) in [("--one-pass", one_pass), ("--covariance", covariance)] {
             if given && !matches!(stage, Stage::Vars) {
                 return Err(Error::input(format!("{flag} goes with --stage vars only; leave it out")));
@@ -86,6 +90,7 @@ impl Args {
             save_every,
             one_pass,
             covariance,
+            tf32,
             device,
         };
         Ok(match stage {

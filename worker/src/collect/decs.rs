@@ -8,6 +8,7 @@ use super::pass::{Accumulator, Job};
 use crate::{
     Result,
     kernels::Kernels,
+    model::Precision,
     stats::{Decs, Means, Meta},
 };
 use burn::tensor::{Tensor, TensorData};
@@ -21,13 +22,14 @@ struct Decisions<B: Kernels> {
     /// `x . m - |m|^2 / 2`.
     offsets: Tensor<B, 2>,
     head: Tensor<B, 2>,
+    precision: Precision,
     decs: Decs,
 }
 
 impl<B: Kernels> Accumulator<B> for Decisions<B> {
     fn add(mut self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self> {
-        let nearest = B::decide(embeddings, &self.means, Some(&self.offsets))?;
-        let linear = B::decide(embeddings, &self.head, None)?;
+        let nearest = B::decide(embeddings, &self.means, Some(&self.offsets), self.precision)?;
+        let linear = B::decide(embeddings, &self.head, None, self.precision)?;
         for ((nearest, linear), &class) in nearest.iter().zip(&linear).zip(targets) {
             self.decs.counts[class as usize] += 1;
             self.decs.totals[class as usize] += i32::from(nearest == linear);
@@ -65,6 +67,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         means: Tensor::from_data(TensorData::new(single, [classes, means.dim]), device),
         offsets: Tensor::from_data(TensorData::new(offsets, [1, classes]), device),
         head: pass.model.token_embedding().clone(),
+        precision: pass.model.precision,
         decs,
     };
     let mut decisions = pass.run(job, &hash, done, decisions)?;

@@ -6,7 +6,7 @@ use crate::{
     data::{Manifest, Sequences},
     kernels::Kernels,
     model::{
-        Batch, GptNeo,
+        Batch, GptNeo, Precision,
         checkpoint::{self, Located},
     },
     report::Report,
@@ -54,15 +54,25 @@ impl Job<'_> {
     /// Loads the model and opens the split.
     pub(super) fn open<B: Kernels>(&self, split: &str, device: &B::Device) -> Result<Pass<B>> {
         let sequences = Sequences::open(&self.spec.data, split)?;
-        let model = checkpoint::load::<B>(&self.located.folder, device)?;
+        let mut model = checkpoint::load::<B>(&self.located.folder, device)?;
         model.config.check_fits(&self.spec.data, &sequences)?;
         let data = Manifest::read(&self.spec.data)?.splits[split].sha256.clone();
-        let made_from = BTreeMap::from([
+        let mut made_from = BTreeMap::from([
             ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
             ("checkpoint_sha256".to_owned(), checkpoint::weights::hash(&self.located.folder)?),
             ("data_sha256".to_owned(), data),
             ("split".to_owned(), split.to_owned()),
         ]);
+        if self.spec.tf32 {
+            model.precision = Precision::Tf32;
+            // Not the same numbers.
+            made_from.insert("products".to_owned(), "tf32".to_owned());
+        }
+        if !model.precision.exists_on::<B>(device) {
+            return Err(Error::input(
+                "this device has no units for matrices that take TF32; leave --tf32 out",
+            ));
+        }
         Ok(Pass { model, sequences, made_from })
     }
 

@@ -142,6 +142,20 @@ impl<B: Backend> Clipping<B> {
 ///
 /// Errors are those of the device. Results of an operation do not depend on the number of threads.
 pub trait Kernels: Backend {
+    /// Whether a device has units for matrices that take [`Precision::Tf32`].
+    fn has_tf32(_device: &Self::Device) -> bool {
+        false
+    }
+
+    /// The product of two matrices, or of as many pairs as the first dimensions tell: `f32` in and out.
+    fn product<const D: usize>(
+        a: Tensor<Self, D>,
+        b: Tensor<Self, D>,
+        precision: Precision,
+    ) -> Tensor<Self, D> {
+        plain::linear::product(a, b, precision)
+    }
+
     /// `x W^T + b` for `x` `[rows, in]`, `W` `[out, in]` and `b` `[1, out]`.
     fn linear_forward(
         x: &Tensor<Self, 2>,
@@ -263,8 +277,9 @@ pub trait Kernels: Backend {
         x: &Tensor<Self, 2>,
         classes: &Tensor<Self, 2>,
         offsets: Option<&Tensor<Self, 2>>,
+        precision: Precision,
     ) -> Result<Vec<i32>> {
-        plain::decide::decide(x, classes, offsets)
+        plain::decide::decide(x, classes, offsets, precision)
     }
 
     /// Adds row `i` of `values` `[rows, columns]` to row `indices[i]` of `sums`, in order.

@@ -164,14 +164,18 @@ fn decisions_equal_the_plain_ones() {
         let (x, of_class) = (random(1, [rows, width]), random(2, [classes, width]));
         let offsets = random(3, [1, classes]);
         for offsets in [None, Some(&offsets)] {
-            let found = Cpu::decide(&x, &of_class, offsets).unwrap();
-            let expected = plain::decide::decide(&x, &of_class, offsets).unwrap();
+            let found = Cpu::decide(&x, &of_class, offsets, Precision::F32).unwrap();
+            let expected = plain::decide::decide(&x, &of_class, offsets, Precision::F32).unwrap();
             // Scores that differ by rounding alone may go either way.
             let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
             assert!(differ * 200 <= rows, "{differ} of {rows} rows differ");
         }
         let [ones, same] = [rows, classes].map(|count| Tensor::ones([count, width], &FlexDevice));
-        assert_eq!(Cpu::decide(&ones, &same, None).unwrap(), vec![0; rows], "the first of equals");
+        assert_eq!(
+            Cpu::decide(&ones, &same, None, Precision::F32).unwrap(),
+            vec![0; rows],
+            "the first of equals"
+        );
     }
 }
 
@@ -275,7 +279,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, 1e-5);
         found.extend([norm.input, norm.weight, norm.bias, Cpu::sum_rows(&y)]);
         let squares = Cpu::clipping(std::slice::from_ref(&y), 1.0).unwrap().norm.read().unwrap();
-        let decided = Cpu::decide(&random(11, [1000, 64]), &random(12, [3000, 64]), None).unwrap();
+        let decided =
+            Cpu::decide(&random(11, [1000, 64]), &random(12, [3000, 64]), None, Precision::F32).unwrap();
         let rows = host_floats(random(13, [900, 64])).unwrap();
         let (mut totals, mut norms, classes) = (vec![0.0; 700 * 64], vec![0.0; 700], indices(14, 900, 700));
         add_rows(&mut totals, &mut norms, &classes, &rows);

@@ -1,7 +1,7 @@
 //! In which numbers matrix products are computed.
 
-use crate::{Error, Result};
-use burn::tensor::{DType, FloatDType, Tensor, backend::Backend};
+use crate::{Error, Result, kernels::Kernels};
+use burn::tensor::DType;
 
 /// The numbers that matrix products read and write. Weights, softmax, norms, loss and optimizer are
 /// `f32` always.
@@ -10,6 +10,8 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
+    /// Single precision of which products read ten bits of the factors' fractions, by a GPU's units for matrices: TF32.
+    Tf32,
     /// bfloat16 factors and products. On the CPU this gives the rounding, not the speed.
     Bf16,
 }
@@ -29,18 +31,11 @@ impl Precision {
 
     /// Whether a device has these numbers.
     #[must_use]
-    pub fn exists_on<B: Backend>(self, device: &B::Device) -> bool {
-        self == Self::F32 || B::supports_dtype(device, DType::BF16)
-    }
-
-    /// The matrix product of two `f32` tensors, as `f32`.
-    pub fn matmul<B: Backend, const D: usize>(self, a: Tensor<B, D>, b: Tensor<B, D>) -> Tensor<B, D> {
+    pub fn exists_on<B: Kernels>(self, device: &B::Device) -> bool {
         match self {
-            Self::F32 => a.matmul(b),
-            Self::Bf16 => {
-                let product = a.cast(FloatDType::BF16).matmul(b.cast(FloatDType::BF16));
-                product.cast(FloatDType::F32)
-            }
+            Self::F32 => true,
+            Self::Tf32 => B::has_tf32(device),
+            Self::Bf16 => B::supports_dtype(device, DType::BF16),
         }
     }
 }

@@ -173,7 +173,12 @@ impl Kernels for Cpu {
         Ok(cross_entropy::loss_and_hits(&Slice::of(hidden), &Slice::of(head), targets, width))
     }
 
-    fn decide(x: &Matrix, classes: &Matrix, offsets: Option<&Matrix>) -> Result<Vec<i32>> {
+    fn decide(
+        x: &Matrix,
+        classes: &Matrix,
+        offsets: Option<&Matrix>,
+        _precision: Precision,
+    ) -> Result<Vec<i32>> {
         let [_, width] = x.dims();
         let offsets = offsets.map(Slice::of);
         Ok(decide::decide(&Slice::of(x), &Slice::of(classes), offsets.as_deref(), width))

@@ -172,7 +172,7 @@ pub(super) fn gradients<R: CubeRuntime>(
     let mut head_gradient: Option<Matrix<R>> = None;
     for (start, length) in chunks(rows, columns) {
         let chunk = linear::factor(&hidden.clone().narrow(0, start, length), precision);
-        let logits = linear::product(chunk.clone(), linear::transposed(head.clone()));
+        let logits = linear::product(chunk.clone(), linear::transposed(head.clone()), precision);
         let target = integers(&logits, targets[start..start + length].to_vec());
         let loss = floats(&logits, [1, length]);
         // SAFETY: see above.
@@ -192,8 +192,8 @@ pub(super) fn gradients<R: CubeRuntime>(
         }
         losses.push(matrix(loss));
         let slopes = linear::factor(&matrix(logits), precision);
-        hidden_gradients.push(matrix(linear::product(slopes.clone(), head.clone())));
-        let of_head = matrix(linear::product(linear::transposed(slopes), chunk));
+        hidden_gradients.push(matrix(linear::product(slopes.clone(), head.clone(), precision)));
+        let of_head = matrix(linear::product(linear::transposed(slopes), chunk, precision));
         head_gradient = Some(match head_gradient {
             Some(sum) => sum + of_head,
             None => of_head,
@@ -226,7 +226,7 @@ pub(super) fn loss_and_hits<R: CubeRuntime>(
     let (mut losses, mut hits) = (Vec::new(), Vec::new());
     for (start, length) in chunks(rows, columns) {
         let chunk = array(&hidden.clone().narrow(0, start, length));
-        let logits = linear::product(chunk, linear::transposed(head.clone()));
+        let logits = linear::product(chunk, linear::transposed(head.clone()), Precision::F32);
         let target = integers(&logits, targets[start..start + length].to_vec());
         let (loss, hit) = (floats(&logits, [1, length]), floats(&logits, [1, length]));
         // SAFETY: see above.

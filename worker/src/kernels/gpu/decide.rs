@@ -7,7 +7,10 @@ use super::{
     memory::{arg, array, cubes, empty},
     over_cube::{self, UNITS},
 };
-use crate::{Result, model::head::host_ints};
+use crate::{
+    Result,
+    model::{Precision, head::host_ints},
+};
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
@@ -51,6 +54,7 @@ pub(super) fn decide<R: CubeRuntime>(
     x: &Matrix<R>,
     classes: &Matrix<R>,
     offsets: Option<&Matrix<R>>,
+    precision: Precision,
 ) -> Result<Vec<i32>> {
     let (rows, count) = (x.dims()[0], classes.dims()[0]);
     let classes = array(&padded(classes));
@@ -60,7 +64,7 @@ pub(super) fn decide<R: CubeRuntime>(
     let mut decided = Vec::new();
     for (start, length) in chunks(rows, columns) {
         let chunk = array(&x.clone().narrow(0, start, length));
-        let scores = linear::product(chunk, linear::transposed(classes.clone()));
+        let scores = linear::product(chunk, linear::transposed(classes.clone()), precision);
         let best = empty(&scores, [1, length], DType::I32);
         // SAFETY: see above.
         unsafe {

@@ -1,11 +1,11 @@
 //! Products of matrices, by the library's kernels.
 
 use super::{
-    Matrix,
+    Cube, Matrix, exact,
     memory::{array, matrix},
 };
 use crate::model::Precision;
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_cubecl::{
     CubeRuntime,
     kernel::{
@@ -14,13 +14,19 @@ use burn_cubecl::{
     },
     tensor::CubeTensor,
 };
-use cubecl::client::ComputeClient;
+use cubecl::{
+    client::ComputeClient,
+    ir::{ElemType, FloatKind},
+};
 
 /// A matrix as a factor: in the numbers that products take.
 pub(super) fn factor<R: CubeRuntime>(x: &Matrix<R>, precision: Precision) -> CubeTensor<R> {
-    let x = array(x);
+    rounded(array(x), precision)
+}
+
+fn rounded<R: CubeRuntime>(x: CubeTensor<R>, precision: Precision) -> CubeTensor<R> {
     match precision {
-        Precision::F32 => x,
+        Precision::F32 | Precision::Tf32 => x,
         Precision::Bf16 => cast(x, DType::BF16),
     }
 }
@@ -31,21 +37,43 @@ pub(super) fn transposed<R: CubeRuntime>(mut x: CubeTensor<R>) -> CubeTensor<R> 
     x
 }
 
-/// The library's kernels are tried on each shape where there are units for matrices, of which some suit the one shape and
-/// some the other. Elsewhere, that would cost more than it brings: software takes minutes to compile them.
-fn strategy<R: CubeRuntime>(client: &ComputeClient<R>) -> MatmulStrategy {
-    if client.properties().hardware.min_tensor_cores_dim.is_some() {
-        MatmulStrategy::Autotune
-    } else {
-        MatmulStrategy::Cube
-    }
+/// Whether a device has units for matrices. Where it has none, trying out kernels costs more than it brings: software
+/// takes minutes to compile them.
+fn has_matrix_units<R: CubeRuntime>(client: &ComputeClient<R>) -> bool {
+    client.properties().hardware.min_tensor_cores_dim.is_some()
 }
 
-/// The product, summed and given in `f32`.
-pub(super) fn product<R: CubeRuntime>(a: CubeTensor<R>, b: CubeTensor<R>) -> CubeTensor<R> {
-    let strategy = strategy(&a.client);
+/// Whether these units take `f32` numbers of which they read ten bits.
+pub(super) fn has_tf32<R: CubeRuntime>(client: &ComputeClient<R>) -> bool {
+    let units = &client.properties().features.matmul;
+    units.cmma.iter().chain(&units.mma).any(|unit| unit.a_type == ElemType::Float(FloatKind::TF32).into())
+}
+
+/// The product of two factors, or of as many pairs as their first dimensions tell, summed and given in `f32`.
+pub(super) fn product<R: CubeRuntime>(
+    a: CubeTensor<R>,
+    b: CubeTensor<R>,
+    precision: Precision,
+) -> CubeTensor<R> {
+    let units = has_matrix_units(&a.client);
+    let strategy = match precision {
+        Precision::F32 if units => return exact::tuned(a, b),
+        Precision::F32 => return exact::simple(a, b),
+        Precision::Tf32 | Precision::Bf16 if units => MatmulStrategy::Autotune,
+        Precision::Tf32 | Precision::Bf16 => MatmulStrategy::Cube,
+    };
     #[expect(clippy::expect_used, reason = "one of the library's kernels takes every shape")]
     matmul(a, b, None, strategy, DType::F32).expect("a kernel for this product")
+}
+
+/// The products of pairs of matrices.
+pub(super) fn products<R: CubeRuntime, const D: usize>(
+    a: Tensor<Cube<R>, D>,
+    b: Tensor<Cube<R>, D>,
+    precision: Precision,
+) -> Tensor<Cube<R>, D> {
+    let [a, b] = [a, b].map(|factor| rounded(factor.into_primitive().tensor(), precision));
+    Tensor::from_primitive(TensorPrimitive::Float(product(a, b, precision)))
 }
 
 pub(super) fn forward<R: CubeRuntime>(
@@ -54,7 +82,7 @@ pub(super) fn forward<R: CubeRuntime>(
     bias: Option<&Matrix<R>>,
     precision: Precision,
 ) -> Matrix<R> {
-    let y = matrix(product(factor(x, precision), transposed(factor(weight, precision))));
+    let y = matrix(product(factor(x, precision), transposed(factor(weight, precision)), precision));
     match bias {
         Some(bias) => y + bias.clone(),
         None => y,
@@ -66,7 +94,7 @@ pub(super) fn input_gradient<R: CubeRuntime>(
     weight: &Matrix<R>,
     precision: Precision,
 ) -> Matrix<R> {
-    matrix(product(factor(gradient, precision), factor(weight, precision)))
+    matrix(product(factor(gradient, precision), factor(weight, precision), precision))
 }
 
 pub(super) fn weight_gradient<R: CubeRuntime>(
@@ -74,5 +102,5 @@ pub(super) fn weight_gradient<R: CubeRuntime>(
     x: &Matrix<R>,
     precision: Precision,
 ) -> Matrix<R> {
-    matrix(product(transposed(factor(gradient, precision)), factor(x, precision)))
+    matrix(product(transposed(factor(gradient, precision)), factor(x, precision), precision))
 }

@@ -9,6 +9,7 @@ mod classes;
 mod column_sums;
 mod cross_entropy;
 mod decide;
+mod exact;
 mod gelu;
 mod layer_norm;
 mod linear;
@@ -57,6 +58,18 @@ fn cube_index() -> usize {
 }
 
 impl<R: CubeRuntime> Kernels for Cube<R> {
+    fn has_tf32(device: &R::Device) -> bool {
+        linear::has_tf32(&R::client(device))
+    }
+
+    fn product<const D: usize>(
+        a: Tensor<Self, D>,
+        b: Tensor<Self, D>,
+        precision: Precision,
+    ) -> Tensor<Self, D> {
+        linear::products(a, b, precision)
+    }
+
     fn linear_forward(
         x: &Matrix<R>,
         weight: &Matrix<R>,
@@ -136,8 +149,13 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         cross_entropy::loss_and_hits(hidden, head, targets)
     }
 
-    fn decide(x: &Matrix<R>, classes: &Matrix<R>, offsets: Option<&Matrix<R>>) -> Result<Vec<i32>> {
-        decide::decide(x, classes, offsets)
+    fn decide(
+        x: &Matrix<R>,
+        classes: &Matrix<R>,
+        offsets: Option<&Matrix<R>>,
+        precision: Precision,
+    ) -> Result<Vec<i32>> {
+        decide::decide(x, classes, offsets, precision)
     }
 
     fn add_rows(sums: Matrix<R>, indices: &[i32], values: Matrix<R>) -> Matrix<R> {

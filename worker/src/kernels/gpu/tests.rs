@@ -2,6 +2,10 @@
 //!
 //! In a build with Vulkan that is a Vulkan device, which Mesa's software plays where there is no card; else CUDA's.
 
+use super::{
+    exact, linear,
+    memory::{array, matrix},
+};
 use crate::{
     kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
     model::{Precision, backend::Cpu, head::host_floats},
@@ -85,6 +89,16 @@ fn linear_layers() {
         let found = Gpu::linear_weight_gradient(&gradient.gpu, &x.gpu, Precision::F32);
         let expected = Cpu::linear_weight_gradient(&gradient.cpu, &x.cpu, Precision::F32);
         assert_close(&found, &expected, 1e-5, "gradient of the weight");
+    }
+}
+
+#[test]
+fn products_are_right_whichever_kernel_is_the_fastest() {
+    for [rows, inner, columns] in [[1, 1, 1], [257, 64, 130]] {
+        let (x, weight) = (random(1, [rows, inner]), random(2, [columns, inner]));
+        let found = exact::tuned(array(&x.gpu), linear::transposed(array(&weight.gpu)));
+        let expected = Cpu::linear_forward(&x.cpu, &weight.cpu, None, Precision::F32);
+        assert_close(&matrix(found), &expected, 1e-5, "product");
     }
 }
 
@@ -181,7 +195,7 @@ fn the_first_of_equals_is_the_decision() {
         assert_eq!(Gpu::loss_and_hits(&hidden.gpu, &head.gpu, &targets).unwrap().1, expected);
     }
     for classes in [1, 2, 255, 256, 257, 2100] {
-        let decided = Gpu::decide(&ones([5, 2]).gpu, &ones([classes, 2]).gpu, None).unwrap();
+        let decided = Gpu::decide(&ones([5, 2]).gpu, &ones([classes, 2]).gpu, None, Precision::F32).unwrap();
         assert_eq!(decided, vec![0; 5], "{classes} classes");
     }
 }
@@ -195,8 +209,8 @@ fn decisions() {
         for with_offsets in [false, true] {
             let (on_gpu, on_cpu) =
                 (with_offsets.then_some(&offsets.gpu), with_offsets.then_some(&offsets.cpu));
-            let found = Gpu::decide(&x.gpu, &of_class.gpu, on_gpu).unwrap();
-            let expected = Cpu::decide(&x.cpu, &of_class.cpu, on_cpu).unwrap();
+            let found = Gpu::decide(&x.gpu, &of_class.gpu, on_gpu, Precision::F32).unwrap();
+            let expected = Cpu::decide(&x.cpu, &of_class.cpu, on_cpu, Precision::F32).unwrap();
             // Scores that differ by rounding alone may go either way.
             let differ = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
             assert!(differ * 200 <= rows, "{differ} of {rows} rows differ");

@@ -1,5 +1,6 @@
 //! Cross-entropy behind the head, in chunks of tokens.
 
+use super::linear::product;
 use crate::{
     Error, Result,
     kernels::{LossGradients, Scalar},
@@ -42,8 +43,8 @@ pub(in crate::kernels) fn gradients<B: Backend>(
         let rows = target.reshape([length]);
         let towards = head.clone().select(0, rows.clone());
         hidden_gradients
-            .push((precision.matmul(values.clone(), head.clone()) / sums.clone() - towards) * scale);
-        let mut gradient = precision.matmul(values.transpose(), chunk.clone() / sums * scale);
+            .push((product(values.clone(), head.clone(), precision) / sums.clone() - towards) * scale);
+        let mut gradient = product(values.transpose(), chunk.clone() / sums * scale, precision);
         if let Some(sum) = head_gradient.take() {
             gradient = gradient + sum;
         }
@@ -77,7 +78,7 @@ pub(in crate::kernels) fn loss_and_hits<B: Backend>(
 }
 
 fn logits<B: Backend>(hidden: Tensor<B, 2>, head: &Tensor<B, 2>, precision: Precision) -> Tensor<B, 2> {
-    precision.matmul(hidden, head.clone().transpose())
+    product(hidden, head.clone().transpose(), precision)
 }
 
 /// What the cross-entropy and its gradient need of a chunk of logits.

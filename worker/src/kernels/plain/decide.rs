@@ -1,8 +1,12 @@
 //! The best class of each row.
 
+use super::linear::product;
 use crate::{
     Result,
-    model::head::{host_floats, host_ints},
+    model::{
+        Precision,
+        head::{host_floats, host_ints},
+    },
 };
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -13,12 +17,13 @@ pub(in crate::kernels) fn decide<B: Backend>(
     x: &Tensor<B, 2>,
     classes: &Tensor<B, 2>,
     offsets: Option<&Tensor<B, 2>>,
+    precision: Precision,
 ) -> Result<Vec<i32>> {
     let ([rows, _], [count, _]) = (x.dims(), classes.dims());
     let mut best = vec![(f32::NEG_INFINITY, 0); rows];
     for start in (0..count).step_by(BLOCK) {
         let length = BLOCK.min(count - start);
-        let mut scores = x.clone().matmul(classes.clone().narrow(0, start, length).transpose());
+        let mut scores = product(x.clone(), classes.clone().narrow(0, start, length).transpose(), precision);
         if let Some(offsets) = offsets {
             scores = scores + offsets.clone().narrow(1, start, length);
         }

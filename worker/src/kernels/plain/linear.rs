@@ -1,7 +1,21 @@
 //! Linear layers.
 
 use crate::model::Precision;
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{FloatDType, Tensor, backend::Backend};
+
+pub(in crate::kernels) fn product<B: Backend, const D: usize>(
+    a: Tensor<B, D>,
+    b: Tensor<B, D>,
+    precision: Precision,
+) -> Tensor<B, D> {
+    match precision {
+        Precision::F32 | Precision::Tf32 => a.matmul(b),
+        Precision::Bf16 => {
+            let product = a.cast(FloatDType::BF16).matmul(b.cast(FloatDType::BF16));
+            product.cast(FloatDType::F32)
+        }
+    }
+}
 
 pub(in crate::kernels) fn forward<B: Backend>(
     x: &Tensor<B, 2>,
@@ -9,7 +23,7 @@ pub(in crate::kernels) fn forward<B: Backend>(
     bias: Option<&Tensor<B, 2>>,
     precision: Precision,
 ) -> Tensor<B, 2> {
-    let y = precision.matmul(x.clone(), weight.clone().transpose());
+    let y = product(x.clone(), weight.clone().transpose(), precision);
     match bias {
         Some(bias) => y + bias.clone(),
         None => y,
@@ -21,7 +35,7 @@ pub(in crate::kernels) fn input_gradient<B: Backend>(
     weight: &Tensor<B, 2>,
     precision: Precision,
 ) -> Tensor<B, 2> {
-    precision.matmul(gradient.clone(), weight.clone())
+    product(gradient.clone(), weight.clone(), precision)
 }
 
 pub(in crate::kernels) fn weight_gradient<B: Backend>(
@@ -29,5 +43,5 @@ pub(in crate::kernels) fn weight_gradient<B: Backend>(
     x: &Tensor<B, 2>,
     precision: Precision,
 ) -> Tensor<B, 2> {
-    precision.matmul(gradient.clone().transpose(), x.clone())
+    product(gradient.clone().transpose(), x.clone(), precision)
 }
