@@ -133,7 +133,7 @@ mod probe {
             ));
         }
         let named = set("VK_DRIVER_FILES") || set("VK_ICD_FILENAMES");
-        if !named && !DRIVER_FOLDERS.iter().any(|folder| driver(&folder)) {
+        if !named && !DRIVER_FOLDERS.iter().any(driver) {
             return Err(Error::input(
                 "there is no Vulkan driver; install one (Debian, in software: mesa-vulkan-drivers), or use \
                  --device cpu",

@@ -36,7 +36,7 @@ pub(super) struct Largest {
 /// What a unit knows that has seen no number yet: none is smaller, every place is before its own.
 #[cube]
 pub(super) fn nothing() -> Largest {
-    Largest { value: f32::new(LOWEST), at: i32::max_value() }
+    Largest { value: f32::new(LOWEST), at: i32::MAX }
 }
 
 /// The largest of what each unit found.
