@@ -5,7 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 
-.PHONY: help prerequisites web build demo test test-gpu bench bench-dashboard bench-gpu gpu-programs lint format docs licences sqlx cuda release
+.PHONY: help prerequisites web build demo test test-gpu bench bench-dashboard bench-gpu gpu-programs lint lint-gpu format docs licences sqlx cuda release
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -39,6 +39,9 @@ test: build ## Run every test
 test-gpu: prerequisites ## Test the worker on a GPU, or on Mesa's software Vulkan (builds for a quarter of an hour)
 	@deploy/test-gpu.sh
 
+lint-gpu: prerequisites ## Lints of the worker with its GPU kernels (checks all that they need, for minutes)
+	cargo clippy --locked -p worker --all-targets --features cuda,vulkan -- -D warnings
+
 lint: prerequisites web/node_modules ## Formatting and lints of Rust and web
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -59,7 +62,7 @@ gpu-programs: prerequisites ## Gather in gpu-programs/ what bench/gpu.py runs on
 	deploy/gpu-programs.sh gpu-programs
 
 bench-gpu: gpu-programs ## Check and measure the worker on this machine's GPU against PyTorch; writes bench/gpu.md (10 minutes)
-	python3 bench/gpu.py gpu-programs $(BENCH)
+	PYTHON=$$(deploy/python.sh) && "$$PYTHON" bench/gpu.py gpu-programs $(BENCH)
 
 docs: ## Build the API documentation; broken links are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links -A rustdoc::invalid-html-tags" cargo doc --locked --workspace --no-deps --document-private-items

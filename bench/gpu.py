@@ -1,183 +1,205 @@
 #!/usr/bin/env python3
 """The worker on a GPU: are its results right, how fast is it, and against PyTorch on the same card; writes bench/gpu.md.
 
-One call does it all, within `--minutes`: what no time is left for, what fails, and what the machine lacks is said in the
-table, never left out. Takes a folder with the programs that `make gpu-programs` gathers, so that it can run on a machine
-without Rust: copy the repository and that folder there, and call
+One call does it all, within `--minutes`. The table is written anew after every measurement: a time limit loses nothing, and
+what no time was left for, what failed and what the machine lacks is said in it. Takes a folder with the programs that
+`make gpu-programs` gathers, so that it can run on a machine without Rust: copy the repository and that folder there, and call
 
     python3 bench/gpu.py FOLDER
 
-PyTorch and transformers are raced against where they are installed.
+PyTorch and transformers are raced against where they are installed. Without a folder, only what can be computed is written.
 """
-import argparse, datetime, json, os, pathlib, shutil, subprocess, sys, time
+import argparse, datetime, json, os, pathlib, shutil, subprocess, sys, tempfile, threading, time
+
+from gpu_floors import HEADS, SHAPES, VOCABULARY, WINDOW, Card
+from gpu_table import CHECKS, Table
 
 HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent
-SHAPES = ["64x1x512x16", "768x2x512x16", "1024x12x512x4"]
-TARGETS = {"64x1x512x16": 3.0, "768x2x512x16": 1.2, "1024x12x512x4": 1.1}
-KERNELS = ["64x512x16", "768x512x16", "1024x512x4"]
-VOCABULARY, HEADS, WINDOW = 50257, 16, 256
 
 p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-p.add_argument("programs", type=pathlib.Path, help="folder made by make gpu-programs")
+p.add_argument("programs", type=pathlib.Path, nargs="?", help="folder made by make gpu-programs")
 p.add_argument("--device", default="cuda", help="cuda, cuda:N or vulkan")
+p.add_argument("--python", default=sys.executable, help="an interpreter with PyTorch and transformers")
 p.add_argument("--minutes", type=float, default=9.0)
-p.add_argument("--tflops", type=float, default=790.0, help="bf16 products that the card can do")
-p.add_argument("--gb-per-s", type=float, default=4300.0, help="memory bandwidth of the card")
-p.add_argument("--shapes", nargs="+", default=SHAPES)
-p.add_argument("--only", nargs="+", choices=["checks", "training", "kernels", "collection", "endurance"])
+p.add_argument("--bf16", type=float, default=790.0, help="TFLOP/s of the card's products (default: by an H200's data sheet, less a fifth)")
+p.add_argument("--tf32", type=float, default=395.0, help="the same for TF32")
+p.add_argument("--f32", type=float, default=60.0, help="the same in f32, without units for matrices (less a tenth)")
+p.add_argument("--gb-per-s", type=float, default=4300.0, help="memory bandwidth of the card (less a tenth)")
+p.add_argument("--shapes", nargs="+", default=SHAPES, help="WIDTHxLAYERSxLENGTHxBATCH")
+p.add_argument("--quick", action="store_true", help="a tiny model, once each: does this program work, on whatever device?")
 p.add_argument("--out", type=pathlib.Path, default=HERE / "gpu.md")
 args = p.parse_args()
-started = time.monotonic()
-lines = []
+more = {"vocabulary": 300, "window": 8} if args.quick else {"vocabulary": VOCABULARY, "window": WINDOW}
+heads, repeat, seconds, steps = (2, 1, 1, 4) if args.quick else (HEADS, 10, 5, 2000)
+shapes = ["16x1x32x2", "32x2x32x2"] if args.quick else args.shapes
+cuda = args.device.startswith("cuda")
+training = "bf16" if cuda else "f32"
+started, found = time.monotonic(), {}
 
 
 def left():
     return args.minutes * 60 - (time.monotonic() - started)
 
 
-def say(text=""):
-    lines.append(text)
-    print(text, flush=True)
+def machine():
+    smi = shutil.which("nvidia-smi")
+    if not smi:
+        return "no NVIDIA card"
+    query = [smi, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    return subprocess.run(query, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.strip()
 
 
-def wanted(section):
-    return not args.only or section in args.only
+card_name = machine()
 
 
-def call(command, **environment):
-    """Exit code (None where there was no time left) and output."""
-    if left() < 10:
+def write():
+    took = (time.monotonic() - started) / 60
+    head = ["# The worker on a GPU\n"]
+    if args.programs:
+        head.append(f"Written by `bench/gpu.py` on {datetime.date.today()}, in {took:.1f} minutes: device {args.device} ({card_name}).")
+    else:
+        head.append("**No card has run this yet.** Written by `bench/gpu.py` without programs: floors alone.")
+    if args.quick:
+        head.append("A tiny model, only to see that everything runs: no figure here tells anything about a card.")
+    head.append(f"Taken for the card: {args.bf16:g} TFLOP/s in bf16, {args.tf32:g} in TF32, {args.f32:g} in f32, {args.gb_per_s:g} GB/s.")
+    table = Table(found, Card(args.bf16, args.tf32, args.f32, args.gb_per_s), shapes, training, more)
+    text = "\n".join([*head, table.text()]) + "\n"
+    partial = args.out.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(args.out)
+
+
+def call(command, limit, **environment):
+    """Exit code (None where time ran out) and output, also what came before time ran out."""
+    limit = min(limit, left())
+    if limit < 5:
         return None, "no time was left"
     try:
-        done = subprocess.run([str(word) for word in command], env=os.environ | environment, text=True, timeout=left(),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run([str(word) for word in command], env=os.environ | environment, text=True, timeout=limit,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         return done.returncode, done.stdout
     except subprocess.TimeoutExpired as over:
-        return None, "time ran out"
+        before = over.stdout or b""
+        before = before.decode(errors="replace") if isinstance(before, bytes) else before
+        return None, f"{before}\nstopped after {limit:.0f} s"
     except OSError as error:
         return 1, str(error)
 
 
-def objects(command, **environment):
-    """The JSON objects that a command prints, and why there are none."""
-    code, output = call(command, **environment)
-    rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    if rows:
-        return rows, None
-    print(output, file=sys.stderr)
-    last = output.strip().splitlines()[-1:] or ["no output"]
-    return [], last[0][:160]
+def objects(output):
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
-def bench(*words):
-    return objects([args.programs / "gpu-bench", "--device", args.device, *words])
+def note(key, outcome):
+    """Keeps what was found, or why nothing was, and writes the table."""
+    found[key] = outcome
+    print(*key, outcome if isinstance(outcome, str) else f"{len(outcome)} rows", flush=True)
+    write()
 
 
-def torch(*words):
-    return objects([sys.executable, HERE / "torch_train.py", "--device", "cuda", "--heads", HEADS, "--vocab", VOCABULARY,
-                    "--window", WINDOW, *words])
+def measure(key, command, limit):
+    code, output = call(command, limit)
+    rows = objects(output)
+    if not rows:
+        print(output, file=sys.stderr)
+    last = output.strip().splitlines()[-1:] or [f"no output, exit code {code}"]
+    note(key, rows or last[0].strip()[:160].replace("|", "/"))
 
 
-def figure(value, digits=0):
-    return "not measured" if value is None else f"{value:,.{digits}f}"
+def bench(job, shape, dtype, *words):
+    return [args.programs / "gpu-bench", "--device", args.device, "--repeat", repeat, "--shape", shape, "--dtype", dtype,
+            "--heads", heads, "--vocab", more["vocabulary"], "--window", more["window"], job, *words]
 
 
-def operations(shape):
-    """Of a training step per token: products of matrices and attention."""
-    width, depth, length, _ = (int(x) for x in shape.split("x"))
-    seen = [length if layer % 2 == 0 else min(length, WINDOW) for layer in range(depth)]
-    attention = sum(4 * width * (one * (one + 1) / 2 + (length - one) * one) / length for one in seen)
-    return 3 * (24 * depth * width**2 + attention + 2 * VOCABULARY * width)
+def torch(shape, dtype, *words):
+    return [args.python, HERE / "torch_train.py", "--device", "cuda" if cuda else "cpu", "--heads", heads, "--shape", shape,
+            "--vocab", more["vocabulary"], "--window", more["window"], "--steps", repeat, "--dtype", dtype, *words]
 
 
-def checks():
-    say("\n## Are the results right?\n")
-    say("| what | outcome |\n|---|---|")
-    environment = {"CARGO_MANIFEST_DIR": str(ROOT / "worker")}
-    for what, program, words in [
-        ("each kernel against the processor", "unit-tests", ["kernels::gpu"]),
-        ("logits, losses and gradients of `transformers` (f32; bf16 within its rounding)", "gptneo-tests", []),
-        ("fifteen steps of the `Trainer` at four settings", "trainer-tests", []),
-        ("statistics of the published tool", "collection-tests", []),
-    ]:
-        code, output = call([args.programs / program, *words], **environment)
-        outcome = [line for line in output.splitlines() if line.startswith("test result:")]
-        failed = [line.split()[1] for line in output.splitlines() if line.startswith("test ") and line.endswith("FAILED")]
-        text = outcome[-1].removeprefix("test result: ").split(";")[0:2] if outcome else [f"not seen: {output[-160:]!r}"]
-        say(f"| {what} | {';'.join(text)}{': ' + ', '.join(failed) if failed else ''} |")
+def torch_collect(shape):
+    width = shape.split("x")[0]
+    return [args.python, HERE / "torch_collect.py", "--device", "cuda" if cuda else "cpu", "--k", more["vocabulary"],
+            "--d", width, "--grid-k", 8, "--repeat", repeat]
 
 
-def training():
-    say("\n## Training and forward, tokens per second\n")
-    say("Steps of bf16 products with f32 weights, as PyTorch's autocast. Share: of the card's bf16 products.\n")
-    say("| shape (width x layers x length x batch) | forward | PyTorch's best | ratio | training | PyTorch's best | ratio (aim) "
-        "| share (aim) | hours for 10^9 tokens |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    notes = []
-    for shape in args.shapes:
-        rows, why = bench("train", shape)
-        if why:
-            notes.append(f"{shape}: {why}")
-        ours = rows[0] if rows else {}
-        theirs = []
-        for words in ([], ["--attn", "sdpa"], ["--compile"], ["--compile", "--attn", "sdpa"]):
-            found, why = torch("--dtype", "bf16", "--shape", shape, *words)
-            if why:
-                notes.append(f"PyTorch {' '.join(words) or 'as it comes'}, {shape}: {why}")
-            theirs += found
-        best = {key: max((row[key] for row in theirs), default=None) for key in ("body_tokens_per_s", "train_tokens_per_s")}
-        trained, body = ours.get("train_tokens_per_s"), ours.get("body_tokens_per_s")
-        ratio = lambda a, b: a / b if a and b else None
-        share = trained and trained * operations(shape) / (args.tflops * 1e12) * 100
-        aim = f" ({TARGETS[shape]:g})" if shape in TARGETS else ""
-        say(f"| {shape} | {figure(body)} | {figure(best['body_tokens_per_s'])} | {figure(ratio(body, best['body_tokens_per_s']), 2)} "
-            f"| {figure(trained)} | {figure(best['train_tokens_per_s'])} | {figure(ratio(trained, best['train_tokens_per_s']), 2)}{aim} "
-            f"| {figure(share, 1)}% (45%) | {figure(trained and 1e9 / trained / 3600, 2)} |")
-    for note in notes:
-        say(f"\n* {note}")
+def check(program):
+    words = ["kernels::gpu"] if program == "unit-tests" else []
+    environment = {"CARGO_MANIFEST_DIR": str(HERE.parent / "worker")}
+    code, output = call([args.programs / program, *words], 120, **environment)
+    results = [line for line in output.splitlines() if line.startswith("test result:")]
+    failed = [line.split()[1] for line in output.splitlines() if line.startswith("test ") and line.endswith("FAILED")]
+    outcome = ";".join(results[-1].removeprefix("test result: ").split(";")[:2]) if results else output.strip()[-160:]
+    note(("check", program), " ".join([outcome.replace("\n", " ").replace("|", "/"), *failed]) or f"exit code {code}")
 
 
-def kernels():
-    say("\n## Kernels by themselves\n")
-    say("| kernel | shape | time, us | GB/s | of the card | TFLOP/s | of the card |\n|---|---|---:|---:|---:|---:|---:|")
-    for shape in KERNELS:
-        rows, why = bench("kernels", shape)
-        if why:
-            say(f"| all | {shape} | not measured: {why} | | | | |")
-        for row in rows:
-            of = lambda value, most: f"{figure(value, 1)} | {value / most * 100:.0f}%" if value else " | "
-            say(f"| {row['kernel']} | {shape} | {row['seconds'] * 1e6:,.0f} | {of(row['gb_per_s'], args.gb_per_s)} "
-                f"| {of(row['tflops'], args.tflops)} |")
-
-
-def collection():
-    say("\n## Decisions\n")
-    say("| classes x width | tokens/s | TFLOP/s |\n|---|---:|---:|")
-    for k, d in [(50257, 64), (50257, 768), (29233, 1024)]:
-        rows, why = bench("decide", "--k", k, "--d", d)
-        row = rows[0] if rows else {}
-        say(f"| {k} x {d} | {figure(row.get('tokens_per_s'))} | {figure(row.get('tflops'), 1)} {why or ''} |")
-
-
-def endurance():
-    say("\n## Two thousand steps\n")
-    rows, why = bench("endurance", args.shapes[0])
-    if why:
-        say(f"not measured: {why}")
+def side_by_side(way, count, **environment):
+    """Rates of `count` processes that train at the same time: each says when it is ready, then all are told to start."""
+    if left() < 30:
+        note(("packed", way, count), "no time was left")
         return
-    say("| step | loss | memory, MiB |\n|---:|---:|---:|")
-    for row in rows:
-        say(f"| {row['step']} | {row['loss']:.4f} | {figure(row['memory_mib'])} |")
+    command = [str(word) for word in bench("packed", shapes[0], training, "--seconds", seconds)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    workers = [subprocess.Popen(command, env=os.environ | environment, text=True, **pipes) for _ in range(count)]
+    stop = threading.Timer(min(90, left()), lambda: [worker.kill() for worker in workers])
+    stop.start()
+    try:
+        for worker in workers:
+            worker.stdout.readline()
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+        rows = [row for worker in workers for row in objects(worker.stdout.read())]
+        note(("packed", way, count), rows if len(rows) == count else f"{count - len(rows)} of {count} failed")
+    except OSError as error:
+        note(("packed", way, count), f"not all of {count} started: {error}")
+    finally:
+        stop.cancel()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
 
 
-smi = shutil.which("nvidia-smi")
-card = call([smi, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])[1].strip() if smi else "no NVIDIA card"
-say("# The worker on a GPU\n")
-say(f"Written by `bench/gpu.py` on {datetime.date.today()}: device {args.device} ({card}).")
-for section in (checks, training, kernels, collection, endurance):
-    if wanted(section.__name__):
-        section()
-    else:
-        say(f"\n{section.__name__}: not asked for.")
-say(f"\nIt took {(time.monotonic() - started) / 60:.1f} minutes.")
-args.out.write_text("\n".join(lines) + "\n")
+def packed():
+    for count in (1, 2, 4, 8):
+        side_by_side("alone", count)
+    control = shutil.which("nvidia-cuda-mps-control")
+    if not control or not cuda:
+        for count in (1, 2, 4, 8):
+            note(("packed", "mps", count), "this machine has no MPS")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        subprocess.run([control, "-d"], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            for count in (1, 2, 4, 8):
+                side_by_side("mps", count, **environment)
+        finally:
+            subprocess.run([control], input="quit\n", text=True, env=os.environ | environment, timeout=30,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def everything():
+    """What matters most comes first."""
+    for shape in shapes:
+        measure(("train", shape, training), bench("train", shape, training), 100)
+        measure(("torch", shape, "eager"), torch(shape, "bf16"), 40)
+    for shape in shapes:
+        measure(("collect", shape, "f32"), bench("collect", shape, "f32"), 60)
+    for program in CHECKS:
+        check(program)
+    packed()
+    for shape in shapes:
+        measure(("kernels", shape), bench("kernels", shape, training), 40)
+    for shape in shapes:
+        measure(("torch", shape, "f32"), torch(shape, "f32"), 40)
+        measure(("torch collect", shape), torch_collect(shape), 30)
+    for shape in shapes:
+        measure(("collect", shape, "tf32"), bench("collect", shape, "tf32"), 60)
+        measure(("torch", shape, "compile"), torch(shape, "bf16", "--compile"), 60)
+        measure(("torch", shape, "flash"), torch(shape, "bf16", "--attn", "flash_attention_2"), 40)
+    measure(("endurance",), bench("endurance", shapes[0], training, "--steps", steps), 60)
+
+
+write()
+if args.programs:
+    everything()

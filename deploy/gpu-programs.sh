@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Builds what bench/gpu.py runs, and gathers it, stripped, in a folder: to be copied to a machine with a GPU, which needs
-# neither Rust nor a CUDA toolkit, only this glibc or a newer one.
+# neither Rust nor a CUDA toolkit, only this glibc or a newer one. A second argument names other features than cuda: with
+# vulkan among them the tests run on that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$1
+features=${2:-cuda}
 mkdir -p "$out"
-build() { cargo "$@" --locked -p worker --features cuda --message-format json; }
+build() { cargo "$@" --locked -p worker --features "$features" --message-format json; }
 # From cargo's messages: kind of target, name, whether it is a test, file.
 made() {
     python3 -c '

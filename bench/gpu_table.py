@@ -1,0 +1,149 @@
+"""What bench/gpu.py found, as Markdown. Whatever is missing is said to be."""
+import math
+
+from gpu_floors import SEEDS, STAGES, Shape, study
+
+CHECKS = {
+    "unit-tests": "each kernel against the processor",
+    "gptneo-tests": "logits, losses and gradients of `transformers` (f32; bf16 within its rounding)",
+    "trainer-tests": "fifteen steps of the `Trainer` at four settings",
+    "collection-tests": "statistics of the published tool",
+}
+AIMS = {"64x1x2048x16": 3.0, "768x2x2048x16": 1.2, "1024x12x2048x4": 1.1}
+MISSING = "not measured"
+
+
+def figure(value, digits=0):
+    return MISSING if value is None else f"{value:,.{digits}f}"
+
+
+def ratio(a, b, digits=2):
+    return figure(a / b, digits) if a and b else ""
+
+
+class Table:
+    """`found` maps what was asked for to the objects that came back, or to the reason why none did."""
+
+    def __init__(self, found, card, shapes, training, more):
+        """`training` is in which numbers its products are; `more` what else shapes have in common."""
+        self.found, self.card, self.shapes, self.training, self.more = found, card, shapes, training, more
+
+    def rows(self, *key):
+        found = self.found.get(key)
+        return found if isinstance(found, list) else []
+
+    def why(self, *key):
+        found = self.found.get(key, MISSING)
+        return found if isinstance(found, str) else ""
+
+    def rate(self, shape, stage, dtype):
+        """Tokens per second of ours, measured."""
+        job, name = ("train", "train_tokens_per_s") if stage == "train" else ("collect", "tokens_per_s")
+        rows = [row for row in self.rows(job, shape, dtype) if row["what"] == stage]
+        return rows[0][name] if rows else None
+
+    def torch(self, shape, stage):
+        """PyTorch's best, measured: training in bf16; forward in f32 with the published way to take statistics."""
+        if stage == "train":
+            rows = [row for key in ("eager", "compile", "flash") for row in self.rows("torch", shape, key)]
+            return max((row["train_tokens_per_s"] for row in rows), default=None)
+        body = max((row["body_tokens_per_s"] for row in self.rows("torch", shape, "f32")), default=None)
+        taken = [row["tokens_per_s"] for row in self.rows("torch collect", shape) if row["what"] == stage]
+        return 1 / (1 / body + 1 / taken[0]) if body and taken else None
+
+    def stages(self):
+        yield "\n## Stages\n"
+        yield "Shapes are width x layers x length x batch. Floor: the most that the card's products or its memory allow."
+        yield "PyTorch trains in bf16 and collects in f32, with one-hot products in f64 as the published code does.\n"
+        yield "| shape | stage | products | MFLOP/token | bytes/token | floor, tokens/s | measured, tokens/s | of the floor | PyTorch | ratio |"
+        yield "|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
+        for text in self.shapes:
+            shape = Shape.of(text, **self.more)
+            for stage in STAGES:
+                for dtype in [self.training] if stage == "train" else ["f32", "tf32"]:
+                    operations, moved = shape.floor(stage)
+                    most, ours = shape.tokens_per_s(stage, dtype, self.card), self.rate(text, stage, dtype)
+                    theirs = self.torch(text, stage)
+                    aim = f" (aim {AIMS[text]:g})" if stage == "train" and text in AIMS else ""
+                    yield (f"| {text} | {stage} | {dtype} | {operations / 1e6:,.1f} | {moved:,.0f} | {most:,.0f} | {figure(ours)} "
+                           f"| {ratio(ours and ours * 100, most, 1)}{'%' if ours else ''} | {figure(theirs)} | {ratio(ours, theirs)}{aim} |")
+        yield "\n`analyze` computes on the processor: [cpu.md](cpu.md)."
+        asked = [("train", shape, self.training) for shape in self.shapes]
+        asked += [("collect", shape, dtype) for shape in self.shapes for dtype in ("f32", "tf32")]
+        asked += [("torch", shape, way) for shape in self.shapes for way in ("eager", "compile", "flash", "f32")]
+        asked += [("torch collect", shape) for shape in self.shapes]
+        yield from (f"\n* {' '.join(key)}: {self.found[key]}" for key in asked if isinstance(self.found.get(key), str))
+
+    def checks(self):
+        yield "\n## Are the results right?\n"
+        yield "| what | outcome |\n|---|---|"
+        yield from (f"| {what} | {self.found.get(('check', program), MISSING)} |" for program, what in CHECKS.items())
+
+    def kernels(self):
+        yield "\n## Kernels by themselves\n"
+        yield "| kernel | shape | time, us | GB/s | of the card | TFLOP/s | of the card |\n|---|---|---:|---:|---:|---:|---:|"
+        for shape in self.shapes:
+            for row in self.rows("kernels", shape):
+                of = lambda value, most: f"{value:,.1f} | {value / most * 100:.0f}%" if value else " | "
+                yield (f"| {row['kernel']} | {shape} | {row['seconds'] * 1e6:,.0f} | {of(row['gb_per_s'], self.card.memory)} "
+                       f"| {of(row['tflops'], self.card.bf16)} |")
+            if self.why("kernels", shape):
+                yield f"| all | {shape} | {self.why('kernels', shape)} | | | | |"
+
+    def packed(self):
+        yield "\n## Several workers on one card\n"
+        yield f"Training of {self.shapes[0]}, all at the same time; tokens per second of all together.\n"
+        yield "| workers | side by side | with MPS |\n|---:|---:|---:|"
+        for count in (1, 2, 4, 8):
+            cell = lambda way: figure(sum(row["train_tokens_per_s"] for row in self.rows("packed", way, count)) or None) \
+                if self.rows("packed", way, count) else self.why("packed", way, count)
+            yield f"| {count} | {cell('alone')} | {cell('mps')} |"
+
+    def endurance(self):
+        yield f"\n## Two thousand steps of {self.shapes[0]}\n"
+        if self.why("endurance"):
+            yield self.why("endurance")
+            return
+        yield "| step | loss | memory, MiB |\n|---:|---:|---:|"
+        for row in self.rows("endurance"):
+            yield f"| {row['step']} | {row['loss']:.4f} | {figure(row['memory_mib'])} |"
+
+    def hours(self, shape, tokens, rate, dtypes):
+        """Of an architecture: measured shares of the floor, between two measured widths in proportion to their logarithms."""
+        total = 0
+        for stage, count in tokens.items():
+            known = []
+            for text in self.shapes:
+                one, dtype = Shape.of(text, **self.more), dtypes[stage]
+                measured = rate(text, stage)
+                if measured:
+                    known.append((math.log(one.width), measured / one.tokens_per_s(stage, dtype, self.card)))
+            if not known:
+                return None
+            known.sort()
+            at = math.log(shape.width)
+            after = next((index for index, (width, _) in enumerate(known) if width >= at), len(known) - 1)
+            (a, low), (b, high) = known[max(after - 1, 0)], known[after]
+            share = high if a == b or at >= b else low + (high - low) * (at - a) / (b - a)
+            total += count / (share * shape.tokens_per_s(stage, dtypes[stage], self.card)) / 3600
+        return total
+
+    def published(self):
+        dtypes = {stage: self.training if stage == "train" else "f32" for stage in STAGES}
+        ours = lambda shape, stage: self.rate(shape, stage, dtypes[stage])
+        yield "\n## The published study on this card\n"
+        yield f"Hours for training and collecting the 230 rows: five trainings of each architecture, {SEEDS} more seeds of 768x2; one worker."
+        yield "From the rates above; of shapes that were not measured, from their floors and the shares of it that were reached.\n"
+        yield "| layers x width | 10^9 tokens trained | 10^9 tokens collected | hours | PyTorch, hours |\n|---|---:|---:|---:|---:|"
+        totals = [0, 0, 0, 0]
+        for shape, tokens in study():
+            collected = sum(count for stage, count in tokens.items() if stage != "train")
+            row = [tokens["train"] / 1e9, collected / 1e9, self.hours(shape, tokens, ours, dtypes),
+                   self.hours(shape, tokens, self.torch, dtypes)]
+            totals = [None if a is None or b is None else a + b for a, b in zip(totals, row)]
+            yield f"| {shape.depth:02}x{shape.width:04} | {' | '.join(figure(x, 1) for x in row)} |"
+        yield f"| all | {' | '.join(figure(x, 1) for x in totals)} |"
+
+    def text(self):
+        sections = [self.stages, self.checks, self.kernels, self.packed, self.endurance, self.published]
+        return "\n".join(line for section in sections for line in section())

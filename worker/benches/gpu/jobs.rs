@@ -1,0 +1,131 @@
+//! Training and collection as the stages do them, apart from files.
+
+use super::Bench;
+use burn::tensor::{DType, Tensor};
+use serde_json::json;
+use std::time::Instant;
+use worker::{
+    Result,
+    kernels::{ClassSums, Kernels},
+    model::Batch,
+    train::{adamw::AdamW, run::Trainer},
+};
+
+/// Steps and batches between two questions to the device.
+const AHEAD: usize = 16;
+
+impl<B: Kernels> Bench<'_, B> {
+    fn trainer(&self) -> Trainer<B> {
+        let model = self.network();
+        let optimizer = AdamW::new(&model, 0.1);
+        Trainer::new(model, optimizer, 0, 1.0)
+    }
+
+    /// Takes steps as training does.
+    fn steps(trainer: &mut Trainer<B>, batch: &Batch, step: &mut u64) {
+        let taken: Vec<_> = (0..AHEAD)
+            .map(|_| {
+                *step += 1;
+                trainer.step(batch, 5e-5, *step).expect("a step")
+            })
+            .collect();
+        assert!(taken.iter().all(|taken| taken.read().is_ok()), "losses are numbers");
+    }
+
+    pub(super) fn train(&self) {
+        let (mut trainer, batch) = (self.trainer(), self.batch());
+        let tokens = batch.ids.len() as f64;
+        let body = self.median(|| drop(trainer.model.forward(&batch)));
+        let mut step = 0;
+        let waited = self.median(|| {
+            step += 1;
+            drop(trainer.step(&batch, 5e-5, step).expect("a step"));
+        });
+        let streamed = self.median(|| Self::steps(&mut trainer, &batch, &mut step)) / AHEAD as f64;
+        println!(
+            "{}",
+            json!({"what": "train", "shape": self.model.shape, "precision": self.model.dtype,
+                "body_tokens_per_s": tokens / body, "step_tokens_per_s": tokens / waited,
+                "train_tokens_per_s": tokens / streamed})
+        );
+    }
+
+    pub(super) fn collect(&self) -> Result<()> {
+        let (model, batch) = (self.network(), self.batch());
+        let (targets, head) = (batch.targets(), model.token_embedding().clone());
+        let [classes, width] = head.dims();
+        let zeros = |columns| Tensor::<B, 2>::zeros([classes, columns], (self.device, DType::F64));
+        let forward = || batch.with_targets(model.forward(&batch));
+        let tell = |what: &str, seconds: f64| {
+            let tokens_per_s = (targets.len() * AHEAD) as f64 / seconds;
+            println!(
+                "{}",
+                json!({"what": what, "shape": self.model.shape, "precision": self.model.dtype,
+                    "tokens_per_s": tokens_per_s})
+            );
+        };
+        let sums = ClassSums { totals: zeros(width), squares: zeros(1) };
+        let add = |sums| (0..AHEAD).fold(sums, |sums, _| B::add_to_classes(sums, &targets, &forward()));
+        tell("means", self.median_of(sums, add));
+        let means = zeros(width);
+        let add = |totals| {
+            (0..AHEAD).fold(totals, |totals, _| B::add_distances(totals, &means, &targets, &forward()))
+        };
+        tell("vars", self.median_of(zeros(1), add));
+        let offsets = Tensor::<B, 2>::zeros([1, classes], self.device);
+        let decide = |x: &Tensor<B, 2>| -> Result<()> {
+            B::decide(x, &head, Some(&offsets), self.precision)?;
+            B::decide(x, &head, None, self.precision)?;
+            Ok(())
+        };
+        decide(&forward())?;
+        let one = self.median(|| decide(&forward()).expect("a decision"));
+        tell("decs", one * AHEAD as f64);
+        Ok(())
+    }
+
+    pub(super) fn endurance(&self, steps: u64) -> Result<()> {
+        let (mut trainer, batch) = (self.trainer(), self.batch());
+        let mut first = f64::NAN;
+        for step in 1..=steps {
+            let taken = trainer.step(&batch, 5e-4, step)?;
+            if step == 1 || step.is_multiple_of(steps.div_ceil(4)) || step == steps {
+                let loss = taken.read()?.loss;
+                first = if step == 1 { loss } else { first };
+                self.wait();
+                println!(
+                    "{}",
+                    json!({"what": "endurance", "shape": self.model.shape, "step": step, "loss": loss,
+                        "first_loss": first, "memory_mib": memory_mib()})
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn packed(&self, seconds: f64) {
+        let (mut trainer, batch) = (self.trainer(), self.batch());
+        let mut step = 0;
+        Self::steps(&mut trainer, &batch, &mut step);
+        println!("{}", json!({"what": "ready"}));
+        std::io::stdin().read_line(&mut String::new()).expect("a line");
+        let (started, before) = (Instant::now(), step);
+        while started.elapsed().as_secs_f64() < seconds {
+            Self::steps(&mut trainer, &batch, &mut step);
+        }
+        let tokens = (step - before) as f64 * batch.ids.len() as f64;
+        println!(
+            "{}",
+            json!({"what": "packed", "shape": self.model.shape,
+                "train_tokens_per_s": tokens / started.elapsed().as_secs_f64()})
+        );
+    }
+}
+
+/// Memory of the first GPU that is in use, by the driver's program; not a number where there is none.
+fn memory_mib() -> f64 {
+    let query = ["--query-gpu=memory.used", "--format=csv,noheader,nounits"];
+    let output = std::process::Command::new("nvidia-smi").args(query).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().and_then(|line| line.trim().parse().ok()).unwrap_or(f64::NAN)
+}
