@@ -11,6 +11,7 @@ use std::{fs, path::Path};
 use worker::{
     collect::collect,
     data::prepare,
+    model::Precision,
     report::Report,
     stats::{self, Decs, Means, Vars},
 };
@@ -173,6 +174,21 @@ fn batch_size_and_repetition_do_not_change_a_byte() {
         let modified = fs::metadata(&one.file).unwrap().modified().unwrap();
         assert_eq!(run(stage, &spec), one);
         assert_eq!(fs::metadata(&one.file).unwrap().modified().unwrap(), modified, "{stage} was done again");
+    }
+}
+
+#[test]
+fn rounded_products_are_named_in_the_file_or_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = CollectSpec { tf32: true, ..lay_out(root.path()) };
+    let outcome = collect(StageKind::Means, &spec, &Report::silent());
+    if Precision::Tf32.exists_on::<golden::Tested>(&golden::device()) {
+        let means = Means::read(&outcome.unwrap().file).unwrap();
+        assert_eq!(means.meta.made_from["products"], "tf32");
+    } else {
+        let refused = outcome.unwrap_err();
+        assert!(refused.to_string().contains("leave --tf32 out"), "{refused}");
+        assert_eq!(refused.exit_code(), 2);
     }
 }
 
