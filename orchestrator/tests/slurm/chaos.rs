@@ -201,8 +201,8 @@ fn every_stage_is_done_once_whatever_dies() {
         let curve = runtime.block_on(client.curve(run.id, 100)).unwrap();
         assert_eq!(curve.step.len(), 4, "{}", run.name);
     }
-    // No job is left. One that was just being started when its node was lost stays listed as running until Slurm asks
-    // that node again which jobs it has, a minute or two later.
+    // No job is left. A controller that was killed comes back with the queue as it was last saved, and what ended since,
+    // or was being started when its node was lost, stays listed until it asks the nodes for their jobs: minutes later.
     cluster.wait("an empty queue", Duration::from_secs(240), || {
         cluster.squeue(&["-h", "-t", "PD,R"]).trim().is_empty().then_some(())
     });
