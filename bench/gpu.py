@@ -29,6 +29,9 @@ p.add_argument("--shapes", nargs="+", default=SHAPES, help="WIDTHxLAYERSxLENGTHx
 p.add_argument("--quick", action="store_true", help="a tiny model, once each: does this program work, on whatever device?")
 p.add_argument("--out", type=pathlib.Path, default=HERE / "gpu.md")
 args = p.parse_args()
+NOT_YET = "**No card has run this yet.**"
+if not args.programs and args.out.exists() and NOT_YET not in args.out.read_text():
+    p.error(f"{args.out} was measured on a card; name the folder of programs to measure again, or another --out")
 more = {"vocabulary": 300, "window": 8} if args.quick else {"vocabulary": VOCABULARY, "window": WINDOW}
 heads, repeat, seconds, steps = (2, 1, 1, 4) if args.quick else (HEADS, 10, 5, 2000)
 shapes = ["16x1x32x2", "32x2x32x2"] if args.quick else args.shapes
@@ -58,7 +61,7 @@ def write():
     if args.programs:
         head.append(f"Written by `bench/gpu.py` on {datetime.date.today()}, in {took:.1f} minutes: device {args.device} ({card_name}).")
     else:
-        head.append("**No card has run this yet.** Written by `bench/gpu.py` without programs: floors alone.")
+        head.append(f"{NOT_YET} Written by `bench/gpu.py` without programs: floors alone.")
     if args.quick:
         head.append("A tiny model, only to see that everything runs: no figure here tells anything about a card.")
     head.append(f"Taken for the card: {args.bf16:g} TFLOP/s in bf16, {args.tf32:g} in TF32, {args.f32:g} in f32, {args.gb_per_s:g} GB/s.")
