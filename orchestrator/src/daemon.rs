@@ -339,15 +339,32 @@ pub(crate) fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(|_| "localhost".into(), |name| name.to_string_lossy().into_owned())
 }
 
-fn daemon_file(listen: SocketAddr) -> DaemonFile {
-    let host = host_name();
-    let url = if listen.ip().is_unspecified() {
+/// Where others reach a daemon that listens here.
+pub(crate) fn address(listen: SocketAddr) -> String {
+    if listen.ip().is_unspecified() {
         // Who listens everywhere is reached by its name, also from a cluster's nodes.
-        format!("http://{host}:{}", listen.port())
+        format!("http://{}:{}", host_name(), listen.port())
     } else {
         format!("http://{listen}")
-    };
-    DaemonFile { url, pid: std::process::id(), host, version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
+fn daemon_file(listen: SocketAddr) -> DaemonFile {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    DaemonFile { url: address(listen), pid: std::process::id(), host: host_name(), version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_everywhere_is_reached_by_name() {
+        let of = |listen: &str| address(listen.parse().unwrap());
+        assert_eq!(of("127.0.0.1:8642"), "http://127.0.0.1:8642");
+        assert_eq!(of("0.0.0.0:8642"), format!("http://{}:8642", host_name()));
+        assert_eq!(of("[::]:8642"), of("0.0.0.0:8642"));
+    }
 }
 
 fn watch_signals(shutdown: CancellationToken) -> Result<(), ServeError> {

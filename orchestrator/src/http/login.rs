@@ -48,7 +48,7 @@ impl LoginCodes {
 pub(super) async fn create_link(State(app): State<App>) -> Result<Json<LoginLink>, ApiError> {
     let code = secret::fresh().map_err(no_randomness)?;
     app.codes.add(&code, Utc::now());
-    Ok(Json(LoginLink { url: format!("http://{}/login?code={code}", app.listen) }))
+    Ok(Json(LoginLink { url: format!("{}/login?code={code}", crate::daemon::address(app.listen)) }))
 }
 
 /// The page behind a link.
