@@ -354,19 +354,6 @@ fn daemon_file(listen: SocketAddr) -> DaemonFile {
     DaemonFile { url: address(listen), pid: std::process::id(), host: host_name(), version }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_listens_everywhere_is_reached_by_name() {
-        let of = |listen: &str| address(listen.parse().unwrap());
-        assert_eq!(of("127.0.0.1:8642"), "http://127.0.0.1:8642");
-        assert_eq!(of("0.0.0.0:8642"), format!("http://{}:8642", host_name()));
-        assert_eq!(of("[::]:8642"), of("0.0.0.0:8642"));
-    }
-}
-
 fn watch_signals(shutdown: CancellationToken) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Ended)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Ended)?;
@@ -385,5 +372,18 @@ fn remove(path: &Path) -> Result<(), ServeError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ServeError::file(path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_everywhere_is_reached_by_name() {
+        let of = |listen: &str| address(listen.parse().unwrap());
+        assert_eq!(of("127.0.0.1:8642"), "http://127.0.0.1:8642");
+        assert_eq!(of("0.0.0.0:8642"), format!("http://{}:8642", host_name()));
+        assert_eq!(of("[::]:8642"), of("0.0.0.0:8642"));
     }
 }
