@@ -1,20 +1,36 @@
 #!/usr/bin/env bash
-# The worker on a GPU: every kernel against the processor, and the golden values of model, training and collection.
-# The device is what speaks Vulkan: Mesa's software where there is no card. (On a card with CUDA: see gpu-programs.sh.)
-# Where nothing speaks Vulkan that is said in one line; with CI=true that is an error.
+# The worker on a GPU: every kernel against the processor, and the golden values of model, training and collection. The
+# device is what speaks Vulkan: Mesa's software where there is no card. Then the kernels once more, as CUDA programs on the
+# processor, which have more than Vulkan in software has: bf16 and units for matrices. (On a card with CUDA: see
+# gpu-programs.sh.) What can't be tested here is said in one line; with CI=true that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null && ! compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
-    echo "skipped: the GPU's kernels; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"
+skipped() {
+    echo "skipped: $1"
     [ "${CI:-}" != true ]
-    exit
-fi
-LC_GPU_CACHE=$(realpath -m "${CARGO_TARGET_DIR:-target}")/gpu-cache
-export LC_GPU_CACHE
-programs=(--lib --test gptneo --test trainer --test collection)
-if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked -p worker --features cuda,vulkan "${programs[@]}" --status-level=fail \
-        -E 'test(kernels::gpu) or binary(gptneo) or binary(trainer) or binary(collection)'
+}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+with=(env "LC_GPU_CACHE=$target/gpu-cache")
+# A filter for nextest, and what says the same to cargo test.
+tests() {
+    local filter=$1
+    shift
+    if cargo nextest --version >/dev/null 2>&1; then
+        "${with[@]}" cargo nextest run --locked -p worker --features cuda,vulkan --status-level=fail -E "$filter" \
+            --lib --test gptneo --test trainer --test collection
+    else
+        "${with[@]}" cargo test --locked -p worker --features cuda,vulkan "$@"
+    fi
+}
+if compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
+    tests '(test(kernels::gpu) - test(on_cuda)) + binary(gptneo) + binary(trainer) + binary(collection)' \
+        --lib --test gptneo --test trainer --test collection -- --skip on_cuda
 else
-    cargo test --locked -p worker --features cuda,vulkan "${programs[@]}"
+    skipped "the GPU's kernels on Vulkan; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"
+fi
+if [ "$(uname -sm)" = "Linux x86_64" ] && command -v g++ >/dev/null; then
+    with=(deploy/cuda-on-cpu/run.sh "$target/cuda-on-cpu")
+    tests 'test(kernels::gpu::on_cuda)' --lib -- kernels::gpu::on_cuda
+else
+    skipped "the GPU's kernels as CUDA programs; install g++ on Linux and x86-64 to run them on the processor"
 fi

@@ -13,6 +13,14 @@
 //!
 //! A worker never touches the daemon's database.
 
+#![cfg_attr(
+    all(test, feature = "cuda", feature = "vulkan"),
+    expect(
+        clippy::duplicate_mod,
+        reason = "the tests of the GPU's kernels are compiled for both kinds of device"
+    )
+)]
+
 pub mod analyze;
 pub mod cli;
 pub mod collect;

@@ -4,7 +4,10 @@ use super::{Bench, Model, Random};
 use burn::tensor::{DType, Tensor};
 use serde_json::json;
 use std::collections::BTreeSet;
-use worker::kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar};
+use worker::{
+    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
+    model::Precision,
+};
 
 impl<B: Kernels> Bench<'_, B> {
     fn note(&self, kernel: &str, seconds: f64, bytes: f64, operations: f64) {
@@ -33,22 +36,27 @@ impl<B: Kernels> Bench<'_, B> {
         self.note("layer norm", seconds, 8.0 * n * d, 0.0);
         let seconds = self.median(|| drop(B::layer_norm_backward(&x, &weight, &g, 1e-5)));
         self.note("layer norm, backward", seconds, 20.0 * n * d, 0.0);
-        let seconds = self.median(|| drop(B::gelu_new(&inner)));
-        self.note("activation", seconds, 32.0 * n * d, 0.0);
-        let seconds = self.median(|| drop(B::gelu_new_backward(&inner, &inner)));
-        self.note("activation, backward", seconds, 48.0 * n * d, 0.0);
-        let seconds = self.median(|| drop(B::linear_forward(&x, &matrix, None, precision)));
-        self.note("linear", seconds, 20.0 * n * d, 8.0 * n * d * d);
+        let of_inner = self.matrix(&mut random, [1, 4 * width]);
+        let inner = B::factor(inner, precision);
+        let size = if precision == Precision::Bf16 { 2.0 } else { 4.0 };
+        let seconds = self.median(|| drop(B::gelu_new(&inner, &of_inner)));
+        self.note("activation", seconds, 8.0 * size * n * d, 0.0);
+        let seconds = self.median(|| drop(B::gelu_new_backward(&inner, &of_inner, &inner)));
+        self.note("activation, backward", seconds, 12.0 * size * n * d, 0.0);
+        let (x, matrix) = (B::factor(x, precision), B::factor(matrix, precision));
+        let seconds = self.median(|| drop(B::linear_as_factor(&x, &matrix, precision)));
+        self.note("linear", seconds, 5.0 * size * n * d, 8.0 * n * d * d);
         for (name, window) in [("attention, global", length), ("attention, local", window)] {
             let heads = Heads { batch, heads, window, precision };
-            let projected = Projected { query: x.clone(), key: y.clone(), value: z.clone() };
+            let [query, key, value] = [&x, &y, &z].map(|x| B::factor(x.clone(), precision));
+            let (projected, g) = (Projected { query, key, value }, B::factor(g.clone(), precision));
             let seen = (1..=length).map(|row| row.min(window) as f64).sum::<f64>() * batch as f64;
             let seconds = self.median(|| drop(B::attention_forward(&projected, heads, None)));
-            self.note(name, seconds, 16.0 * n * d, 4.0 * seen * d);
+            self.note(name, seconds, 4.0 * size * n * d, 4.0 * seen * d);
             let attended = B::attention_forward(&projected, heads, None);
             let backward = || drop(B::attention_backward(&projected, &attended, &g, heads, None));
             let seconds = self.median(backward);
-            self.note(&format!("{name}, backward"), seconds, 36.0 * n * d, 10.0 * seen * d);
+            self.note(&format!("{name}, backward"), seconds, 9.0 * size * n * d, 10.0 * seen * d);
         }
     }
 
@@ -87,8 +95,10 @@ impl<B: Kernels> Bench<'_, B> {
         let numbers =
             AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 1.0, rate: 1e-3, correction: 1.0 };
         let moments = Moments { parameter: head(), first: head(), second: head().abs() };
-        let update =
-            |moments| B::adamw(moments, gradient.clone(), &Scalar::Known(1.0), numbers).expect("an update");
+        let update = |moments| {
+            let all = vec![(moments, gradient.clone())];
+            B::adamw(all, &Scalar::Known(1.0), numbers).expect("an update").remove(0)
+        };
         let seconds = self.median_of(moments, update);
         self.note("AdamW", seconds, 28.0 * d * v, 0.0);
     }

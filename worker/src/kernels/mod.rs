@@ -82,7 +82,7 @@ pub struct LossGradients<B: Backend> {
     pub head: Tensor<B, 2>,
 }
 
-/// The numbers of one AdamW update of one parameter.
+/// The numbers of one AdamW update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
     /// Decay rate of the running mean of the gradients.
@@ -156,6 +156,12 @@ pub trait Kernels: Backend {
         plain::linear::product(a, b, precision)
     }
 
+    /// What becomes a factor of several products in `precision`, rounded once for all of them. Products take it as they take
+    /// what is not rounded; other operations of this trait take it, too.
+    fn factor(x: Tensor<Self, 2>, _precision: Precision) -> Tensor<Self, 2> {
+        x
+    }
+
     /// `x W^T + b` for `x` `[rows, in]`, `W` `[out, in]` and `b` `[1, out]`.
     fn linear_forward(
         x: &Tensor<Self, 2>,
@@ -166,6 +172,26 @@ pub trait Kernels: Backend {
         plain::linear::forward(x, weight, bias, precision)
     }
 
+    /// `x W^T` as a [factor](Self::factor).
+    fn linear_as_factor(
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        Self::linear_forward(x, weight, None, precision)
+    }
+
+    /// `r + x W^T + b` for `r` `[rows, out]`.
+    fn linear_onto(
+        residual: Tensor<Self, 2>,
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        bias: &Tensor<Self, 2>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        residual + Self::linear_forward(x, weight, Some(bias), precision)
+    }
+
     /// `g W` for the gradient `g` `[rows, out]` of [`Self::linear_forward`]'s result: the gradient of its input.
     fn linear_input_gradient(
         gradient: &Tensor<Self, 2>,
@@ -173,6 +199,15 @@ pub trait Kernels: Backend {
         precision: Precision,
     ) -> Tensor<Self, 2> {
         plain::linear::input_gradient(gradient, weight, precision)
+    }
+
+    /// The same as a [factor](Self::factor).
+    fn linear_input_gradient_as_factor(
+        gradient: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        precision: Precision,
+    ) -> Tensor<Self, 2> {
+        Self::linear_input_gradient(gradient, weight, precision)
     }
 
     /// `g^T x`: the gradient of [`Self::linear_forward`]'s weight.
@@ -200,6 +235,17 @@ pub trait Kernels: Backend {
         plain::layer_norm::forward(x, weight, bias, epsilon)
     }
 
+    /// The same as a [factor](Self::factor).
+    fn layer_norm_as_factor(
+        x: &Tensor<Self, 2>,
+        weight: &Tensor<Self, 2>,
+        bias: &Tensor<Self, 2>,
+        epsilon: f64,
+        _precision: Precision,
+    ) -> Tensor<Self, 2> {
+        Self::layer_norm_forward(x, weight, bias, epsilon)
+    }
+
     /// Gradients of [`Self::layer_norm_forward`] from that of its result.
     fn layer_norm_backward(
         x: &Tensor<Self, 2>,
@@ -210,18 +256,23 @@ pub trait Kernels: Backend {
         plain::layer_norm::backward(x, weight, gradient, epsilon)
     }
 
-    /// The tanh form of the Gaussian error linear unit.
-    fn gelu_new(x: &Tensor<Self, 2>) -> Tensor<Self, 2> {
-        plain::gelu::forward(x)
+    /// The tanh form of the Gaussian error linear unit, of `x` `[rows, columns]` with `bias` `[1, columns]` added to each
+    /// row; a [factor](Self::factor) if `x` is one.
+    fn gelu_new(x: &Tensor<Self, 2>, bias: &Tensor<Self, 2>) -> Tensor<Self, 2> {
+        plain::gelu::forward(&(x.clone() + bias.clone()))
     }
 
-    /// The gradient of the input of [`Self::gelu_new`].
-    fn gelu_new_backward(x: &Tensor<Self, 2>, gradient: &Tensor<Self, 2>) -> Tensor<Self, 2> {
-        plain::gelu::backward(x, gradient)
+    /// The gradient of the input of [`Self::gelu_new`]; a [factor](Self::factor) if `x` is one.
+    fn gelu_new_backward(
+        x: &Tensor<Self, 2>,
+        bias: &Tensor<Self, 2>,
+        gradient: &Tensor<Self, 2>,
+    ) -> Tensor<Self, 2> {
+        plain::gelu::backward(&(x.clone() + bias.clone()), gradient)
     }
 
     /// Mixes the values by the softmax of the queries' products with the keys (not scaled); `dropout`
-    /// drops weights.
+    /// drops weights. The mixture may be a [factor](Self::factor).
     fn attention_forward(
         projected: &Projected<Self>,
         heads: Heads,
@@ -230,7 +281,7 @@ pub trait Kernels: Backend {
         plain::attention::forward(projected, heads, dropout)
     }
 
-    /// Gradients of queries, keys and values from that of the mixture.
+    /// Gradients of queries, keys and values from that of the mixture; they may be [factors](Self::factor).
     fn attention_backward(
         projected: &Projected<Self>,
         attended: &Attended<Self>,
@@ -314,16 +365,18 @@ pub trait Kernels: Backend {
         Ok(Clipping::of_squares(squares?.iter().sum(), most))
     }
 
-    /// One AdamW update by PyTorch's formula, of gradients that are multiplied with `scale` first.
+    /// One AdamW update by PyTorch's formula of parameters that share its numbers, of gradients that are multiplied with
+    /// `scale` first.
     ///
     /// # Errors
     /// When the device fails.
     fn adamw(
-        moments: Moments<Self>,
-        gradient: Tensor<Self, 2>,
+        all: Vec<(Moments<Self>, Tensor<Self, 2>)>,
         scale: &Scalar<Self>,
         step: AdamWStep,
-    ) -> Result<Moments<Self>> {
-        Ok(plain::adamw::update(moments, gradient, scale.read()?, step))
+    ) -> Result<Vec<Moments<Self>>> {
+        let scale = scale.read()?;
+        let update = |(moments, gradient)| plain::adamw::update(moments, gradient, scale, step);
+        Ok(all.into_iter().map(update).collect())
     }
 }

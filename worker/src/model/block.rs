@@ -17,7 +17,7 @@ pub(super) struct Trace<B: Kernels> {
     attended: Attended<B>,
     /// The input of the MLP's layer norm.
     middle: Tensor<B, 2>,
-    /// The MLP's hidden layer before its activation.
+    /// The MLP's hidden layer before its bias and activation.
     inner: Tensor<B, 2>,
 }
 
@@ -37,18 +37,18 @@ impl<B: Kernels> Block<'_, B> {
         let heads = self.heads(&x);
         let normed = self.layer_norm(&x, Part::Ln1Weight, Part::Ln1Bias);
         let projected = Projected {
-            query: self.linear(&normed, Part::Query, None),
-            key: self.linear(&normed, Part::Key, None),
-            value: self.linear(&normed, Part::Value, None),
+            query: self.as_factor(&normed, Part::Query),
+            key: self.as_factor(&normed, Part::Key),
+            value: self.as_factor(&normed, Part::Value),
         };
         let attended = B::attention_forward(&projected, heads, self.attention_mask().as_ref());
-        let y = self.linear(&attended.mixed, Part::Out, Some(Part::OutBias));
-        let middle = x.clone() + self.residual(y, Place::Attended(self.layer));
+        let place = Place::Attended(self.layer);
+        let middle = self.onto(&x, &attended.mixed, Part::Out, Part::OutBias, place);
 
         let normed = self.layer_norm(&middle, Part::Ln2Weight, Part::Ln2Bias);
-        let inner = self.linear(&normed, Part::Fc, Some(Part::FcBias));
-        let y = self.linear(&B::gelu_new(&inner), Part::Proj, Some(Part::ProjBias));
-        let output = middle.clone() + self.residual(y, Place::Mlp(self.layer));
+        let inner = self.as_factor(&normed, Part::Fc);
+        let y = B::gelu_new(&inner, self.part(Part::FcBias));
+        let output = self.onto(&middle, &y, Part::Proj, Part::ProjBias, Place::Mlp(self.layer));
         (output, Trace { input: x, projected, attended, middle, inner })
     }
 
@@ -60,10 +60,13 @@ impl<B: Kernels> Block<'_, B> {
         gradient: Tensor<B, 2>,
     ) -> (Tensor<B, 2>, Vec<Tensor<B, 2>>) {
         let Trace { input, projected, attended, middle, inner } = trace;
+        let of_inner = self.part(Part::FcBias);
         let y = self.residual(gradient.clone(), Place::Mlp(self.layer));
         let proj_bias = B::sum_rows(&y);
-        let proj = self.weight_gradient(&y, &B::gelu_new(&inner));
-        let y = B::gelu_new_backward(&inner, &self.input_gradient(&y, Part::Proj));
+        let y = self.factor(y);
+        let proj = self.weight_gradient(&y, &B::gelu_new(&inner, of_inner));
+        let y = self.input_gradient_as_factor(&y, Part::Proj);
+        let y = B::gelu_new_backward(&inner, of_inner, &y);
         let fc_bias = B::sum_rows(&y);
         let fc = self.weight_gradient(&y, &self.layer_norm(&middle, Part::Ln2Weight, Part::Ln2Bias));
         let y = self.input_gradient(&y, Part::Fc);
@@ -72,12 +75,14 @@ impl<B: Kernels> Block<'_, B> {
 
         let y = self.residual(gradient.clone(), Place::Attended(self.layer));
         let out_bias = B::sum_rows(&y);
+        let y = self.factor(y);
         let out = self.weight_gradient(&y, &attended.mixed);
-        let y = self.input_gradient(&y, Part::Out);
+        let y = self.input_gradient_as_factor(&y, Part::Out);
         let mask = self.attention_mask();
         let Projected { query, key, value } =
             B::attention_backward(&projected, &attended, &y, self.heads(&y), mask.as_ref());
         let normed = self.layer_norm(&input, Part::Ln1Weight, Part::Ln1Bias);
+        let [key, value, query] = [key, value, query].map(|y| self.factor(y));
         let y = self.input_gradient(&query, Part::Query)
             + self.input_gradient(&key, Part::Key)
             + self.input_gradient(&value, Part::Value);
@@ -114,8 +119,33 @@ impl<B: Kernels> Block<'_, B> {
         self.model.part(self.layer, part)
     }
 
-    fn linear(&self, x: &Tensor<B, 2>, weight: Part, bias: Option<Part>) -> Tensor<B, 2> {
-        B::linear_forward(x, self.part(weight), bias.map(|bias| self.part(bias)), self.model.precision)
+    fn factor(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        B::factor(x, self.model.precision)
+    }
+
+    /// A linear layer without bias whose result becomes a factor.
+    fn as_factor(&self, x: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
+        B::linear_as_factor(x, self.part(weight), self.model.precision)
+    }
+
+    /// The residual stream with what a linear layer adds to it, of which dropout drops entries.
+    fn onto(
+        &self,
+        stream: &Tensor<B, 2>,
+        x: &Tensor<B, 2>,
+        weight: Part,
+        bias: Part,
+        place: Place,
+    ) -> Tensor<B, 2> {
+        let (weight, bias, precision) = (self.part(weight), self.part(bias), self.model.precision);
+        match self.residual_mask(place) {
+            Some(mask) => stream.clone() + mask.apply(B::linear_forward(x, weight, Some(bias), precision)),
+            None => B::linear_onto(stream.clone(), x, weight, bias, precision),
+        }
+    }
+
+    fn input_gradient_as_factor(&self, gradient: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
+        B::linear_input_gradient_as_factor(gradient, self.part(weight), self.model.precision)
     }
 
     fn input_gradient(&self, gradient: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
@@ -126,8 +156,10 @@ impl<B: Kernels> Block<'_, B> {
         B::linear_weight_gradient(gradient, x, self.model.precision)
     }
 
+    /// A layer norm, whose result becomes a factor.
     fn layer_norm(&self, x: &Tensor<B, 2>, weight: Part, bias: Part) -> Tensor<B, 2> {
-        B::layer_norm_forward(x, self.part(weight), self.part(bias), self.model.config.layer_norm_epsilon)
+        let epsilon = self.model.config.layer_norm_epsilon;
+        B::layer_norm_as_factor(x, self.part(weight), self.part(bias), epsilon, self.model.precision)
     }
 
     fn layer_norm_backward(
@@ -143,11 +175,15 @@ impl<B: Kernels> Block<'_, B> {
         self.dropout?.mask(Place::Attention(self.layer), self.model.config.attention_dropout)
     }
 
-    /// Drops entries of what is added to the residual stream, or of its gradient.
+    /// Drops entries of the gradient of what is added to the residual stream.
     fn residual(&self, y: Tensor<B, 2>, place: Place) -> Tensor<B, 2> {
-        match self.dropout.and_then(|dropout| dropout.mask(place, self.model.config.resid_dropout)) {
+        match self.residual_mask(place) {
             Some(mask) => mask.apply(y),
             None => y,
         }
+    }
+
+    fn residual_mask(&self, place: Place) -> Option<Mask> {
+        self.dropout?.mask(place, self.model.config.resid_dropout)
     }
 }

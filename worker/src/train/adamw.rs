@@ -60,15 +60,22 @@ impl<B: Kernels> AdamW<B> {
         let count = step.min(i32::MAX as u64) as i32;
         let rate = learning_rate / (1.0 - BETA_1.powi(count));
         let correction = (1.0 - BETA_2.powi(count)).sqrt();
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        let parameters = model.parameters_mut().iter_mut().zip(&self.decayed);
-        for (((parameter, &decayed), (first, second)), gradient) in parameters.zip(moments).zip(gradients) {
-            let keep = if decayed { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
+        let mut gradients: Vec<_> = gradients.into_iter().map(Some).collect();
+        for decay in [true, false] {
+            let keep = if decay { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
             let numbers =
                 AdamWStep { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON, keep, rate, correction };
-            let held = Moments { parameter: take(parameter), first: take(first), second: take(second) };
-            let updated = B::adamw(held, gradient, scale, numbers)?;
-            (*parameter, *first, *second) = (updated.parameter, updated.first, updated.second);
+            let chosen: Vec<usize> = (0..gradients.len()).filter(|&at| self.decayed[at] == decay).collect();
+            let parameters = model.parameters_mut();
+            let held = chosen.iter().filter_map(|&at| {
+                let [parameter, first, second] =
+                    [&mut parameters[at], &mut self.first[at], &mut self.second[at]].map(take);
+                Some((Moments { parameter, first, second }, gradients[at].take()?))
+            });
+            let updated = B::adamw(held.collect(), scale, numbers)?;
+            for (&at, Moments { parameter, first, second }) in chosen.iter().zip(updated) {
+                (parameters[at], self.first[at], self.second[at]) = (parameter, first, second);
+            }
         }
         Ok(())
     }

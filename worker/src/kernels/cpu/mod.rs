@@ -100,12 +100,12 @@ impl Kernels for Cpu {
         }
     }
 
-    fn gelu_new(x: &Matrix) -> Matrix {
-        matrix(gelu::forward(&Slice::of(x)), x.dims())
+    fn gelu_new(x: &Matrix, bias: &Matrix) -> Matrix {
+        matrix(gelu::forward(&Slice::of(x), &Slice::of(bias)), x.dims())
     }
 
-    fn gelu_new_backward(x: &Matrix, gradient: &Matrix) -> Matrix {
-        matrix(gelu::backward(&Slice::of(x), &Slice::of(gradient)), x.dims())
+    fn gelu_new_backward(x: &Matrix, bias: &Matrix, gradient: &Matrix) -> Matrix {
+        matrix(gelu::backward(&Slice::of(x), &Slice::of(bias), &Slice::of(gradient)), x.dims())
     }
 
     fn attention_forward(
@@ -214,15 +214,17 @@ impl Kernels for Cpu {
     }
 
     fn adamw(
-        moments: Moments<Self>,
-        gradient: Matrix,
+        all: Vec<(Moments<Self>, Matrix)>,
         scale: &Scalar<Self>,
         step: AdamWStep,
-    ) -> Result<Moments<Self>> {
-        let [mut parameter, mut first, mut second] =
-            [moments.parameter, moments.first, moments.second].map(Owned::of);
-        let changed = [parameter.entries(), first.entries(), second.entries()];
-        adamw::update(changed, &Slice::of(&gradient), scale.read()?, step);
-        Ok(Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() })
+    ) -> Result<Vec<Moments<Self>>> {
+        let scale = scale.read()?;
+        let update = |(Moments { parameter, first, second }, gradient): (_, Matrix)| {
+            let [mut parameter, mut first, mut second] = [parameter, first, second].map(Owned::of);
+            let changed = [parameter.entries(), first.entries(), second.entries()];
+            adamw::update(changed, &Slice::of(&gradient), scale, step);
+            Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() }
+        };
+        Ok(all.into_iter().map(update).collect())
     }
 }

@@ -1,15 +1,19 @@
-//! AdamW in one pass: four numbers of a parameter are read, three written.
+//! AdamW in one pass: four numbers of a parameter are read, three written; many parameters in one launch.
 
 use super::{
     Cube, Matrix, cube_index,
     memory::{arg, array, cubes, floats, matrix, owned},
     over_cube::{self, UNITS},
-    units,
 };
 use crate::kernels::{AdamWStep, Clipping, Moments, Scalar};
 use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
-use cubecl::prelude::*;
+use cubecl::{client::ComputeClient, prelude::*};
+
+/// Entries that a cube takes.
+const BLOCK: usize = 4096;
+/// Most parameters of a launch.
+const MOST: usize = 32;
 
 /// The numbers of a step, in `f32`.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -25,50 +29,72 @@ struct Numbers {
     correction: f32,
 }
 
+/// The entries of a cube in the array whose blocks start at `before`: the first, and the end, which is before the first in
+/// the cubes of other arrays.
+#[cube]
+fn block(count: usize, before: usize) -> (usize, usize) {
+    let cube = cube_index();
+    let first = (cube - min(cube, before)) * BLOCK;
+    let end = select(cube >= before, min(first + BLOCK, count), 0);
+    (first + UNIT_POS as usize, end)
+}
+
 #[cube(launch_unchecked)]
 fn update_kernel(
-    parameter: &mut Array<f32>,
-    first: &mut Array<f32>,
-    second: &mut Array<f32>,
-    gradient: &Array<f32>,
+    parameters: &mut Sequence<Array<f32>>,
+    firsts: &mut Sequence<Array<f32>>,
+    seconds: &mut Sequence<Array<f32>>,
+    gradients: &Sequence<Array<f32>>,
     scale: &Array<f32>,
     numbers: &Numbers,
-    count: usize,
 ) {
-    let at = ABSOLUTE_POS;
-    if at >= count {
-        terminate!();
-    }
     let scale = scale[0];
     if scale < 0.0 {
         terminate!();
     }
-    let slope = gradient[at] * scale;
-    let mean = first[at] * numbers.beta_1 + slope * numbers.rest_1;
-    let square = second[at] * numbers.beta_2 + slope * slope * numbers.rest_2;
-    first[at] = mean;
-    second[at] = square;
-    let change = mean / (square.sqrt() * numbers.correction + numbers.epsilon) * numbers.rate;
-    parameter[at] = parameter[at] * numbers.keep - change;
+    let mut before = 0usize;
+    #[unroll]
+    for one in 0..gradients.len() {
+        let gradient = gradients.index(one);
+        let parameter = parameters.index_mut(one);
+        let first = firsts.index_mut(one);
+        let second = seconds.index_mut(one);
+        let count = gradient.len();
+        let (start, end) = block(count, before);
+        let mut at = start;
+        while at < end {
+            let slope = gradient[at] * scale;
+            let mean = first[at] * numbers.beta_1 + slope * numbers.rest_1;
+            let square = second[at] * numbers.beta_2 + slope * slope * numbers.rest_2;
+            first[at] = mean;
+            second[at] = square;
+            let change = mean / (square.sqrt() * numbers.correction + numbers.epsilon) * numbers.rate;
+            parameter[at] = parameter[at] * numbers.keep - change;
+            at += UNITS;
+        }
+        before += count.div_ceil(BLOCK);
+    }
 }
 
-/// Entries that a cube squares and sums.
-const BLOCK: usize = 4096;
-
 #[cube(launch_unchecked)]
-fn squares_kernel(x: &Array<f32>, sums: &mut Array<f32>, count: usize, first_sum: usize) {
-    let cube = cube_index();
-    let first = cube * BLOCK;
-    let end = min(first + BLOCK, count);
+fn squares_kernel(all: &Sequence<Array<f32>>, sums: &mut Array<f32>, first_sum: usize, blocks: usize) {
     let mut sum = f32::new(0.0);
-    let mut at = first + UNIT_POS as usize;
-    while at < end {
-        sum += x[at] * x[at];
-        at += UNITS;
+    let mut before = 0usize;
+    #[unroll]
+    for one in 0..all.len() {
+        let x = all.index(one);
+        let count = x.len();
+        let (start, end) = block(count, before);
+        let mut at = start;
+        while at < end {
+            sum += x[at] * x[at];
+            at += UNITS;
+        }
+        before += count.div_ceil(BLOCK);
     }
     let sum = over_cube::sum(sum);
-    if UNIT_POS == 0 && first < count {
-        sums[first_sum + cube] = sum;
+    if UNIT_POS == 0 && cube_index() < blocks {
+        sums[first_sum + cube_index()] = sum;
     }
 }
 
@@ -96,51 +122,88 @@ fn clipping_kernel(
     }
 }
 
+fn blocks<R: CubeRuntime>(x: &CubeTensor<R>) -> usize {
+    x.meta.num_elements().div_ceil(BLOCK)
+}
+
+/// How many parameters a launch takes, each in so many arrays, with some arrays beside them.
+fn at_once<R: CubeRuntime>(client: &ComputeClient<R>, arrays: usize) -> usize {
+    let bindings = client.properties().hardware.max_bindings as usize;
+    (bindings.saturating_sub(4) / arrays).clamp(1, MOST)
+}
+
+/// Arrays as an argument of a launch.
+fn args<'a, R: CubeRuntime>(all: impl Iterator<Item = &'a CubeTensor<R>>) -> SequenceArg<R, Array<f32>> {
+    all.map(arg).collect()
+}
+
+/// A parameter in memory.
+struct Held<R: CubeRuntime> {
+    parameter: CubeTensor<R>,
+    first: CubeTensor<R>,
+    second: CubeTensor<R>,
+    gradient: CubeTensor<R>,
+}
+
 #[expect(unsafe_code, reason = "positions are compared with the number of entries")]
 pub(super) fn update<R: CubeRuntime>(
-    moments: Moments<Cube<R>>,
-    gradient: &Matrix<R>,
+    all: Vec<(Moments<Cube<R>>, Matrix<R>)>,
     scale: &Scalar<Cube<R>>,
     step: AdamWStep,
-) -> Moments<Cube<R>> {
-    let gradient = array(gradient);
+) -> Vec<Moments<Cube<R>>> {
+    let held: Vec<Held<R>> = all
+        .into_iter()
+        .map(|(Moments { parameter, first, second }, gradient)| {
+            let [parameter, first, second] = [parameter, first, second].map(owned);
+            Held { parameter, first, second, gradient: array(&gradient) }
+        })
+        .collect();
+    let Some(Held { parameter: CubeTensor { client, device, .. }, .. }) = held.first() else {
+        return Vec::new();
+    };
     let scale = match scale {
         Scalar::OnDevice(scale) => array(scale),
         Scalar::Known(scale) => {
             let data = TensorData::new(vec![*scale as f32], [1, 1]);
-            array(&Tensor::<Cube<R>, 2>::from_data(data, &gradient.device))
+            array(&Tensor::<Cube<R>, 2>::from_data(data, device))
         }
     };
-    let [parameter, first, second] = [moments.parameter, moments.first, moments.second].map(owned);
-    let entries = gradient.meta.num_elements();
-    let (count, dim) = units(entries);
     let single = |x: f64| x as f32;
-    let numbers = NumbersLaunch::new(
-        single(step.beta_1),
-        single(1.0 - step.beta_1),
-        single(step.beta_2),
-        single(1.0 - step.beta_2),
-        single(step.epsilon),
-        single(step.keep),
-        single(step.rate),
-        single(1.0 / step.correction),
-    );
-    // SAFETY: see above.
-    unsafe {
-        update_kernel::launch_unchecked::<R>(
-            &gradient.client,
-            count,
-            dim,
-            arg(&parameter),
-            arg(&first),
-            arg(&second),
-            arg(&gradient),
-            arg(&scale),
-            numbers,
-            entries,
-        );
+    let numbers = || {
+        NumbersLaunch::new(
+            single(step.beta_1),
+            single(1.0 - step.beta_1),
+            single(step.beta_2),
+            single(1.0 - step.beta_2),
+            single(step.epsilon),
+            single(step.keep),
+            single(step.rate),
+            single(1.0 / step.correction),
+        )
+    };
+    for some in held.chunks(at_once(client, 4)) {
+        // SAFETY: see above.
+        unsafe {
+            update_kernel::launch_unchecked::<R>(
+                client,
+                cubes(some.iter().map(|one| blocks(&one.gradient)).sum()),
+                CubeDim::new_1d(UNITS as u32),
+                args(some.iter().map(|one| &one.parameter)),
+                args(some.iter().map(|one| &one.first)),
+                args(some.iter().map(|one| &one.second)),
+                args(some.iter().map(|one| &one.gradient)),
+                arg(&scale),
+                numbers(),
+            );
+        }
     }
-    Moments { parameter: matrix(parameter), first: matrix(first), second: matrix(second) }
+    held.into_iter()
+        .map(|Held { parameter, first, second, .. }| Moments {
+            parameter: matrix(parameter),
+            first: matrix(first),
+            second: matrix(second),
+        })
+        .collect()
 }
 
 #[expect(unsafe_code, reason = "positions are compared with the number of entries, blocks with theirs")]
@@ -149,25 +212,25 @@ pub(super) fn clipping<R: CubeRuntime>(gradients: &[Matrix<R>], most: f64) -> Cl
     let Some(one) = gradients.first() else {
         return Clipping { norm: Scalar::Known(0.0), scale: Scalar::Known(1.0) };
     };
-    let blocks = |x: &CubeTensor<R>| x.meta.num_elements().div_ceil(BLOCK);
     let all = gradients.iter().map(blocks).sum();
     let sums = floats(one, [1, all]);
     let (norm, scale) = (floats(one, [1, 1]), floats(one, [1, 1]));
     let mut first = 0;
-    for x in &gradients {
+    for some in gradients.chunks(at_once(&one.client, 1)) {
+        let blocks = some.iter().map(blocks).sum();
         // SAFETY: see above.
         unsafe {
             squares_kernel::launch_unchecked::<R>(
-                &x.client,
-                cubes(blocks(x)),
+                &one.client,
+                cubes(blocks),
                 CubeDim::new_1d(UNITS as u32),
-                arg(x),
+                args(some.iter()),
                 arg(&sums),
-                x.meta.num_elements(),
                 first,
+                blocks,
             );
         }
-        first += blocks(x);
+        first += blocks;
     }
     // SAFETY: see above.
     unsafe {

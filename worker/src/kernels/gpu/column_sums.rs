@@ -4,8 +4,10 @@ use super::{
     Matrix, cube_index,
     memory::{arg, array, floats, matrix},
 };
+use burn::tensor::DType;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
+use half::bf16;
 
 /// Columns of a cube.
 const ACROSS: usize = 32;
@@ -16,7 +18,14 @@ const BLOCK: usize = 256;
 
 /// Sums the rows of a block, for some columns.
 #[cube(launch_unchecked)]
-fn kernel(x: &Array<f32>, sums: &mut Array<f32>, rows: usize, width: usize, blocks: usize, block: usize) {
+fn kernel<E: Float>(
+    x: &Array<E>,
+    sums: &mut Array<f32>,
+    rows: usize,
+    width: usize,
+    blocks: usize,
+    block: usize,
+) {
     let mut partial = SharedMemory::<f32>::new(ACROSS * DOWN);
     let index = cube_index();
     let at = index / blocks * ACROSS + UNIT_POS_X as usize;
@@ -26,7 +35,7 @@ fn kernel(x: &Array<f32>, sums: &mut Array<f32>, rows: usize, width: usize, bloc
     if at < width {
         let mut row = first + UNIT_POS_Y as usize;
         while row < end {
-            sum += x[row * width + at];
+            sum += f32::cast_from(x[row * width + at]);
             row += DOWN;
         }
     }
@@ -58,9 +67,13 @@ pub(super) fn sum<R: CubeRuntime>(x: &Matrix<R>) -> Matrix<R> {
 #[expect(unsafe_code, reason = "rows and columns are compared with their numbers before memory is touched")]
 fn blocks_of<R: CubeRuntime>(x: &CubeTensor<R>, rows: usize, width: usize, blocks: usize) -> CubeTensor<R> {
     let sums = floats(x, [blocks, width]);
+    let launch = match x.dtype {
+        DType::BF16 => kernel::launch_unchecked::<bf16, R>,
+        _ => kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above; the cubes are exactly those of all columns and blocks.
     unsafe {
-        kernel::launch_unchecked::<R>(
+        launch(
             &x.client,
             CubeCount::Static((width.div_ceil(ACROSS) * blocks) as u32, 1, 1),
             CubeDim::new_2d(ACROSS as u32, DOWN as u32),

@@ -1,13 +1,15 @@
-//! The activation, entry by entry.
+//! The activation, entry by entry, with the bias before it. Numbers of the result are those of the input.
 
 use super::{
-    Matrix,
-    memory::{arg, array, floats, matrix},
+    Matrix, linear,
+    memory::{arg, array, empty, matrix},
     units,
 };
 use crate::kernels::plain::gelu::CUBIC;
+use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
+use half::bf16;
 
 const ROOT: f32 = 0.797_884_6;
 
@@ -20,56 +22,64 @@ fn inner(x: f32) -> f32 {
 }
 
 #[cube(launch_unchecked)]
-fn forward_kernel(x: &Array<f32>, y: &mut Array<f32>, count: usize) {
+fn forward_kernel<E: Float>(x: &Array<E>, bias: &Array<f32>, y: &mut Array<E>, count: usize, width: usize) {
     if ABSOLUTE_POS >= count {
         terminate!();
     }
-    let x = x[ABSOLUTE_POS];
-    y[ABSOLUTE_POS] = 0.5 * x * (1.0 + inner(x));
+    let x = f32::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
+    y[ABSOLUTE_POS] = E::cast_from(0.5 * x * (1.0 + inner(x)));
 }
 
 #[cube(launch_unchecked)]
-fn backward_kernel(x: &Array<f32>, gradient: &Array<f32>, y: &mut Array<f32>, count: usize) {
+fn backward_kernel<E: Float>(
+    x: &Array<E>,
+    bias: &Array<f32>,
+    gradient: &Array<E>,
+    y: &mut Array<E>,
+    count: usize,
+    width: usize,
+) {
     if ABSOLUTE_POS >= count {
         terminate!();
     }
-    let x = x[ABSOLUTE_POS];
+    let x = f32::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
     let tanh = inner(x);
     let slope = ROOT * (1.0 + 3.0 * CUBIC as f32 * x * x);
     let derivative = 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope);
-    y[ABSOLUTE_POS] = derivative * gradient[ABSOLUTE_POS];
+    y[ABSOLUTE_POS] = E::cast_from(derivative * f32::cast_from(gradient[ABSOLUTE_POS]));
 }
 
 #[expect(unsafe_code, reason = "positions are compared with the number of entries")]
-pub(super) fn forward<R: CubeRuntime>(x: &Matrix<R>) -> Matrix<R> {
-    let shape = x.dims();
-    let x = array(x);
-    let y = floats(&x, shape);
-    let (count, dim) = units(shape[0] * shape[1]);
+pub(super) fn forward<R: CubeRuntime>(x: &Matrix<R>, bias: &Matrix<R>) -> Matrix<R> {
+    let [rows, width] = x.dims();
+    let [x, bias] = [x, bias].map(array);
+    let y = empty(&x, [rows, width], x.dtype);
+    let (count, dim) = units(rows * width);
+    let launch = match x.dtype {
+        DType::BF16 => forward_kernel::launch_unchecked::<bf16, R>,
+        _ => forward_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above.
     unsafe {
-        forward_kernel::launch_unchecked::<R>(&x.client, count, dim, arg(&x), arg(&y), shape[0] * shape[1]);
+        launch(&x.client, count, dim, arg(&x), arg(&bias), arg(&y), rows * width, width);
     }
     matrix(y)
 }
 
 #[expect(unsafe_code, reason = "positions are compared with the number of entries")]
-pub(super) fn backward<R: CubeRuntime>(x: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
-    let shape = x.dims();
-    let [x, gradient] = [x, gradient].map(array);
-    let y = floats(&x, shape);
-    let (count, dim) = units(shape[0] * shape[1]);
+pub(super) fn backward<R: CubeRuntime>(x: &Matrix<R>, bias: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
+    let [rows, width] = x.dims();
+    let [x, bias] = [x, bias].map(array);
+    let gradient = linear::in_numbers(array(gradient), x.dtype);
+    let y = empty(&x, [rows, width], x.dtype);
+    let (count, dim) = units(rows * width);
+    let launch = match x.dtype {
+        DType::BF16 => backward_kernel::launch_unchecked::<bf16, R>,
+        _ => backward_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above.
     unsafe {
-        backward_kernel::launch_unchecked::<R>(
-            &x.client,
-            count,
-            dim,
-            arg(&x),
-            arg(&gradient),
-            arg(&y),
-            shape[0] * shape[1],
-        );
+        launch(&x.client, count, dim, arg(&x), arg(&bias), arg(&gradient), arg(&y), rows * width, width);
     }
     matrix(y)
 }

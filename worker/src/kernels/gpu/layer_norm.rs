@@ -2,12 +2,14 @@
 
 use super::{
     PLANES, column_sums, cube_index,
-    memory::{arg, array, cubes, floats, matrix},
+    memory::{arg, array, cubes, empty, floats, matrix},
     plane_dim,
 };
 use crate::kernels::{LayerNormGradients, gpu::Matrix};
+use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
+use half::bf16;
 
 /// Mean of a row and the inverse of its standard deviation. The second pass finds the row in the cache.
 #[cube]
@@ -33,11 +35,11 @@ fn moments(x: &Array<f32>, start: usize, width: usize, epsilon: f32) -> (f32, f3
 }
 
 #[cube(launch_unchecked)]
-fn forward_kernel(
+fn forward_kernel<E: Float>(
     x: &Array<f32>,
     weight: &Array<f32>,
     bias: &Array<f32>,
-    y: &mut Array<f32>,
+    y: &mut Array<E>,
     rows: usize,
     width: usize,
     epsilon: f32,
@@ -50,7 +52,7 @@ fn forward_kernel(
     let (mean, scale) = moments(x, start, width, epsilon);
     let mut at = UNIT_POS_X as usize;
     while at < width {
-        y[start + at] = (x[start + at] - mean) * scale * weight[at] + bias[at];
+        y[start + at] = E::cast_from((x[start + at] - mean) * scale * weight[at] + bias[at]);
         at += CUBE_DIM_X as usize;
     }
 }
@@ -102,14 +104,19 @@ pub(super) fn forward<R: CubeRuntime>(
     weight: &Matrix<R>,
     bias: &Matrix<R>,
     epsilon: f64,
+    dtype: DType,
 ) -> Matrix<R> {
     let [rows, width] = x.dims();
     let [x, weight, bias] = [x, weight, bias].map(array);
-    let y = floats(&x, [rows, width]);
+    let y = empty(&x, [rows, width], dtype);
     let dim = CubeDim::new_2d(plane_dim(&x.client), PLANES);
+    let launch = match dtype {
+        DType::BF16 => forward_kernel::launch_unchecked::<bf16, R>,
+        _ => forward_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above.
     unsafe {
-        forward_kernel::launch_unchecked::<R>(
+        launch(
             &x.client,
             cubes(rows.div_ceil(PLANES as usize)),
             dim,

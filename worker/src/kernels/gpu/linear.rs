@@ -1,34 +1,45 @@
-//! Products of matrices, by the library's kernels.
+//! Linear layers. Factors in `bf16` are rounded where they are made, if whoever makes them is told so, and else here.
 
 use super::{
-    Cube, Matrix, exact,
-    memory::{array, matrix},
+    Cube, Matrix,
+    memory::{arg, array, matrix},
+    products, units,
 };
 use crate::model::Precision;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_cubecl::{
     CubeRuntime,
-    kernel::{
-        cast,
-        matmul::{MatmulStrategy, matmul},
-    },
+    kernel::{cast, into_contiguous},
     tensor::CubeTensor,
 };
 use cubecl::{
     client::ComputeClient,
     ir::{ElemType, FloatKind},
+    prelude::*,
 };
 
-/// A matrix as a factor: in the numbers that products take.
-pub(super) fn factor<R: CubeRuntime>(x: &Matrix<R>, precision: Precision) -> CubeTensor<R> {
-    rounded(array(x), precision)
+/// The numbers that products take.
+pub(super) const fn of_factors(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 | Precision::Tf32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
 }
 
-fn rounded<R: CubeRuntime>(x: CubeTensor<R>, precision: Precision) -> CubeTensor<R> {
-    match precision {
-        Precision::F32 | Precision::Tf32 => x,
-        Precision::Bf16 => cast(x, DType::BF16),
-    }
+/// A tensor without holes, in these numbers.
+pub(super) fn in_numbers<R: CubeRuntime>(x: CubeTensor<R>, dtype: DType) -> CubeTensor<R> {
+    // Casting leaves holes in rows of some widths.
+    if x.dtype == dtype { x } else { into_contiguous(cast(x, dtype)) }
+}
+
+/// A matrix as a factor.
+pub(super) fn factor<R: CubeRuntime>(x: &Matrix<R>, precision: Precision) -> CubeTensor<R> {
+    in_numbers(array(x), of_factors(precision))
+}
+
+/// A matrix in `f32`, for operations that know nothing of factors.
+pub(super) fn single<R: CubeRuntime>(x: &Matrix<R>) -> Matrix<R> {
+    matrix(in_numbers(array(x), DType::F32))
 }
 
 /// Rows as columns, without touching memory.
@@ -55,15 +66,21 @@ pub(super) fn product<R: CubeRuntime>(
     b: CubeTensor<R>,
     precision: Precision,
 ) -> CubeTensor<R> {
-    let units = has_matrix_units(&a.client);
-    let strategy = match precision {
-        Precision::F32 if units => return exact::tuned(a, b),
-        Precision::F32 => return exact::simple(a, b),
-        Precision::Tf32 | Precision::Bf16 if units => MatmulStrategy::Autotune,
-        Precision::Tf32 | Precision::Bf16 => MatmulStrategy::Cube,
-    };
-    #[expect(clippy::expect_used, reason = "one of the library's kernels takes every shape")]
-    matmul(a, b, None, strategy, DType::F32).expect("a kernel for this product")
+    product_in(a, b, precision, DType::F32)
+}
+
+/// As [`product`], given in other numbers.
+fn product_in<R: CubeRuntime>(
+    a: CubeTensor<R>,
+    b: CubeTensor<R>,
+    precision: Precision,
+    dtype: DType,
+) -> CubeTensor<R> {
+    match precision {
+        _ if !has_matrix_units(&a.client) => products::simple(a, b, dtype),
+        Precision::F32 => products::on_units(a, b, dtype),
+        Precision::Tf32 | Precision::Bf16 => products::on_matrix_units(a, b, dtype),
+    }
 }
 
 /// The products of pairs of matrices.
@@ -72,8 +89,67 @@ pub(super) fn products<R: CubeRuntime, const D: usize>(
     b: Tensor<Cube<R>, D>,
     precision: Precision,
 ) -> Tensor<Cube<R>, D> {
-    let [a, b] = [a, b].map(|factor| rounded(factor.into_primitive().tensor(), precision));
+    let [a, b] = [a, b].map(|factor| {
+        let factor = factor.into_primitive().tensor();
+        let dtype = of_factors(precision);
+        if factor.dtype == dtype { factor } else { cast(factor, dtype) }
+    });
     Tensor::from_primitive(TensorPrimitive::Float(product(a, b, precision)))
+}
+
+/// `y += b`, and `+ r` where there is a residual.
+#[cube(launch_unchecked)]
+fn onto_kernel(
+    y: &mut Array<f32>,
+    bias: &Array<f32>,
+    residual: &Array<f32>,
+    count: usize,
+    width: usize,
+    #[comptime] with_residual: bool,
+) {
+    let at = ABSOLUTE_POS;
+    if at >= count {
+        terminate!();
+    }
+    let mut sum = y[at] + bias[at % width];
+    if with_residual {
+        sum += residual[at];
+    }
+    y[at] = sum;
+}
+
+#[expect(unsafe_code, reason = "positions are compared with the number of entries")]
+fn add_onto<R: CubeRuntime>(y: CubeTensor<R>, bias: &Matrix<R>, residual: Option<&Matrix<R>>) -> Matrix<R> {
+    let [rows, width] = y.meta.shape().dims();
+    let bias = array(bias);
+    let with_residual = residual.is_some();
+    // Without a residual, the kernel is compiled to read none of this.
+    let residual = residual.map_or_else(|| bias.clone(), array);
+    let (count, dim) = units(rows * width);
+    // SAFETY: see above.
+    unsafe {
+        onto_kernel::launch_unchecked::<R>(
+            &y.client,
+            count,
+            dim,
+            arg(&y),
+            arg(&bias),
+            arg(&residual),
+            rows * width,
+            width,
+            with_residual,
+        );
+    }
+    matrix(y)
+}
+
+fn of_weight<R: CubeRuntime>(
+    x: &Matrix<R>,
+    weight: &Matrix<R>,
+    precision: Precision,
+    dtype: DType,
+) -> CubeTensor<R> {
+    product_in(factor(x, precision), transposed(factor(weight, precision)), precision, dtype)
 }
 
 pub(super) fn forward<R: CubeRuntime>(
@@ -82,19 +158,39 @@ pub(super) fn forward<R: CubeRuntime>(
     bias: Option<&Matrix<R>>,
     precision: Precision,
 ) -> Matrix<R> {
-    let y = matrix(product(factor(x, precision), transposed(factor(weight, precision)), precision));
+    let y = of_weight(x, weight, precision, DType::F32);
     match bias {
-        Some(bias) => y + bias.clone(),
-        None => y,
+        Some(bias) => add_onto(y, bias, None),
+        None => matrix(y),
     }
 }
 
+pub(super) fn forward_as_factor<R: CubeRuntime>(
+    x: &Matrix<R>,
+    weight: &Matrix<R>,
+    precision: Precision,
+) -> Matrix<R> {
+    matrix(of_weight(x, weight, precision, of_factors(precision)))
+}
+
+pub(super) fn forward_onto<R: CubeRuntime>(
+    residual: &Matrix<R>,
+    x: &Matrix<R>,
+    weight: &Matrix<R>,
+    bias: &Matrix<R>,
+    precision: Precision,
+) -> Matrix<R> {
+    add_onto(of_weight(x, weight, precision, DType::F32), bias, Some(residual))
+}
+
+/// The gradient of the input, in these numbers.
 pub(super) fn input_gradient<R: CubeRuntime>(
     gradient: &Matrix<R>,
     weight: &Matrix<R>,
     precision: Precision,
+    dtype: DType,
 ) -> Matrix<R> {
-    matrix(product(factor(gradient, precision), factor(weight, precision), precision))
+    matrix(product_in(factor(gradient, precision), factor(weight, precision), precision, dtype))
 }
 
 pub(super) fn weight_gradient<R: CubeRuntime>(

@@ -25,14 +25,25 @@ pub(super) fn matrix<R: CubeRuntime>(tensor: CubeTensor<R>) -> Matrix<R> {
     Tensor::from_primitive(TensorPrimitive::Float(tensor))
 }
 
-/// Memory for a matrix of numbers beside another tensor; its content is anything.
+/// From so many bytes on, memory is taken from the device as it is needed and kept for what has the same size. The library
+/// would take a page for it that is four times as large and more.
+const LARGE: usize = 1 << 28;
+
+/// Memory for numbers beside another tensor, without holes; its content is anything.
 pub(super) fn empty<R: CubeRuntime>(
     beside: &CubeTensor<R>,
-    shape: [usize; 2],
+    shape: impl Into<Shape>,
     dtype: DType,
 ) -> CubeTensor<R> {
-    let shape = Shape::from(shape);
-    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, dtype)
+    let shape = shape.into();
+    let bytes = shape.num_elements() * dtype.size();
+    let make =
+        |shape| empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, dtype);
+    let made = match bytes {
+        LARGE.. => beside.client.memory_persistent_allocation(shape.clone(), make).ok(),
+        _ => None,
+    };
+    made.unwrap_or_else(|| make(shape))
 }
 
 /// As [`empty`], for `f32`.

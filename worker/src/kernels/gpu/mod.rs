@@ -9,16 +9,19 @@ mod classes;
 mod column_sums;
 mod cross_entropy;
 mod decide;
-mod exact;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod matrix_units;
 mod memory;
+#[cfg(all(test, feature = "cuda"))]
+mod on_cuda;
+#[cfg(all(test, feature = "vulkan"))]
+mod on_vulkan;
 mod over_cube;
+mod products;
 mod rows;
 mod runtime;
-#[cfg(test)]
-mod tests;
 
 pub use runtime::configure;
 
@@ -30,7 +33,7 @@ use crate::{
     Result,
     model::{Precision, dropout::Mask},
 };
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cubecl::{CubeBackend, CubeRuntime};
 use cubecl::{client::ComputeClient, prelude::*};
 
@@ -79,8 +82,34 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         linear::forward(x, weight, bias, precision)
     }
 
+    fn factor(x: Matrix<R>, precision: Precision) -> Matrix<R> {
+        memory::matrix(linear::factor(&x, precision))
+    }
+
+    fn linear_as_factor(x: &Matrix<R>, weight: &Matrix<R>, precision: Precision) -> Matrix<R> {
+        linear::forward_as_factor(x, weight, precision)
+    }
+
+    fn linear_onto(
+        residual: Matrix<R>,
+        x: &Matrix<R>,
+        weight: &Matrix<R>,
+        bias: &Matrix<R>,
+        precision: Precision,
+    ) -> Matrix<R> {
+        linear::forward_onto(&residual, x, weight, bias, precision)
+    }
+
     fn linear_input_gradient(gradient: &Matrix<R>, weight: &Matrix<R>, precision: Precision) -> Matrix<R> {
-        linear::input_gradient(gradient, weight, precision)
+        linear::input_gradient(gradient, weight, precision, DType::F32)
+    }
+
+    fn linear_input_gradient_as_factor(
+        gradient: &Matrix<R>,
+        weight: &Matrix<R>,
+        precision: Precision,
+    ) -> Matrix<R> {
+        linear::input_gradient(gradient, weight, precision, linear::of_factors(precision))
     }
 
     fn linear_weight_gradient(gradient: &Matrix<R>, x: &Matrix<R>, precision: Precision) -> Matrix<R> {
@@ -92,7 +121,17 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
     }
 
     fn layer_norm_forward(x: &Matrix<R>, weight: &Matrix<R>, bias: &Matrix<R>, epsilon: f64) -> Matrix<R> {
-        layer_norm::forward(x, weight, bias, epsilon)
+        layer_norm::forward(x, weight, bias, epsilon, DType::F32)
+    }
+
+    fn layer_norm_as_factor(
+        x: &Matrix<R>,
+        weight: &Matrix<R>,
+        bias: &Matrix<R>,
+        epsilon: f64,
+        precision: Precision,
+    ) -> Matrix<R> {
+        layer_norm::forward(x, weight, bias, epsilon, linear::of_factors(precision))
     }
 
     fn layer_norm_backward(
@@ -104,12 +143,12 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         layer_norm::backward(x, weight, gradient, epsilon)
     }
 
-    fn gelu_new(x: &Matrix<R>) -> Matrix<R> {
-        gelu::forward(x)
+    fn gelu_new(x: &Matrix<R>, bias: &Matrix<R>) -> Matrix<R> {
+        gelu::forward(x, bias)
     }
 
-    fn gelu_new_backward(x: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
-        gelu::backward(x, gradient)
+    fn gelu_new_backward(x: &Matrix<R>, bias: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
+        gelu::backward(x, bias, gradient)
     }
 
     fn attention_forward(
@@ -117,9 +156,9 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         heads: Heads,
         dropout: Option<&Mask>,
     ) -> Attended<Self> {
-        match attention::Grid::of(projected.query.dims(), heads) {
+        match attention::Grid::of(&projected.query, heads) {
             Some(grid) if dropout.is_none() => attention::forward(projected, &grid),
-            _ => plain::attention::forward(projected, heads, dropout),
+            _ => plain::attention::forward(&attention::in_f32(projected), heads, dropout),
         }
     }
 
@@ -130,9 +169,12 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         heads: Heads,
         dropout: Option<&Mask>,
     ) -> Projected<Self> {
-        match attention::Grid::of(projected.query.dims(), heads) {
+        match attention::Grid::of(&projected.query, heads) {
             Some(grid) if dropout.is_none() => attention::backward(projected, attended, gradient, &grid),
-            _ => plain::attention::backward(projected, attended, gradient, heads, dropout),
+            _ => {
+                let gradient = linear::single(gradient);
+                plain::attention::backward(&attention::in_f32(projected), attended, &gradient, heads, dropout)
+            }
         }
     }
 
@@ -175,11 +217,10 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
     }
 
     fn adamw(
-        moments: Moments<Self>,
-        gradient: Matrix<R>,
+        all: Vec<(Moments<Self>, Matrix<R>)>,
         scale: &Scalar<Self>,
         step: AdamWStep,
-    ) -> Result<Moments<Self>> {
-        Ok(adamw::update(moments, &gradient, scale, step))
+    ) -> Result<Vec<Moments<Self>>> {
+        Ok(adamw::update(all, scale, step))
     }
 }

@@ -1,10 +1,12 @@
-//! The kernels on a GPU against the operations on the processor.
-//!
-//! In a build with Vulkan that is a Vulkan device, which Mesa's software plays where there is no card; else CUDA's.
+//! The kernels on a GPU against the operations on the processor. The device is what speaks Vulkan, which Mesa's software
+//! plays where there is no card, or CUDA, whose programs `deploy/cuda-on-cpu` runs there.
 
-use super::{
-    exact, linear,
+use super::Gpu;
+use crate::kernels::gpu::{
+    linear::{self, single},
+    matrix_units,
     memory::{array, matrix},
+    products, runtime,
 };
 use crate::{
     kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
@@ -15,15 +17,12 @@ use burn::tensor::{
     backend::{Backend, BackendTypes},
 };
 use burn_flex::FlexDevice;
+use half::bf16;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
 
-#[cfg(feature = "vulkan")]
-type Gpu = crate::model::backend::Vulkan;
-#[cfg(not(feature = "vulkan"))]
-type Gpu = crate::model::backend::Cuda;
 type OnCpu = Tensor<Cpu, 2>;
 type OnGpu = Tensor<Gpu, 2>;
 
@@ -35,7 +34,7 @@ struct Both {
 
 /// The device; the first call sees to it that every kernel looks whether it stays within its arrays.
 fn device() -> <Gpu as BackendTypes>::Device {
-    super::runtime::configure_checked();
+    runtime::configure_checked();
     Default::default()
 }
 
@@ -44,10 +43,19 @@ fn both(values: Vec<f32>, shape: [usize; 2]) -> Both {
     Both { cpu: Tensor::from_data(data.clone(), &FlexDevice), gpu: Tensor::from_data(data, &device()) }
 }
 
-fn scaled(seed: u64, shape: [usize; 2], scale: f32) -> Both {
+fn draw(seed: u64, shape: [usize; 2], scale: f32) -> impl Iterator<Item = f32> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    let mut draw = || (f64::from(generator.next_u32()) / 2f64.powi(31) - 1.0) as f32 * scale;
-    both((0..shape[0] * shape[1]).map(|_| draw()).collect(), shape)
+    let mut draw = move || (f64::from(generator.next_u32()) / 2f64.powi(31) - 1.0) as f32 * scale;
+    (0..shape[0] * shape[1]).map(move |_| draw())
+}
+
+fn scaled(seed: u64, shape: [usize; 2], scale: f32) -> Both {
+    both(draw(seed, shape, scale).collect(), shape)
+}
+
+/// Entries that `bf16` holds: what is computed of them differs only where something is rounded on the way.
+fn short(seed: u64, shape: [usize; 2], scale: f32) -> Both {
+    both(draw(seed, shape, scale).map(|x| bf16::from_f32(x).to_f32()).collect(), shape)
 }
 
 fn random(seed: u64, shape: [usize; 2]) -> Both {
@@ -61,10 +69,19 @@ fn indices(seed: u64, count: usize, below: usize) -> Vec<i32> {
 
 /// Equal up to `tolerance` of the largest entry; where all are next to nothing, of a half: inputs are of the size of one.
 fn assert_close(found: &OnGpu, expected: &OnCpu, tolerance: f32, what: &str) {
+    compare(found, expected, tolerance, 0.5, what);
+}
+
+/// Equal up to `tolerance` of the largest entry, however small.
+fn assert_near(found: &OnGpu, expected: &OnCpu, tolerance: f32, what: &str) {
+    compare(found, expected, tolerance, 1e-9, what);
+}
+
+fn compare(found: &OnGpu, expected: &OnCpu, tolerance: f32, least: f32, what: &str) {
     assert_eq!(found.dims(), expected.dims(), "{what}");
     let found = host_floats(found.clone()).unwrap();
     let expected = host_floats(expected.clone()).unwrap();
-    let largest = expected.iter().fold(0.5f32, |a, b| a.max(b.abs()));
+    let largest = expected.iter().fold(least, |a, b| a.max(b.abs()));
     for (at, (a, b)) in found.iter().zip(&expected).enumerate() {
         assert!((a - b).abs() <= tolerance * largest, "{what}: entry {at} is {a} instead of {b}");
     }
@@ -83,6 +100,9 @@ fn linear_layers() {
                 Cpu::linear_forward(&x.cpu, &weight.cpu, with_bias.then_some(&bias.cpu), Precision::F32);
             assert_close(&found, &expected, 1e-5, "forward");
         }
+        let found = Gpu::linear_onto(gradient.gpu.clone(), &x.gpu, &weight.gpu, &bias.gpu, Precision::F32);
+        let expected = Cpu::linear_onto(gradient.cpu.clone(), &x.cpu, &weight.cpu, &bias.cpu, Precision::F32);
+        assert_close(&found, &expected, 1e-5, "onto a residual");
         let found = Gpu::linear_input_gradient(&gradient.gpu, &weight.gpu, Precision::F32);
         let expected = Cpu::linear_input_gradient(&gradient.cpu, &weight.cpu, Precision::F32);
         assert_close(&found, &expected, 1e-5, "gradient of the input");
@@ -94,11 +114,72 @@ fn linear_layers() {
 
 #[test]
 fn products_are_right_whichever_kernel_is_the_fastest() {
-    for [rows, inner, columns] in [[1, 1, 1], [257, 64, 130]] {
-        let (x, weight) = (random(1, [rows, inner]), random(2, [columns, inner]));
-        let found = exact::tuned(array(&x.gpu), linear::transposed(array(&weight.gpu)));
-        let expected = Cpu::linear_forward(&x.cpu, &weight.cpu, None, Precision::F32);
-        assert_close(&matrix(found), &expected, 1e-5, "product");
+    let precisions = [(Precision::F32, 1e-5), (Precision::Bf16, 1e-5)];
+    let precisions = &precisions[..if has_matrix_units() { 2 } else { 1 }];
+    for [rows, inner, columns] in [[130, 96, 72], [257, 128, 136]] {
+        let (x, weight) = (short(1, [rows, inner], 1.0), short(2, [columns, inner], 1.0));
+        let of_y = short(3, [rows, columns], 1.0);
+        for &(precision, tolerance) in precisions {
+            let factor = |x: &Both| linear::factor(&x.gpu, precision);
+            let cases = [
+                (factor(&x), linear::transposed(factor(&weight))),
+                (factor(&of_y), factor(&weight)),
+                (linear::transposed(factor(&of_y)), factor(&x)),
+            ];
+            let expected = [
+                Cpu::linear_forward(&x.cpu, &weight.cpu, None, Precision::F32),
+                Cpu::linear_input_gradient(&of_y.cpu, &weight.cpu, Precision::F32),
+                Cpu::linear_weight_gradient(&of_y.cpu, &x.cpu, Precision::F32),
+            ];
+            for ((a, b), expected) in cases.iter().zip(&expected) {
+                let products = products::by_each(a, b, DType::F32);
+                assert!(!products.is_empty());
+                for (name, found) in products {
+                    let what = format!("{name}, {rows} x {inner} x {columns}, {precision:?}");
+                    assert_close(&matrix(found), expected, tolerance, &what);
+                }
+            }
+        }
+    }
+}
+
+/// What becomes a factor in `bf16` is rounded where it is made, and what is computed of it is computed in `f32`.
+#[test]
+fn factors() {
+    if !has_matrix_units() {
+        return;
+    }
+    const ROUNDING: f32 = 1.0 / 256.0;
+    let (f32, bf16) = (Precision::F32, Precision::Bf16);
+    for [rows, width] in [[1, 16], [70, 48], [300, 64]] {
+        let [x, gradient] = [1, 2].map(|seed| short(seed, [rows, width], 2.0));
+        let (weight, bias) = (short(3, [1, width], 1.0), short(4, [1, width], 1.0));
+        let factor = Gpu::factor(x.gpu.clone(), bf16);
+        assert_eq!(factor.dtype(), DType::BF16);
+        assert_close(&single(&factor), &x.cpu, 0.0, "factor");
+        assert_close(&Gpu::sum_rows(&factor), &Cpu::sum_rows(&x.cpu), 1e-5, "sum of rows");
+        let found = Gpu::layer_norm_as_factor(&x.gpu, &weight.gpu, &bias.gpu, 1e-5, bf16);
+        let expected = Cpu::layer_norm_forward(&x.cpu, &weight.cpu, &bias.cpu, 1e-5);
+        assert_close(&single(&found), &expected, ROUNDING, "layer norm");
+        let found = Gpu::gelu_new(&factor, &bias.gpu);
+        assert_close(&single(&found), &Cpu::gelu_new(&x.cpu, &bias.cpu), ROUNDING, "activation");
+        let found = Gpu::gelu_new_backward(&factor, &bias.gpu, &gradient.gpu);
+        let expected = Cpu::gelu_new_backward(&x.cpu, &bias.cpu, &gradient.cpu);
+        assert_close(&single(&found), &expected, ROUNDING, "gradient of the activation");
+
+        let matrix = short(5, [40, width], 1.0);
+        let found = Gpu::linear_as_factor(&factor, &matrix.gpu, bf16);
+        let expected = Cpu::linear_forward(&x.cpu, &matrix.cpu, None, f32);
+        assert_close(&single(&found), &expected, ROUNDING, "linear layer");
+        let found = Gpu::linear_forward(&factor, &matrix.gpu, None, bf16);
+        assert_close(&found, &expected, 1e-5, "linear layer in f32");
+        let of_y = short(6, [rows, 40], 1.0);
+        let found = Gpu::linear_input_gradient_as_factor(&of_y.gpu, &matrix.gpu, bf16);
+        let expected = Cpu::linear_input_gradient(&of_y.cpu, &matrix.cpu, f32);
+        assert_close(&single(&found), &expected, ROUNDING, "gradient of the input");
+        let found = Gpu::linear_weight_gradient(&of_y.gpu, &factor, bf16);
+        let expected = Cpu::linear_weight_gradient(&of_y.cpu, &x.cpu, f32);
+        assert_close(&found, &expected, 1e-5, "gradient of the weight");
     }
 }
 
@@ -118,9 +199,14 @@ fn layer_norm_activation_and_sums() {
         assert_close(&Gpu::sum_rows(&x.gpu), &Cpu::sum_rows(&x.cpu), 1e-5, "sum of rows");
 
         let x = scaled(5, shape, 12.0);
-        assert_close(&Gpu::gelu_new(&x.gpu), &Cpu::gelu_new(&x.cpu), 1e-6, "activation");
-        let found = Gpu::gelu_new_backward(&x.gpu, &gradient.gpu);
-        let expected = Cpu::gelu_new_backward(&x.cpu, &gradient.cpu);
+        assert_close(
+            &Gpu::gelu_new(&x.gpu, &bias.gpu),
+            &Cpu::gelu_new(&x.cpu, &bias.cpu),
+            1e-6,
+            "activation",
+        );
+        let found = Gpu::gelu_new_backward(&x.gpu, &bias.gpu, &gradient.gpu);
+        let expected = Cpu::gelu_new_backward(&x.cpu, &bias.cpu, &gradient.cpu);
         // One less the square of a number that is almost one: both sides lose digits.
         assert_close(&found, &expected, 1e-5, "gradient of the activation");
         for most in [1.0, 1e9] {
@@ -134,37 +220,77 @@ fn layer_norm_activation_and_sums() {
     }
 }
 
+/// Whether the device has units for matrices; says so where that leaves something untested.
+#[expect(clippy::print_stderr, reason = "tests may say what they leave out")]
+fn has_matrix_units() -> bool {
+    let exist = matrix_units::exist(&array(&random(1, [1, 1]).gpu).client);
+    if !exist {
+        eprintln!("skipped: this device has no units for matrices");
+    }
+    exist
+}
+
 #[test]
 fn attention() {
     // Batch, heads, size of a head, length, window. The last has no kernel of its own.
-    let cases = [
-        [1, 1, 4, 1, 1],
-        [2, 3, 4, 65, 65],
-        [3, 2, 16, 128, 64],
-        [1, 4, 8, 200, 7],
-        [2, 2, 32, 150, 150],
-        [1, 2, 64, 130, 40],
-        [1, 1, 48, 33, 1],
-        [2, 1, 5, 130, 20],
-    ];
-    for [batch, heads, size, length, window] in cases {
+    compare_attention(
+        Precision::F32,
+        2e-5,
+        &[
+            [1, 1, 4, 1, 1],
+            [2, 3, 4, 65, 65],
+            [3, 2, 16, 128, 64],
+            [1, 4, 8, 200, 7],
+            [2, 2, 32, 150, 150],
+            [1, 2, 64, 130, 40],
+            [1, 1, 48, 33, 1],
+            [2, 1, 5, 130, 20],
+        ],
+    );
+}
+
+/// The last two have heads that are too small for the units for matrices.
+#[test]
+fn attention_in_bf16() {
+    if has_matrix_units() {
+        compare_attention(
+            Precision::Bf16,
+            8e-3,
+            &[
+                [1, 1, 16, 1, 1],
+                [2, 3, 16, 65, 65],
+                [1, 2, 32, 200, 7],
+                [2, 2, 48, 150, 64],
+                [1, 2, 64, 130, 130],
+                [1, 1, 64, 257, 96],
+                [2, 2, 8, 70, 20],
+                [1, 3, 4, 130, 130],
+            ],
+        );
+    }
+}
+
+/// Of cases with batch, heads, size of a head, length and window.
+fn compare_attention(precision: Precision, tolerance: f32, cases: &[[usize; 5]]) {
+    for &[batch, heads, size, length, window] in cases {
         let (rows, width) = (batch * length, heads * size);
-        let [query, key, value] = [1, 2, 3].map(|seed| scaled(seed, [rows, width], 2.0));
-        let gradient = random(4, [rows, width]);
-        let heads = Heads { batch, heads, window, precision: Precision::F32 };
+        let [query, key, value] = [1, 2, 3].map(|seed| short(seed, [rows, width], 2.0));
+        let gradient = short(4, [rows, width], 1.0);
+        let heads = Heads { batch, heads, window, precision };
         let what = |part| format!("{part} of {heads:?}, {length} positions of {size} columns");
 
         let input = Projected { query: query.gpu, key: key.gpu, value: value.gpu };
         let on_cpu = Projected { query: query.cpu, key: key.cpu, value: value.cpu };
         let found = Gpu::attention_forward(&input, heads, None);
-        let expected = Cpu::attention_forward(&on_cpu, heads, None);
-        assert_close(&found.mixed, &expected.mixed, 2e-5, &what("mixture"));
-        assert_close(&found.log_sums, &expected.log_sums, 2e-5, &what("log sums"));
+        let exact = Heads { precision: Precision::F32, ..heads };
+        let expected = Cpu::attention_forward(&on_cpu, exact, None);
+        assert_close(&single(&found.mixed), &expected.mixed, tolerance, &what("mixture"));
+        assert_close(&found.log_sums, &expected.log_sums, tolerance, &what("log sums"));
         let found = Gpu::attention_backward(&input, &found, &gradient.gpu, heads, None);
-        let expected = Cpu::attention_backward(&on_cpu, &expected, &gradient.cpu, heads, None);
-        assert_close(&found.query, &expected.query, 2e-5, &what("gradient of queries"));
-        assert_close(&found.key, &expected.key, 2e-5, &what("gradient of keys"));
-        assert_close(&found.value, &expected.value, 2e-5, &what("gradient of values"));
+        let expected = Cpu::attention_backward(&on_cpu, &expected, &gradient.cpu, exact, None);
+        assert_close(&single(&found.query), &expected.query, tolerance, &what("gradient of queries"));
+        assert_close(&single(&found.key), &expected.key, tolerance, &what("gradient of keys"));
+        assert_close(&single(&found.value), &expected.value, tolerance, &what("gradient of values"));
     }
 }
 
@@ -173,17 +299,44 @@ fn cross_entropy() {
     for [rows, width, vocabulary] in [[1, 2, 3], [300, 24, 1024], [70, 16, 2500], [513, 8, 1025]] {
         let (hidden, head) = (scaled(1, [rows, width], 3.0), random(2, [vocabulary, width]));
         let targets = indices(3, rows, vocabulary);
-        let found = Gpu::cross_entropy(&hidden.gpu, &head.gpu, &targets, Precision::F32).unwrap();
-        let expected = Cpu::cross_entropy(&hidden.cpu, &head.cpu, &targets, Precision::F32).unwrap();
-        let [loss, wanted] = [found.loss.read().unwrap(), expected.loss.read().unwrap()];
-        assert!((loss / wanted - 1.0).abs() < 1e-6, "{loss} not {wanted}");
-        assert_close(&found.hidden, &expected.hidden, 1e-5, "gradient of the hidden states");
-        assert_close(&found.head, &expected.head, 1e-5, "gradient of the head");
+        compare_cross_entropy(&hidden, &head, &targets, Precision::F32, 1e-6, 1e-5);
         let (loss, hits) = Gpu::loss_and_hits(&hidden.gpu, &head.gpu, &targets).unwrap();
         let (expected_loss, expected_hits) = Cpu::loss_and_hits(&hidden.cpu, &head.cpu, &targets).unwrap();
         assert!((loss / expected_loss - 1.0).abs() < 1e-6, "{loss} not {expected_loss}");
         assert_eq!(hits, expected_hits);
     }
+}
+
+#[test]
+fn cross_entropy_in_bf16() {
+    if !has_matrix_units() {
+        return;
+    }
+    // The last is too wide to go without logits in memory.
+    for [rows, width, vocabulary] in
+        [[1, 16, 3], [130, 64, 1025], [300, 48, 600], [70, 256, 130], [40, 272, 100]]
+    {
+        let (hidden, head) = (short(1, [rows, width], 1.0), short(2, [vocabulary, width], 0.5));
+        let targets = indices(3, rows, vocabulary);
+        compare_cross_entropy(&hidden, &head, &targets, Precision::Bf16, 1e-5, 8e-3);
+    }
+}
+
+fn compare_cross_entropy(
+    hidden: &Both,
+    head: &Both,
+    targets: &[i32],
+    precision: Precision,
+    of_loss: f64,
+    of_gradients: f32,
+) {
+    let found = Gpu::cross_entropy(&hidden.gpu, &head.gpu, targets, precision).unwrap();
+    let expected = Cpu::cross_entropy(&hidden.cpu, &head.cpu, targets, Precision::F32).unwrap();
+    let [loss, wanted] = [found.loss.read().unwrap(), expected.loss.read().unwrap()];
+    assert!((loss / wanted - 1.0).abs() < of_loss, "{loss} not {wanted}");
+    let what = |part| format!("gradient of the {part}, {:?} by {:?}", hidden.gpu.dims(), head.gpu.dims());
+    assert_near(&found.hidden, &expected.hidden, of_gradients, &what("hidden states"));
+    assert_near(&found.head, &expected.head, of_gradients, &what("head"));
 }
 
 #[test]
@@ -232,13 +385,45 @@ fn rows_are_added_and_parameters_updated() {
     let step =
         AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
     let moments = Moments { parameter: parameter.gpu.clone(), first: first.gpu, second: second_gpu };
-    let found = Gpu::adamw(moments, gradient.gpu, &Scalar::Known(0.5), step).unwrap();
+    let found = Gpu::adamw(vec![(moments, gradient.gpu)], &Scalar::Known(0.5), step).unwrap().remove(0);
     let moments = Moments { parameter: parameter.cpu.clone(), first: first.cpu, second: second_cpu };
-    let expected = Cpu::adamw(moments, gradient.cpu, &Scalar::Known(0.5), step).unwrap();
+    let expected = Cpu::adamw(vec![(moments, gradient.cpu)], &Scalar::Known(0.5), step).unwrap().remove(0);
     assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
     assert_close(&found.first, &expected.first, 1e-6, "first moment");
     assert_close(&found.second, &expected.second, 1e-6, "second moment");
     assert_close(&parameter.gpu, &parameter.cpu, 0.0, "a parameter that somebody else holds");
+}
+
+#[test]
+fn many_parameters_are_updated_at_once() {
+    // More than one launch takes, some longer than a cube takes.
+    let shapes: Vec<[usize; 2]> =
+        (0..40).map(|at| if at % 7 == 3 { [70, 90] } else { [1, 1 + at * 3] }).collect();
+    let entries =
+        |seed| -> Vec<Both> { shapes.iter().zip(seed..).map(|(&shape, seed)| random(seed, shape)).collect() };
+    let [parameters, firsts, seconds, gradients] = [0, 100, 200, 300].map(entries);
+    let on_gpu: Vec<OnGpu> = gradients.iter().map(|both| both.gpu.clone()).collect();
+    let clipping = Gpu::clipping(&on_gpu, 0.7).unwrap();
+    let on_cpu: Vec<OnCpu> = gradients.iter().map(|both| both.cpu.clone()).collect();
+    let expected = Cpu::clipping(&on_cpu, 0.7).unwrap();
+    for (found, expected) in [(&clipping.norm, &expected.norm), (&clipping.scale, &expected.scale)] {
+        let (found, expected) = (found.read().unwrap(), expected.read().unwrap());
+        assert!((found / expected - 1.0).abs() < 1e-6, "{found} not {expected}");
+    }
+    let step =
+        AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
+    let (mut of_gpu, mut of_cpu) = (Vec::new(), Vec::new());
+    for (((p, m), v), g) in parameters.into_iter().zip(firsts).zip(seconds).zip(gradients) {
+        of_gpu.push((Moments { parameter: p.gpu, first: m.gpu, second: v.gpu.abs() }, g.gpu));
+        of_cpu.push((Moments { parameter: p.cpu, first: m.cpu, second: v.cpu.abs() }, g.cpu));
+    }
+    let found = Gpu::adamw(of_gpu, &clipping.scale, step).unwrap();
+    let expected = Cpu::adamw(of_cpu, &expected.scale, step).unwrap();
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
+        assert_close(&found.first, &expected.first, 1e-6, "first moment");
+        assert_close(&found.second, &expected.second, 1e-6, "second moment");
+    }
 }
 
 /// Numbers in `f64` on both devices.
@@ -319,7 +504,7 @@ fn gradients_that_are_no_numbers_change_nothing() {
         };
         let step =
             AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 0.01, correction: 0.7 };
-        let found = Gpu::adamw(moments, gradient, &clipping.scale, step).unwrap();
+        let found = Gpu::adamw(vec![(moments, gradient)], &clipping.scale, step).unwrap().remove(0);
         assert_close(&found.parameter, &parameter.cpu, 0.0, "parameter");
         assert_close(&found.first, &first.cpu, 0.0, "first moment");
         assert_close(&found.second, &second.cpu, 0.0, "second moment");

@@ -3,17 +3,19 @@
 use super::{GROUP, LOWEST, Split, TILE, UNITS};
 use cubecl::prelude::*;
 
-/// Columns that are read at once.
-type Four = Vector<f32, Const<4>>;
+/// Columns that are computed with at once.
+pub(super) type Four = Vector<f32, Const<4>>;
+/// The same in memory.
+type Stored<E> = Vector<E, Const<4>>;
 
 /// Where the heads lie in memory, in fours.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(super) struct Place {
-    length: usize,
+    pub(super) length: usize,
     /// Of a row of all heads.
-    width: usize,
-    heads: usize,
-    window: usize,
+    pub(super) width: usize,
+    pub(super) heads: usize,
+    pub(super) window: usize,
 }
 
 /// What a unit works on.
@@ -66,12 +68,12 @@ fn zeros(#[comptime] split: Split) -> Array<Four> {
 
 /// A unit's columns of its row; zeros where there is no such row.
 #[cube]
-fn held(x: &Array<Four>, own: &Own, #[comptime] split: Split) -> Array<Four> {
+fn held<E: Float>(x: &Array<Stored<E>>, own: &Own, #[comptime] split: Split) -> Array<Four> {
     let mut held = zeros(split);
     if own.exists {
         #[unroll]
         for at in 0..comptime!(split.own()) {
-            held[at] = x[own.start + at];
+            held[at] = Four::cast_from(x[own.start + at]);
         }
     }
     held
@@ -79,11 +81,11 @@ fn held(x: &Array<Four>, own: &Own, #[comptime] split: Split) -> Array<Four> {
 
 /// Writes a unit's columns to its row, if that exists.
 #[cube]
-fn keep(held: &Array<Four>, x: &mut Array<Four>, own: &Own, #[comptime] split: Split) {
+fn keep<E: Float>(held: &Array<Four>, x: &mut Array<Stored<E>>, own: &Own, #[comptime] split: Split) {
     if own.exists {
         #[unroll]
         for at in 0..comptime!(split.own()) {
-            x[own.start + at] = held[at];
+            x[own.start + at] = Stored::<E>::cast_from(held[at]);
         }
     }
 }
@@ -120,9 +122,9 @@ fn tile_of(#[comptime] split: Split) -> SharedMemory<Four> {
 
 /// Brings rows of two matrices to shared memory, zeros where there are none.
 #[cube]
-fn load(
-    a: &Array<Four>,
-    b: &Array<Four>,
+fn load<E: Float>(
+    a: &Array<Stored<E>>,
+    b: &Array<Stored<E>>,
     a_tile: &mut SharedMemory<Four>,
     b_tile: &mut SharedMemory<Four>,
     base: usize,
@@ -138,8 +140,8 @@ fn load(
         let mut y = Four::new(0.0);
         if row < place.length {
             let from = base + row * place.width + at % fours;
-            x = a[from];
-            y = b[from];
+            x = Four::cast_from(a[from]);
+            y = Four::cast_from(b[from]);
         }
         a_tile[at] = x;
         b_tile[at] = y;
@@ -154,11 +156,11 @@ fn first_seen(own: &Own, place: &Place) -> usize {
 }
 
 #[cube(launch_unchecked)]
-pub(super) fn forward_kernel(
-    query: &Array<Four>,
-    key: &Array<Four>,
-    value: &Array<Four>,
-    mixed: &mut Array<Four>,
+pub(super) fn forward_kernel<E: Float>(
+    query: &Array<Stored<E>>,
+    key: &Array<Stored<E>>,
+    value: &Array<Stored<E>>,
+    mixed: &mut Array<Stored<E>>,
     log_sums: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
@@ -226,14 +228,14 @@ pub(super) fn forward_kernel(
 
 /// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
 #[cube(launch_unchecked)]
-pub(super) fn query_kernel(
-    query: &Array<Four>,
-    key: &Array<Four>,
-    value: &Array<Four>,
-    mixed: &Array<Four>,
-    gradient: &Array<Four>,
+pub(super) fn query_kernel<E: Float>(
+    query: &Array<Stored<E>>,
+    key: &Array<Stored<E>>,
+    value: &Array<Stored<E>>,
+    mixed: &Array<Stored<E>>,
+    gradient: &Array<Stored<E>>,
     log_sums: &Array<f32>,
-    of_query: &mut Array<Four>,
+    of_query: &mut Array<Stored<E>>,
     along: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
@@ -286,15 +288,15 @@ pub(super) fn query_kernel(
 
 /// Gradients of keys and values: rows are keys, tiles are of queries.
 #[cube(launch_unchecked)]
-pub(super) fn key_kernel(
-    query: &Array<Four>,
-    key: &Array<Four>,
-    value: &Array<Four>,
-    gradient: &Array<Four>,
+pub(super) fn key_kernel<E: Float>(
+    query: &Array<Stored<E>>,
+    key: &Array<Stored<E>>,
+    value: &Array<Stored<E>>,
+    gradient: &Array<Stored<E>>,
     log_sums: &Array<f32>,
     along: &Array<f32>,
-    of_key: &mut Array<Four>,
-    of_value: &mut Array<Four>,
+    of_key: &mut Array<Stored<E>>,
+    of_value: &mut Array<Stored<E>>,
     place: &Place,
     #[comptime] split: Split,
 ) {

@@ -4,18 +4,25 @@
 //! A row (a query, or in the gradients of keys and values a key) belongs to one, two or four neighbouring units of a
 //! plane, each with up to 16 of its columns in registers. The units of a cube go through the other side in tiles that they
 //! bring to shared memory together; tiles outside the causal window are never touched. Scores are added up over the units
-//! of a row by exchanging them within the plane. Everything is `f32`.
+//! of a row by exchanging them within the plane; all computations are `f32`. In `bf16`, heads of 16 columns and more go to the
+//! units for matrices, where there are any: see [`products`].
 
 mod kernels;
+mod products;
 
 use super::{
-    Cube, Matrix,
-    memory::{arg, array, floats, matrix},
+    Cube, Matrix, linear, matrix_units,
+    memory::{arg, array, empty, floats, matrix},
 };
-use crate::kernels::{Attended, Heads, Projected};
+use crate::{
+    kernels::{Attended, Heads, Projected},
+    model::Precision,
+};
+use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
-use kernels::{PlaceLaunch, forward_kernel, key_kernel, query_kernel};
+use half::bf16;
+use kernels::PlaceLaunch;
 
 /// Units of a cube.
 const UNITS: usize = 128;
@@ -51,6 +58,11 @@ impl Split {
         self.fours / self.parts
     }
 
+    /// Columns of a head.
+    const fn size(self) -> usize {
+        4 * self.fours
+    }
+
     /// Rows of a cube.
     const fn rows(self) -> usize {
         UNITS / self.parts
@@ -63,18 +75,27 @@ pub(super) struct Grid {
     length: usize,
     width: usize,
     heads: Heads,
+    /// Whether products are left to the units for matrices.
+    products: bool,
+    /// Of queries, keys, values and mixtures, and their gradients.
+    dtype: DType,
 }
 
 impl Grid {
-    /// The launch for queries `[rows, width]`; none where there are no kernels for these heads.
-    pub(super) fn of([rows, width]: [usize; 2], heads: Heads) -> Option<Self> {
+    /// The launch for these queries; none where there are no kernels for these heads.
+    pub(super) fn of<R: CubeRuntime>(query: &Matrix<R>, heads: Heads) -> Option<Self> {
+        let [rows, width] = query.dims();
         let split = Split::of(width / heads.heads)?;
-        Some(Self { split, length: rows / heads.batch, width, heads })
+        let products = heads.precision == Precision::Bf16
+            && split.size().is_multiple_of(matrix_units::DEEP)
+            && matrix_units::exist(&R::client(&query.device()));
+        let dtype = linear::of_factors(heads.precision);
+        Some(Self { split, length: rows / heads.batch, width, heads, products, dtype })
     }
 
     fn cubes(&self) -> CubeCount {
-        let blocks = self.length.div_ceil(self.split.rows());
-        CubeCount::Static(blocks as u32, (self.heads.batch * self.heads.heads) as u32, 1)
+        let rows = if self.products { products::ROWS } else { self.split.rows() };
+        CubeCount::Static(self.length.div_ceil(rows) as u32, (self.heads.batch * self.heads.heads) as u32, 1)
     }
 
     fn place<R: CubeRuntime>(&self) -> PlaceLaunch<R> {
@@ -86,14 +107,26 @@ impl Grid {
     }
 }
 
+/// For operations that know nothing of factors.
+pub(super) fn in_f32<R: CubeRuntime>(projected: &Projected<Cube<R>>) -> Projected<Cube<R>> {
+    let [query, key, value] = [&projected.query, &projected.key, &projected.value].map(linear::single);
+    Projected { query, key, value }
+}
+
 #[expect(unsafe_code, reason = "rows are compared with the length before memory is touched")]
 pub(super) fn forward<R: CubeRuntime>(projected: &Projected<Cube<R>>, grid: &Grid) -> Attended<Cube<R>> {
-    let [query, key, value] = [&projected.query, &projected.key, &projected.value].map(array);
-    let mixed = floats(&query, projected.query.dims());
+    let [query, key, value] = [&projected.query, &projected.key, &projected.value]
+        .map(|factor| linear::in_numbers(array(factor), grid.dtype));
+    let mixed = empty(&query, projected.query.dims(), grid.dtype);
     let log_sums = floats(&query, grid.sums());
+    let launch = match grid.dtype {
+        _ if grid.products => products::forward_kernel::launch_unchecked::<R>,
+        DType::BF16 => kernels::forward_kernel::launch_unchecked::<bf16, R>,
+        _ => kernels::forward_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above; the heads are those of the second dimension of the launch.
     unsafe {
-        forward_kernel::launch_unchecked::<R>(
+        launch(
             &query.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),
@@ -116,14 +149,26 @@ pub(super) fn backward<R: CubeRuntime>(
     gradient: &Matrix<R>,
     grid: &Grid,
 ) -> Projected<Cube<R>> {
-    let [query, key, value] = [&projected.query, &projected.key, &projected.value].map(array);
-    let [mixed, log_sums, gradient] = [&attended.mixed, &attended.log_sums, gradient].map(array);
+    let [query, key, value, mixed, gradient] =
+        [&projected.query, &projected.key, &projected.value, &attended.mixed, gradient]
+            .map(|factor| linear::in_numbers(array(factor), grid.dtype));
+    let log_sums = array(&attended.log_sums);
     let shape = projected.query.dims();
-    let [of_query, of_key, of_value] = [shape; 3].map(|shape| floats(&query, shape));
+    let [of_query, of_key, of_value] = [shape; 3].map(|shape| empty(&query, shape, grid.dtype));
     let along = floats(&query, grid.sums());
+    let of_queries = match grid.dtype {
+        _ if grid.products => products::query_kernel::launch_unchecked::<R>,
+        DType::BF16 => kernels::query_kernel::launch_unchecked::<bf16, R>,
+        _ => kernels::query_kernel::launch_unchecked::<f32, R>,
+    };
+    let of_keys = match grid.dtype {
+        _ if grid.products => products::key_kernel::launch_unchecked::<R>,
+        DType::BF16 => kernels::key_kernel::launch_unchecked::<bf16, R>,
+        _ => kernels::key_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above; the heads are those of the second dimension of the launch.
     unsafe {
-        query_kernel::launch_unchecked::<R>(
+        of_queries(
             &query.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),
@@ -138,7 +183,7 @@ pub(super) fn backward<R: CubeRuntime>(
             grid.place(),
             grid.split,
         );
-        key_kernel::launch_unchecked::<R>(
+        of_keys(
             &query.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),

@@ -1,11 +1,14 @@
 //! Cross-entropy behind the head, a chunk of rows at a time: their logits by one product of matrices, then a cube per row
-//! that turns them into the gradient where they lie, then the two products of that gradient.
+//! that turns them into their gradient, then the two products of that gradient. Logits are `f32`, their gradient is what
+//! products take. Narrow embeddings in `bf16` go without logits in memory: see [`narrow`].
 //!
 //! The head is padded to a multiple of 64 rows, so that rows of logits are aligned and products take whole tiles.
 
+mod narrow;
+
 use super::{
-    Cube, Matrix, column_sums, cube_index, linear,
-    memory::{arg, array, cubes, floats, integers, matrix},
+    Cube, Matrix, column_sums, cube_index, linear, matrix_units,
+    memory::{arg, array, cubes, empty, floats, integers, matrix},
     over_cube::{self, Largest, UNITS},
     units,
 };
@@ -14,12 +17,15 @@ use crate::{
     kernels::{LossGradients, Scalar},
     model::{Precision, head::host_floats},
 };
-use burn::tensor::Tensor;
-use burn_cubecl::CubeRuntime;
+use burn::tensor::{DType, Tensor};
+use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
+use half::bf16;
 
 /// Most logits in memory at once: 512 MiB.
-const CHUNK_ELEMENTS: usize = 1 << 27;
+pub(super) const CHUNK_ELEMENTS: usize = 1 << 27;
+/// Chunks have a multiple of so many rows, as products take them.
+const ROWS: usize = 128;
 /// The vocabulary is padded to a multiple of this.
 const PADDING: usize = 64;
 
@@ -51,10 +57,11 @@ fn softmax(logits: &Array<f32>, start: usize, vocabulary: usize) -> Softmax {
     Softmax { largest, sum }
 }
 
-/// Turns logits into their gradient, in place.
+/// From logits to their gradient.
 #[cube(launch_unchecked)]
-fn gradient_kernel(
-    logits: &mut Array<f32>,
+fn gradient_kernel<S: Float>(
+    logits: &Array<f32>,
+    slopes: &mut Array<S>,
     targets: &Array<i32>,
     losses: &mut Array<f32>,
     rows: usize,
@@ -72,7 +79,6 @@ fn gradient_kernel(
     if UNIT_POS == 0 {
         losses[row] = found.largest.value + found.sum.ln() - logits[start + target];
     }
-    sync_cube();
     let factor = scale / found.sum;
     let mut at = UNIT_POS as usize;
     while at < padded {
@@ -83,7 +89,7 @@ fn gradient_kernel(
                 slope -= scale;
             }
         }
-        logits[start + at] = slope;
+        slopes[start + at] = S::cast_from(slope);
         at += UNITS;
     }
 }
@@ -151,13 +157,58 @@ pub(super) fn padded<R: CubeRuntime>(head: &Matrix<R>) -> Matrix<R> {
     matrix(y)
 }
 
-/// The ranges of rows to work through: first and number.
-pub(super) fn chunks(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    let step = (CHUNK_ELEMENTS / columns).max(16);
+/// The ranges of rows to work through, of about the same size, with at most `most` entries: first and number.
+pub(super) fn chunks(rows: usize, columns: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = (rows * columns).div_ceil(most).max(1);
+    let step = rows.div_ceil(count).next_multiple_of(ROWS);
     (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
 }
 
+/// Losses `[1, rows]` of rows `hidden`, and the gradient of their logits, both times `scale`: by way of the logits.
 #[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
+fn wide<R: CubeRuntime>(
+    hidden: &CubeTensor<R>,
+    head: &CubeTensor<R>,
+    targets: &CubeTensor<R>,
+    vocabulary: usize,
+    scale: f32,
+    precision: Precision,
+) -> Slopes<R> {
+    let logits = linear::product(hidden.clone(), linear::transposed(head.clone()), precision);
+    let [rows, columns] = logits.meta.shape().dims();
+    let losses = floats(&logits, [1, rows]);
+    let slopes = empty(&logits, [rows, columns], head.dtype);
+    let launch = match head.dtype {
+        DType::BF16 => gradient_kernel::launch_unchecked::<bf16, R>,
+        _ => gradient_kernel::launch_unchecked::<f32, R>,
+    };
+    // SAFETY: see above.
+    unsafe {
+        launch(
+            &logits.client,
+            cubes(rows),
+            CubeDim::new_1d(UNITS as u32),
+            arg(&logits),
+            arg(&slopes),
+            arg(targets),
+            arg(&losses),
+            rows,
+            vocabulary,
+            columns,
+            scale,
+        );
+    }
+    Slopes { losses, slopes }
+}
+
+/// What is found for some rows.
+struct Slopes<R: CubeRuntime> {
+    /// Of each row, `[1, rows]`.
+    losses: CubeTensor<R>,
+    /// Gradient of the logits, `[rows, columns]`: zero in the columns that pad, in the numbers that products take.
+    slopes: CubeTensor<R>,
+}
+
 pub(super) fn gradients<R: CubeRuntime>(
     hidden: &Matrix<R>,
     head: &Matrix<R>,
@@ -167,33 +218,24 @@ pub(super) fn gradients<R: CubeRuntime>(
     let ([rows, width], [vocabulary, _]) = (hidden.dims(), head.dims());
     let head = linear::factor(&padded(head), precision);
     let columns = head.meta.shape()[0];
+    let without_logits =
+        precision == Precision::Bf16 && narrow::takes(width) && matrix_units::exist(&head.client);
+    let most = if without_logits { narrow::CHUNK_ELEMENTS } else { CHUNK_ELEMENTS };
+    let scale = (1.0 / rows as f64) as f32;
     let mut losses = Vec::new();
     let mut hidden_gradients = Vec::new();
     let mut head_gradient: Option<Matrix<R>> = None;
-    for (start, length) in chunks(rows, columns) {
+    for (start, length) in chunks(rows, columns, most) {
         let chunk = linear::factor(&hidden.clone().narrow(0, start, length), precision);
-        let logits = linear::product(chunk.clone(), linear::transposed(head.clone()), precision);
-        let target = integers(&logits, targets[start..start + length].to_vec());
-        let loss = floats(&logits, [1, length]);
-        // SAFETY: see above.
-        unsafe {
-            gradient_kernel::launch_unchecked::<R>(
-                &logits.client,
-                cubes(length),
-                CubeDim::new_1d(UNITS as u32),
-                arg(&logits),
-                arg(&target),
-                arg(&loss),
-                length,
-                vocabulary,
-                columns,
-                (1.0 / rows as f64) as f32,
-            );
-        }
-        losses.push(matrix(loss));
-        let slopes = linear::factor(&matrix(logits), precision);
-        hidden_gradients.push(matrix(linear::product(slopes.clone(), head.clone(), precision)));
-        let of_head = matrix(linear::product(linear::transposed(slopes), chunk, precision));
+        let target = integers(&chunk, targets[start..start + length].to_vec());
+        let found = if without_logits {
+            narrow::slopes(&chunk, &head, &target, vocabulary, scale)
+        } else {
+            wide(&chunk, &head, &target, vocabulary, scale, precision)
+        };
+        losses.push(matrix(found.losses));
+        hidden_gradients.push(matrix(linear::product(found.slopes.clone(), head.clone(), precision)));
+        let of_head = matrix(linear::product(linear::transposed(found.slopes), chunk, precision));
         head_gradient = Some(match head_gradient {
             Some(sum) => sum + of_head,
             None => of_head,
@@ -224,7 +266,7 @@ pub(super) fn loss_and_hits<R: CubeRuntime>(
     let head = array(&padded(head));
     let columns = head.meta.shape()[0];
     let (mut losses, mut hits) = (Vec::new(), Vec::new());
-    for (start, length) in chunks(rows, columns) {
+    for (start, length) in chunks(rows, columns, CHUNK_ELEMENTS) {
         let chunk = array(&hidden.clone().narrow(0, start, length));
         let logits = linear::product(chunk, linear::transposed(head.clone()), Precision::F32);
         let target = integers(&logits, targets[start..start + length].to_vec());

@@ -1,0 +1,441 @@
+//! The kernels for `bf16`: 16 rows per plane, the other side in tiles, both products of a tile on the units for matrices
+//! (Dao 2023, arXiv 2307.08691). Scores, their softmax and all sums are `f32`; weights and gradients of scores are rounded
+//! where they become a factor.
+
+use super::{LOWEST, Split, UNITS, kernels::Place};
+use crate::kernels::gpu::matrix_units::{
+    DEEP, Eight, HIGH, Pair, Two, WIDE, add_products, as_left, largest_of_row, left, own_column, own_row,
+    rights, rights_of_rows, sum_of_row, zeros,
+};
+use cubecl::prelude::*;
+use half::bf16;
+
+/// Rows of a cube: 16 for each plane.
+pub(super) const ROWS: usize = UNITS / 32 * HIGH;
+/// Keys of a tile of the forward pass.
+const KEYS: usize = 64;
+/// Rows of a tile of the backward pass, which holds more sums.
+const TILE: usize = 32;
+/// What the largest score starts from: above those of keys that are not seen, so that these weigh nothing.
+const START: f32 = LOWEST / 10.0;
+
+/// Where a cube works.
+#[derive(CubeType, Clone, Copy)]
+struct Block {
+    /// First eight of the cube's head.
+    base: usize,
+    /// First row of the cube.
+    first: usize,
+    /// First row of the plane, among those of the cube.
+    plane: usize,
+    /// First entry of the head among the rows of all heads.
+    sums: usize,
+}
+
+#[cube]
+fn block(place: &Place, #[comptime] size: usize) -> Block {
+    let head = CUBE_POS_Y as usize;
+    Block {
+        base: head / place.heads * place.length * place.width / 2 + head % place.heads * comptime!(size / 8),
+        first: CUBE_POS_X as usize * ROWS,
+        plane: UNIT_POS as usize / 32 * HIGH,
+        sums: head * place.length,
+    }
+}
+
+/// Eights of a row of a tile, with the one that keeps banks apart.
+const fn stride(size: usize) -> usize {
+    size / 8 + 1
+}
+
+/// Room for `rows` rows in shared memory.
+#[cube]
+fn room(#[comptime] rows: usize, #[comptime] size: usize) -> SharedMemory<Eight> {
+    SharedMemory::<Eight>::new(comptime!(rows * stride(size)))
+}
+
+/// Brings `rows` rows from `first` on to shared memory, zeros where there are none.
+#[cube]
+fn bring(
+    x: &Array<Eight>,
+    tile: &mut SharedMemory<Eight>,
+    base: usize,
+    first: usize,
+    place: &Place,
+    #[comptime] rows: usize,
+    #[comptime] size: usize,
+) {
+    let eights = comptime!(size / 8);
+    let mut at = UNIT_POS as usize;
+    while at < comptime!(rows * size / 8) {
+        let row = at / eights;
+        let eight = at % eights;
+        let mut value = Eight::new(bf16::from_int(0));
+        if first + row < place.length {
+            value = x[base + (first + row) * (place.width / 2) + eight];
+        }
+        tile[row * comptime!(stride(size)) + eight] = value;
+        at += UNITS;
+    }
+}
+
+/// A plane's 16 rows as left factors. The tile holds the rows of the cube.
+#[cube]
+fn rows_of_plane(tile: &SharedMemory<Eight>, block: &Block, #[comptime] size: usize) -> Sequence<Array<Two>> {
+    let mut all = Sequence::<Array<Two>>::new();
+    #[unroll]
+    for part in 0..comptime!(size / DEEP) {
+        all.push(left(tile, block.plane, 2 * part, comptime!(stride(size))));
+    }
+    all
+}
+
+/// The products of a plane's rows with those of a tile: 16 x `rows`.
+#[cube]
+fn with_rows(
+    own: &Sequence<Array<Two>>,
+    tile: &SharedMemory<Eight>,
+    #[comptime] rows: usize,
+    #[comptime] size: usize,
+) -> Sequence<Array<Pair>> {
+    let mut sums = zeros(comptime!(rows / WIDE));
+    #[unroll]
+    for part in 0..comptime!(size / DEEP) {
+        #[unroll]
+        for pair in 0..comptime!(rows / HIGH) {
+            let others = rights_of_rows(tile, comptime!(pair * HIGH), 2 * part, comptime!(stride(size)));
+            add_products(&mut sums, comptime!(pair * 2), own.index(part), &others);
+        }
+    }
+    sums
+}
+
+/// Adds the products of weights, 16 x `rows`, with the rows of a tile to `sums`, 16 x `size`.
+#[cube]
+fn add_weighted(
+    sums: &mut Sequence<Array<Pair>>,
+    weights: &Sequence<Array<Pair>>,
+    tile: &SharedMemory<Eight>,
+    #[comptime] rows: usize,
+    #[comptime] size: usize,
+) {
+    #[unroll]
+    for part in 0..comptime!(rows / DEEP) {
+        let weights = as_left(weights, comptime!(part * 2));
+        #[unroll]
+        for pair in 0..comptime!(size / HIGH) {
+            let others = rights(tile, comptime!(part * DEEP), comptime!(pair * 2), comptime!(stride(size)));
+            add_products(sums, comptime!(pair * 2), &weights, &others);
+        }
+    }
+}
+
+/// Writes a plane's sums, 16 x `size`, to its rows that exist.
+#[cube]
+fn keep(
+    sums: &Sequence<Array<Pair>>,
+    x: &mut Array<Two>,
+    block: &Block,
+    place: &Place,
+    #[comptime] size: usize,
+) {
+    #[unroll]
+    for half in 0..2usize {
+        let row = block.first + block.plane + own_row() + 8 * half;
+        if row < place.length {
+            let start = 4 * (block.base + row * (place.width / 2)) + own_column() / 2;
+            #[unroll]
+            for at in 0..comptime!(size / WIDE) {
+                let sum = sums.index(at);
+                x[start + 4 * at] = Two::cast_from(sum[half]);
+            }
+        }
+    }
+}
+
+#[cube(launch_unchecked)]
+pub(super) fn forward_kernel(
+    query: &Array<Eight>,
+    key: &Array<Eight>,
+    value: &Array<Eight>,
+    mixed: &mut Array<Two>,
+    log_sums: &mut Array<f32>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let size = comptime!(split.size());
+    let block = block(place, size);
+    let mut keys = room(KEYS, size);
+    let mut values = room(KEYS, size);
+    // There are as many keys in a tile as rows in a cube.
+    bring(query, &mut keys, block.base, block.first, place, ROWS, size);
+    sync_cube();
+    let asked = rows_of_plane(&keys, &block, size);
+    let row = block.first + block.plane + own_row();
+
+    let mut sums = zeros(comptime!(size / WIDE));
+    let mut largest = Array::<f32>::new(2usize);
+    let mut totals = Array::<f32>::new(2usize);
+    #[unroll]
+    for half in 0..2usize {
+        largest[half] = f32::new(START);
+        totals[half] = f32::new(0.0);
+    }
+    let end = min(block.first + ROWS, place.length);
+    let mut tile = (max(block.first + 1, place.window) - place.window) / KEYS * KEYS;
+    while tile < end {
+        sync_cube();
+        bring(key, &mut keys, block.base, tile, place, KEYS, size);
+        bring(value, &mut values, block.base, tile, place, KEYS, size);
+        sync_cube();
+        let mut scores = with_rows(&asked, &keys, KEYS, size);
+        // Whether the plane's first row sees the last key, and its last row the first one.
+        let first = block.first + block.plane;
+        if tile + KEYS > first + 1 || tile + place.window < first + HIGH {
+            #[unroll]
+            for at in 0..comptime!(KEYS / WIDE) {
+                let score = scores.index_mut(at);
+                #[unroll]
+                for half in 0..2usize {
+                    let row = row + 8 * half;
+                    let mut pair = score[half];
+                    #[unroll]
+                    for one in 0..2usize {
+                        let key = tile + WIDE * at + own_column() + one;
+                        let visible = key <= row && key + place.window > row;
+                        pair[one] = select(visible, pair[one], f32::new(LOWEST));
+                    }
+                    score[half] = pair;
+                }
+            }
+        }
+        #[unroll]
+        for half in 0..2usize {
+            let mut best = largest[half];
+            #[unroll]
+            for at in 0..comptime!(KEYS / WIDE) {
+                let pair = scores.index(at)[half];
+                best = max(best, max(pair[0], pair[1]));
+            }
+            best = largest_of_row(best);
+            let factor = (largest[half] - best).exp();
+            largest[half] = best;
+            let mut total = totals[half] * factor;
+            #[unroll]
+            for at in 0..comptime!(KEYS / WIDE) {
+                let score = scores.index_mut(at);
+                let mut pair = score[half];
+                #[unroll]
+                for one in 0..2usize {
+                    pair[one] = (pair[one] - best).exp();
+                    total += pair[one];
+                }
+                score[half] = pair;
+            }
+            totals[half] = total;
+            #[unroll]
+            for at in 0..comptime!(size / WIDE) {
+                let sum = sums.index_mut(at);
+                sum[half] *= Pair::new(factor);
+            }
+        }
+        add_weighted(&mut sums, &scores, &values, KEYS, size);
+        tile += KEYS;
+    }
+    #[unroll]
+    for half in 0..2usize {
+        let total = sum_of_row(totals[half]);
+        let share = Pair::new(1.0 / total);
+        #[unroll]
+        for at in 0..comptime!(size / WIDE) {
+            let sum = sums.index_mut(at);
+            sum[half] *= share;
+        }
+        let row = row + 8 * half;
+        if row < place.length && own_column() == 0 {
+            log_sums[block.sums + row] = largest[half] + total.ln();
+        }
+    }
+    keep(&sums, mixed, &block, place, size);
+}
+
+/// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
+#[cube(launch_unchecked)]
+pub(super) fn query_kernel(
+    query: &Array<Eight>,
+    key: &Array<Eight>,
+    value: &Array<Eight>,
+    mixed: &Array<Eight>,
+    gradient: &Array<Eight>,
+    log_sums: &Array<f32>,
+    of_query: &mut Array<Two>,
+    along: &mut Array<f32>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let size = comptime!(split.size());
+    let block = block(place, size);
+    let mut own = room(ROWS, size);
+    let mut keys = room(TILE, size);
+    let mut values = room(TILE, size);
+    bring(query, &mut own, block.base, block.first, place, ROWS, size);
+    sync_cube();
+    let asked = rows_of_plane(&own, &block, size);
+    sync_cube();
+    bring(gradient, &mut own, block.base, block.first, place, ROWS, size);
+    // Two units to a row.
+    let mut of_rows = SharedMemory::<f32>::new(ROWS);
+    let at = UNIT_POS as usize / 2;
+    let mut product = f32::new(0.0);
+    if block.first + at < place.length {
+        let row = block.base + (block.first + at) * (place.width / 2);
+        let from = row + UNIT_POS as usize % 2 * comptime!(size / 16);
+        #[unroll]
+        for eight in 0..comptime!(size / 16) {
+            let a = mixed[from + eight];
+            let b = gradient[from + eight];
+            #[unroll]
+            for one in 0..8usize {
+                product += f32::cast_from(a[one]) * f32::cast_from(b[one]);
+            }
+        }
+    }
+    product += plane_shuffle_xor(product, 1);
+    let of_pair = UNIT_POS % 2;
+    if of_pair == 0 {
+        of_rows[at] = product;
+        if block.first + at < place.length {
+            along[block.sums + block.first + at] = product;
+        }
+    }
+    sync_cube();
+    let slopes = rows_of_plane(&own, &block, size);
+    let row = block.first + block.plane + own_row();
+    let mut log_sum = Array::<f32>::new(2usize);
+    let mut of_row = Array::<f32>::new(2usize);
+    #[unroll]
+    for half in 0..2usize {
+        log_sum[half] = f32::new(0.0);
+        if row + 8 * half < place.length {
+            log_sum[half] = log_sums[block.sums + row + 8 * half];
+        }
+        of_row[half] = of_rows[block.plane + own_row() + 8 * half];
+    }
+
+    let mut sums = zeros(comptime!(size / WIDE));
+    let end = min(block.first + ROWS, place.length);
+    let mut tile = (max(block.first + 1, place.window) - place.window) / TILE * TILE;
+    while tile < end {
+        sync_cube();
+        bring(key, &mut keys, block.base, tile, place, TILE, size);
+        bring(value, &mut values, block.base, tile, place, TILE, size);
+        sync_cube();
+        let mut scores = with_rows(&asked, &keys, TILE, size);
+        let of_weights = with_rows(&slopes, &values, TILE, size);
+        #[unroll]
+        for at in 0..comptime!(TILE / WIDE) {
+            let score = scores.index_mut(at);
+            let of_weight = of_weights.index(at);
+            #[unroll]
+            for half in 0..2usize {
+                let row = row + 8 * half;
+                let mut pair = score[half];
+                let of_pair = of_weight[half];
+                #[unroll]
+                for one in 0..2usize {
+                    let key = tile + WIDE * at + own_column() + one;
+                    let visible = key <= row && key + place.window > row;
+                    let weight = select(visible, (pair[one] - log_sum[half]).exp(), f32::new(0.0));
+                    pair[one] = weight * (of_pair[one] - of_row[half]);
+                }
+                score[half] = pair;
+            }
+        }
+        add_weighted(&mut sums, &scores, &keys, TILE, size);
+        tile += TILE;
+    }
+    keep(&sums, of_query, &block, place, size);
+}
+
+/// Gradients of keys and values: rows are keys, tiles are of queries.
+#[cube(launch_unchecked)]
+pub(super) fn key_kernel(
+    query: &Array<Eight>,
+    key: &Array<Eight>,
+    value: &Array<Eight>,
+    gradient: &Array<Eight>,
+    log_sums: &Array<f32>,
+    along: &Array<f32>,
+    of_key: &mut Array<Two>,
+    of_value: &mut Array<Two>,
+    place: &Place,
+    #[comptime] split: Split,
+) {
+    let size = comptime!(split.size());
+    let block = block(place, size);
+    let mut own = room(ROWS, size);
+    let mut queries = room(TILE, size);
+    let mut slopes = room(TILE, size);
+    let mut tile_sums = SharedMemory::<f32>::new(TILE);
+    let mut tile_along = SharedMemory::<f32>::new(TILE);
+    bring(key, &mut own, block.base, block.first, place, ROWS, size);
+    sync_cube();
+    let found = rows_of_plane(&own, &block, size);
+    sync_cube();
+    bring(value, &mut own, block.base, block.first, place, ROWS, size);
+    sync_cube();
+    let given = rows_of_plane(&own, &block, size);
+    let row = block.first + block.plane + own_row();
+
+    let mut key_sums = zeros(comptime!(size / WIDE));
+    let mut value_sums = zeros(comptime!(size / WIDE));
+    // The last query that sees the last key.
+    let last = block.first + comptime!(ROWS - 1);
+    let end = min(last + min(place.window, place.length), place.length);
+    let mut tile = block.first / TILE * TILE;
+    while tile < end {
+        sync_cube();
+        bring(query, &mut queries, block.base, tile, place, TILE, size);
+        bring(gradient, &mut slopes, block.base, tile, place, TILE, size);
+        let unit = UNIT_POS as usize;
+        if unit < TILE {
+            tile_sums[unit] = f32::new(0.0);
+            tile_along[unit] = f32::new(0.0);
+            if tile + unit < place.length {
+                tile_sums[unit] = log_sums[block.sums + tile + unit];
+                tile_along[unit] = along[block.sums + tile + unit];
+            }
+        }
+        sync_cube();
+        let mut weights = with_rows(&found, &queries, TILE, size);
+        let mut of_scores = with_rows(&given, &slopes, TILE, size);
+        #[unroll]
+        for at in 0..comptime!(TILE / WIDE) {
+            let weight = weights.index_mut(at);
+            let of_score = of_scores.index_mut(at);
+            let column = WIDE * at + own_column();
+            #[unroll]
+            for half in 0..2usize {
+                let row = row + 8 * half;
+                let mut pair = weight[half];
+                let mut of_pair = of_score[half];
+                #[unroll]
+                for one in 0..2usize {
+                    let asking = tile + column + one;
+                    let visible = asking < place.length && row <= asking && row + place.window > asking;
+                    let weight = (pair[one] - tile_sums[column + one]).exp();
+                    let of_score = weight * (of_pair[one] - tile_along[column + one]);
+                    pair[one] = select(visible, weight, f32::new(0.0));
+                    of_pair[one] = select(visible, of_score, f32::new(0.0));
+                }
+                weight[half] = pair;
+                of_score[half] = of_pair;
+            }
+        }
+        add_weighted(&mut value_sums, &weights, &slopes, TILE, size);
+        add_weighted(&mut key_sums, &of_scores, &queries, TILE, size);
+        tile += TILE;
+    }
+    keep(&key_sums, of_key, &block, place, size);
+    keep(&value_sums, of_value, &block, place, size);
+}
