@@ -185,7 +185,7 @@ def packed():
 def everything():
     """What matters most comes first."""
     for shape in shapes:
-        measure(("train", shape, training), bench("train", shape, training), 100)
+        measure(("train", shape, training), bench("train", shape, training), 120)
         measure(("torch", shape, "eager"), torch(shape, "bf16"), 40)
     for shape in shapes:
         measure(("collect", shape, "f32"), bench("collect", shape, "f32"), 60)

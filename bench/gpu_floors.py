@@ -1,7 +1,7 @@
 """The least that a GPU must do for each stage, and how much of it the published study is.
 
 Operations are those of products of matrices and of attention. Bytes are what must pass through the card's memory: every
-half of a block reads and writes its rows once, training keeps 11 numbers per column, block and token and reads them again,
+half of a block reads and writes its rows once, training in bf16 keeps 24 bytes per column, block and token and reads them again,
 AdamW reads four numbers of a parameter and writes three, sums of a class are read and written in f64. All per token.
 """
 import dataclasses, itertools
@@ -58,7 +58,7 @@ class Shape:
         weights = 4 * self.parameters / (self.batch * self.length)
         rows = 16 * self.depth * d + 8 * d
         return {
-            "train": (3 * (self.forward + head), 7 * weights + 88 * self.depth * d),
+            "train": (3 * (self.forward + head), 7 * weights + 48 * self.depth * d),
             "means": (self.forward, weights + rows + 20 * d),
             "vars": (self.forward, weights + rows + 12 * d),
             "decs": (self.forward + 2 * head, 2 * weights + rows),

@@ -29,7 +29,9 @@ else
     skipped "the GPU's kernels on Vulkan; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"
 fi
 if [ "$(uname -sm)" = "Linux x86_64" ] && command -v g++ >/dev/null; then
-    with=(deploy/cuda-on-cpu/run.sh "$target/cuda-on-cpu")
+    # Programs are run with it, but not built: what is built depends on CUDA_PATH.
+    deploy/cuda-on-cpu/run.sh "$target/cuda-on-cpu" true
+    with=(env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$PWD/deploy/cuda-on-cpu/run.sh $target/cuda-on-cpu")
     tests 'test(kernels::gpu::on_cuda)' --lib -- kernels::gpu::on_cuda
 else
     skipped "the GPU's kernels as CUDA programs; install g++ on Linux and x86-64 to run them on the processor"

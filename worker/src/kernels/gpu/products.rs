@@ -131,7 +131,6 @@ fn of_matrix_units() -> Vec<Kernel> {
         one_stage(cyclic()),
         two_stages(Strategy::DoubleCyclicMma(Inferred(double)), cyclic()),
         two_stages(Strategy::OrderedDoubleMma(Inferred(ordered)), cyclic()),
-        two_stages(Strategy::SpecializedCyclicMma(Inferred(().into())), cyclic()),
         one_stage(tma()),
         two_stages(Strategy::SpecializedTmaMma(Inferred(().into())), tma()),
     ]
