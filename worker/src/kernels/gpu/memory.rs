@@ -25,25 +25,25 @@ pub(super) fn matrix<R: CubeRuntime>(tensor: CubeTensor<R>) -> Matrix<R> {
     Tensor::from_primitive(TensorPrimitive::Float(tensor))
 }
 
-/// From so many bytes on, memory is taken from the device as it is needed and kept for what has the same size. The library
-/// would take a page for it that is four times as large and more.
-const LARGE: usize = 1 << 28;
-
 /// Memory for numbers beside another tensor, without holes; its content is anything.
 pub(super) fn empty<R: CubeRuntime>(
     beside: &CubeTensor<R>,
     shape: impl Into<Shape>,
     dtype: DType,
 ) -> CubeTensor<R> {
-    let shape = shape.into();
-    let bytes = shape.num_elements() * dtype.size();
-    let make =
-        |shape| empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, dtype);
-    let made = match bytes {
-        LARGE.. => beside.client.memory_persistent_allocation(shape.clone(), make).ok(),
-        _ => None,
-    };
-    made.unwrap_or_else(|| make(shape))
+    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape.into(), dtype)
+}
+
+/// As [`empty`], for what is large and has the same size in every step: taken from the device as it is needed and kept for
+/// what has the same size. From the library's pools it would get a page that is four times as large and more; but what
+/// comes in ever new sizes would fill the device this way.
+pub(super) fn large<R: CubeRuntime>(
+    beside: &CubeTensor<R>,
+    shape: [usize; 2],
+    dtype: DType,
+) -> CubeTensor<R> {
+    let make = |shape| empty(beside, shape, dtype);
+    beside.client.memory_persistent_allocation(shape, make).unwrap_or_else(|_| make(shape))
 }
 
 /// As [`empty`], for `f32`.

@@ -164,7 +164,7 @@ pub(super) fn chunks(rows: usize, columns: usize, most: usize) -> impl Iterator<
     (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
 }
 
-/// Losses `[1, rows]` of rows `hidden`, and the gradient of their logits, both times `scale`: by way of the logits.
+/// Losses of rows `hidden`, and `scale` times the gradient of their logits: by way of the logits.
 #[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
 fn wide<R: CubeRuntime>(
     hidden: &CubeTensor<R>,

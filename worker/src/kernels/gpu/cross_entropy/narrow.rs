@@ -9,7 +9,7 @@ use crate::kernels::gpu::{
     matrix_units::{
         DEEP, Eight, HIGH, Pair, Two, add_products, left_at, own_column, own_row, rights_at, zeros,
     },
-    memory::{arg, cubes, empty, floats},
+    memory::{arg, cubes, floats, large},
     over_cube::LOWEST,
 };
 use burn::tensor::DType;
@@ -403,7 +403,7 @@ pub(super) fn slopes<R: CubeRuntime>(
     let sizes = || SizesLaunch::new(rows, vocabulary, columns, tiles);
     let [largest, totals] = [(); 2].map(|()| floats(hidden, [rows, PARTS]));
     let [of_targets, log_sums, losses] = [(); 3].map(|()| floats(hidden, [1, rows]));
-    let slopes = empty(hidden, [rows, columns], DType::BF16);
+    let slopes = large(hidden, [rows, columns], DType::BF16);
     // SAFETY: see above; the head has whole tiles.
     unsafe {
         sums_kernel::launch_unchecked::<R>(
