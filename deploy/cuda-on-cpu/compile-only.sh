@@ -26,7 +26,7 @@ if [ ! -f "$folder/ready" ]; then
     cp -r "$folder"/wheels/nvidia/cuda_runtime/include/* "$folder"/wheels/nvidia/cuda_nvcc/include/* "$folder/include"
     cp -r "$folder/wheels/nvidia/cuda_cccl/include" "$folder/include/cccl"
     cp "$folder"/wheels/nvidia/cuda_nvrtc/lib/libnvrtc*.so.12* "$folder/lib"
-    ln -s libnvrtc.so.12 "$folder/lib/libnvrtc.so"
+    ln -sf libnvrtc.so.12 "$folder/lib/libnvrtc.so"
     rm -r "$folder/wheels"
     touch "$folder/ready"
 fi
