@@ -7,7 +7,8 @@ what no time was left for, what failed and what the machine lacks is said in it.
 
     python3 bench/gpu.py FOLDER
 
-PyTorch and transformers are raced against where they are installed. Without a folder, only what can be computed is written.
+Kernels are compiled before anything is measured, unless LC_GPU_CACHE names a folder of compiled ones. PyTorch and
+transformers are raced against where they are installed. Without a folder, only what can be computed is written.
 """
 import argparse, datetime, json, os, pathlib, shutil, subprocess, sys, tempfile, threading, time
 
@@ -109,7 +110,7 @@ def measure(key, command, limit):
     note(key, rows or last[0].strip()[:160].replace("|", "/"))
 
 
-def bench(job, shape, dtype, *words):
+def bench(job, shape, dtype, *words, repeat=repeat):
     return [args.programs / "gpu-bench", "--device", args.device, "--repeat", repeat, "--shape", shape, "--dtype", dtype,
             "--heads", heads, "--vocab", more["vocabulary"], "--window", more["window"], job, *words]
 
@@ -125,11 +126,13 @@ def torch_collect(shape):
             "--d", width, "--grid-k", 8, "--repeat", repeat]
 
 
-def check(program):
+def checking(program):
     other = "on_vulkan" if cuda else "on_cuda"
-    words = ["kernels::gpu", "--skip", other] if program == "unit-tests" else []
-    environment = {"CARGO_MANIFEST_DIR": str(HERE.parent / "worker")}
-    code, output = call([args.programs / program, *words], 150, **environment)
+    return [args.programs / program, *(["kernels::gpu", "--skip", other] if program == "unit-tests" else [])]
+
+
+def check(program):
+    code, output = call(checking(program), 150)
     results = [line for line in output.splitlines() if line.startswith("test result:")]
     failed = [line.split()[1] for line in output.splitlines() if line.startswith("test ") and line.endswith("FAILED")]
     outcome = ";".join(results[-1].removeprefix("test result: ").split(";")[:2]) if results else output.strip()[-160:]
@@ -182,6 +185,26 @@ def packed():
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def compile_ahead(folder):
+    """Runs everything once, side by side, so that what is measured later finds its kernels compiled: the compiler takes a
+    second for each of some seventy per shape. Which are the fastest is not learnt while others run; that is left out."""
+    jobs = [bench(job, shape, dtype, repeat=1) for shape in shapes for job, dtype in (("train", training), ("collect", "f32"))]
+    jobs = [job for job in [*jobs, *map(checking, CHECKS)] if job[0].exists()]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    began, until = time.monotonic(), time.monotonic() + min(150, left() / 3)
+    workers = [subprocess.Popen([str(word) for word in job], **quiet) for job in jobs]
+    failed = 0
+    for worker in workers:
+        try:
+            failed += worker.wait(timeout=max(1, until - time.monotonic())) != 0
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+            failed += 1
+    shutil.rmtree(pathlib.Path(folder) / "autotune", ignore_errors=True)
+    print(f"compiled ahead in {time.monotonic() - began:.0f} s; {failed} of {len(jobs)} not to the end", flush=True)
+
+
 def everything():
     """What matters most comes first."""
     for shape in shapes:
@@ -205,5 +228,11 @@ def everything():
 
 
 write()
-if args.programs:
+os.environ["CARGO_MANIFEST_DIR"] = str(HERE.parent / "worker")
+if args.programs and "LC_GPU_CACHE" in os.environ:
     everything()
+elif args.programs:
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["LC_GPU_CACHE"] = cache
+        compile_ahead(cache)
+        everything()

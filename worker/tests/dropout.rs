@@ -50,7 +50,7 @@ fn gradients_are_the_slope_of_the_loss_with_dropout() {
         // Along the gradient the loss must rise by its norm.
         let moved = |by: f64| {
             let mut moved = model.clone();
-            for (parameter, gradient) in moved.parameters_mut().iter_mut().zip(&gradients) {
+            for (parameter, gradient) in moved.parameters_mut().0.iter_mut().zip(&gradients) {
                 *parameter = parameter.clone() + gradient.clone() * (by / norm);
             }
             loss(&moved).0

@@ -34,8 +34,9 @@ impl<B: Kernels> Bench<'_, B> {
         let (n, d) = (rows as f64, width as f64);
         let seconds = self.median(|| drop(B::layer_norm_forward(&x, &weight, &bias, 1e-5)));
         self.note("layer norm", seconds, 8.0 * n * d, 0.0);
-        let seconds = self.median(|| drop(B::layer_norm_backward(&x, &weight, &g, 1e-5)));
-        self.note("layer norm, backward", seconds, 20.0 * n * d, 0.0);
+        let onto = || Some(y.clone());
+        let seconds = self.median(|| drop(B::layer_norm_backward(&x, &weight, &g, onto(), 1e-5)));
+        self.note("layer norm, backward", seconds, 16.0 * n * d, 0.0);
         let of_inner = self.matrix(&mut random, [1, 4 * width]);
         let inner = B::factor(inner, precision);
         let size = if precision == Precision::Bf16 { 2.0 } else { 4.0 };
@@ -70,10 +71,10 @@ impl<B: Kernels> Bench<'_, B> {
         let classes = ids.iter().collect::<BTreeSet<_>>().len() as f64;
         let (n, d, v) = (rows as f64, width as f64, vocabulary as f64);
 
-        let weight = head();
+        let weight = B::factor(head(), precision);
         let seconds = self.median(|| drop(B::cross_entropy(&x, &weight, &ids, precision).expect("a loss")));
         self.note("cross-entropy with gradients", seconds, 8.0 * (n + v) * d, 6.0 * n * d * v);
-        let offsets = self.matrix(&mut random, [1, vocabulary]);
+        let (weight, offsets) = (head(), self.matrix(&mut random, [1, vocabulary]));
         let decide = || drop(B::decide(&x, &weight, Some(&offsets), precision).expect("a decision"));
         let seconds = self.median(decide);
         self.note("decisions", seconds, 4.0 * (n + v) * d, 2.0 * n * d * v);
@@ -94,12 +95,14 @@ impl<B: Kernels> Bench<'_, B> {
         self.note("norm of gradients", seconds, 4.0 * d * v, 0.0);
         let numbers =
             AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 1.0, rate: 1e-3, correction: 1.0 };
-        let moments = Moments { parameter: head(), first: head(), second: head().abs() };
+        let rounded = precision == Precision::Bf16;
+        let factor = rounded.then(|| B::factor(head(), precision));
+        let moments = Moments { parameter: head(), first: head(), second: head().abs(), factor };
         let update = |moments| {
             let all = vec![(moments, gradient.clone())];
             B::adamw(all, &Scalar::Known(1.0), numbers).expect("an update").remove(0)
         };
         let seconds = self.median_of(moments, update);
-        self.note("AdamW", seconds, 28.0 * d * v, 0.0);
+        self.note("AdamW", seconds, (28.0 + if rounded { 2.0 } else { 0.0 }) * d * v, 0.0);
     }
 }

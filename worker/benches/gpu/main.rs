@@ -22,6 +22,10 @@ use worker::{
     report::Report,
 };
 
+/// As in `lc-worker`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Args {
     /// cuda, cuda:N or vulkan
@@ -178,9 +182,7 @@ impl<B: Kernels> Bench<'_, B> {
         let fields = json!({"hidden_size": width, "num_layers": depth, "num_heads": heads, "vocab_size": vocab,
             "window_size": window, "attention_layers": kinds, "max_position_embeddings": length.max(2048)});
         let config = GptNeoConfig::from_fields(fields.as_object().cloned().unwrap_or_default());
-        let mut model = init::random::<B>(&config.expect("a shape"), 0, self.device);
-        model.precision = self.precision;
-        model
+        init::random::<B>(&config.expect("a shape"), 0, self.device).in_precision(self.precision)
     }
 
     fn batch(&self) -> Batch {

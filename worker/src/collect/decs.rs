@@ -67,7 +67,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         means: Tensor::from_data(TensorData::new(single, [classes, means.dim]), device),
         offsets: Tensor::from_data(TensorData::new(offsets, [1, classes]), device),
         head: pass.model.token_embedding().clone(),
-        precision: pass.model.precision,
+        precision: pass.model.precision(),
         decs,
     };
     let mut decisions = pass.run(job, &hash, done, decisions)?;

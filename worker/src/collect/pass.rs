@@ -64,11 +64,11 @@ impl Job<'_> {
             ("split".to_owned(), split.to_owned()),
         ]);
         if self.spec.tf32 {
-            model.precision = Precision::Tf32;
+            model = model.in_precision(Precision::Tf32);
             // Not the same numbers.
             made_from.insert("products".to_owned(), "tf32".to_owned());
         }
-        if !model.precision.exists_on::<B>(device) {
+        if !model.precision().exists_on::<B>(device) {
             return Err(Error::input(
                 "this device has no units for matrices that take TF32; leave --tf32 out",
             ));

@@ -63,11 +63,20 @@ pub struct Attended<B: Backend> {
 /// Gradients of a layer norm.
 #[derive(Clone, Debug)]
 pub struct LayerNormGradients<B: Backend> {
-    /// Of the input, `[rows, width]`.
+    /// Of the input, `[rows, width]`, with what it was added to.
     pub input: Tensor<B, 2>,
     /// Of the weight, `[1, width]`.
     pub weight: Tensor<B, 2>,
     /// Of the bias, `[1, width]`.
+    pub bias: Tensor<B, 2>,
+}
+
+/// A gradient of a linear layer's result.
+#[derive(Clone, Debug)]
+pub struct OfLinear<B: Backend> {
+    /// The gradient as a [factor](Kernels::factor), `[rows, columns]`.
+    pub factor: Tensor<B, 2>,
+    /// The gradient of the layer's bias: the sum of all rows before they were rounded, `[1, columns]`.
     pub bias: Tensor<B, 2>,
 }
 
@@ -128,6 +137,8 @@ pub struct Moments<B: Backend> {
     pub first: Tensor<B, 2>,
     /// Running mean of their squares.
     pub second: Tensor<B, 2>,
+    /// The parameter as a [factor](Kernels::factor), where that is not the parameter itself.
+    pub factor: Option<Tensor<B, 2>>,
 }
 
 impl<B: Backend> Clipping<B> {
@@ -219,9 +230,15 @@ pub trait Kernels: Backend {
         plain::linear::weight_gradient(gradient, x, precision)
     }
 
-    /// The sum of all rows, `[1, columns]`: the gradient of a bias.
+    /// The sum of all rows, `[1, columns]`.
     fn sum_rows(x: &Tensor<Self, 2>) -> Tensor<Self, 2> {
         x.clone().sum_dim(0)
+    }
+
+    /// What the backward pass of a linear layer takes of its result's gradient.
+    fn of_linear(gradient: Tensor<Self, 2>, precision: Precision) -> OfLinear<Self> {
+        let bias = Self::sum_rows(&gradient);
+        OfLinear { factor: Self::factor(gradient, precision), bias }
     }
 
     /// Layer norm of each row of `x` `[rows, width]`, with the biased variance; `weight` and `bias` are
@@ -246,14 +263,16 @@ pub trait Kernels: Backend {
         Self::layer_norm_forward(x, weight, bias, epsilon)
     }
 
-    /// Gradients of [`Self::layer_norm_forward`] from that of its result.
+    /// Gradients of [`Self::layer_norm_forward`] from that of its result. That of the input is added to `onto`, where there
+    /// is one: the gradient that goes past the layer norm.
     fn layer_norm_backward(
         x: &Tensor<Self, 2>,
         weight: &Tensor<Self, 2>,
         gradient: &Tensor<Self, 2>,
+        onto: Option<Tensor<Self, 2>>,
         epsilon: f64,
     ) -> LayerNormGradients<Self> {
-        plain::layer_norm::backward(x, weight, gradient, epsilon)
+        plain::layer_norm::backward(x, weight, gradient, onto, epsilon)
     }
 
     /// The tanh form of the Gaussian error linear unit, of `x` `[rows, columns]` with `bias` `[1, columns]` added to each
@@ -262,13 +281,15 @@ pub trait Kernels: Backend {
         plain::gelu::forward(&(x.clone() + bias.clone()))
     }
 
-    /// The gradient of the input of [`Self::gelu_new`]; a [factor](Self::factor) if `x` is one.
+    /// The gradients of input and bias of [`Self::gelu_new`] from that of its result; the input's is a
+    /// [factor](Self::factor) if `x` is one.
     fn gelu_new_backward(
         x: &Tensor<Self, 2>,
         bias: &Tensor<Self, 2>,
         gradient: &Tensor<Self, 2>,
-    ) -> Tensor<Self, 2> {
-        plain::gelu::backward(&(x.clone() + bias.clone()), gradient)
+    ) -> OfLinear<Self> {
+        let factor = plain::gelu::backward(&(x.clone() + bias.clone()), gradient);
+        OfLinear { bias: Self::sum_rows(&factor), factor }
     }
 
     /// Mixes the values by the softmax of the queries' products with the keys (not scaled); `dropout`
@@ -366,7 +387,7 @@ pub trait Kernels: Backend {
     }
 
     /// One AdamW update by PyTorch's formula of parameters that share its numbers, of gradients that are multiplied with
-    /// `scale` first.
+    /// `scale` first. Where a parameter comes with its factor, that is what the updated one is rounded to.
     ///
     /// # Errors
     /// When the device fails.

@@ -71,9 +71,14 @@ fn layer_norm_and_activation_equal_the_plain_ones() {
         let (weight, bias) = (random(3, [1, shape[1]]), random(4, [1, shape[1]]));
         let found = Cpu::layer_norm_forward(&x, &weight, &bias, 1e-5);
         assert_close(&found, &plain::layer_norm::forward(&x, &weight, &bias, 1e-5), 1e-5, "layer norm");
-        let found = Cpu::layer_norm_backward(&x, &weight, &gradient, 1e-5);
-        let expected = plain::layer_norm::backward(&x, &weight, &gradient, 1e-5);
-        assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
+        let onto = random(5, shape);
+        for onto in [None, Some(onto)] {
+            let found = Cpu::layer_norm_backward(&x, &weight, &gradient, onto.clone(), 1e-5);
+            let expected = plain::layer_norm::backward(&x, &weight, &gradient, onto, 1e-5);
+            assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
+        }
+        let found = Cpu::layer_norm_backward(&x, &weight, &gradient, None, 1e-5);
+        let expected = plain::layer_norm::backward(&x, &weight, &gradient, None, 1e-5);
         assert_close(&found.weight, &expected.weight, 1e-5, "gradient of the weight");
         assert_close(&found.bias, &expected.bias, 1e-5, "gradient of the bias");
         let x = x * 4.0;
@@ -82,7 +87,8 @@ fn layer_norm_and_activation_equal_the_plain_ones() {
         assert_close(&found, &plain::gelu::forward(&with_bias), 1e-6, "activation");
         let found = Cpu::gelu_new_backward(&x, &bias, &gradient);
         let expected = plain::gelu::backward(&with_bias, &gradient);
-        assert_close(&found, &expected, 2e-6, "gradient of the activation");
+        assert_close(&found.factor, &expected, 2e-6, "gradient of the activation");
+        assert_close(&found.bias, &expected.sum_dim(0), 1e-5, "gradient of its bias");
     }
 }
 
@@ -240,8 +246,12 @@ fn rows_are_added_and_parameters_updated_as_by_the_plain_operations() {
     assert_close(&found, &plain::rows::add(sums, &rows, values), 1e-5, "rows");
 
     let shape = [130, 200];
-    let moments =
-        Moments { parameter: random(1, shape), first: random(2, shape), second: random(3, shape).abs() };
+    let moments = Moments {
+        parameter: random(1, shape),
+        first: random(2, shape),
+        second: random(3, shape).abs(),
+        factor: None,
+    };
     let gradient = random(4, shape);
     let step =
         AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
@@ -280,7 +290,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let y = Cpu::linear_forward(&x, &weight, None, Precision::F32);
         found.push(Cpu::linear_weight_gradient(&y, &x, Precision::F32));
         found.push(Cpu::linear_input_gradient(&y, &weight, Precision::F32));
-        let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, 1e-5);
+        let norm = Cpu::layer_norm_backward(&x, &random(10, [1, 64]), &x, None, 1e-5);
         found.extend([norm.input, norm.weight, norm.bias, Cpu::sum_rows(&y)]);
         let squares = Cpu::clipping(std::slice::from_ref(&y), 1.0).unwrap().norm.read().unwrap();
         let decided =

@@ -6,7 +6,7 @@ use super::{
     dropout::{Dropout, Mask, Place},
     gpt_neo::Part,
 };
-use crate::kernels::{Attended, Heads, Kernels, LayerNormGradients, Projected};
+use crate::kernels::{Attended, Heads, Kernels, LayerNormGradients, OfLinear, Projected};
 use burn::tensor::Tensor;
 
 /// What the backward pass of a block needs of its forward pass; the rest is computed again.
@@ -62,20 +62,17 @@ impl<B: Kernels> Block<'_, B> {
         let Trace { input, projected, attended, middle, inner } = trace;
         let of_inner = self.part(Part::FcBias);
         let y = self.residual(gradient.clone(), Place::Mlp(self.layer));
-        let proj_bias = B::sum_rows(&y);
-        let y = self.factor(y);
+        let OfLinear { factor: y, bias: proj_bias } = self.of_linear(y);
         let proj = self.weight_gradient(&y, &B::gelu_new(&inner, of_inner));
         let y = self.input_gradient_as_factor(&y, Part::Proj);
-        let y = B::gelu_new_backward(&inner, of_inner, &y);
-        let fc_bias = B::sum_rows(&y);
+        let OfLinear { factor: y, bias: fc_bias } = B::gelu_new_backward(&inner, of_inner, &y);
         let fc = self.weight_gradient(&y, &self.layer_norm(&middle, Part::Ln2Weight, Part::Ln2Bias));
         let y = self.input_gradient(&y, Part::Fc);
-        let ln_2 = self.layer_norm_backward(&middle, Part::Ln2Weight, &y);
-        let gradient = gradient + ln_2.input;
+        let ln_2 = self.layer_norm_backward(&middle, Part::Ln2Weight, &y, gradient);
+        let gradient = ln_2.input;
 
         let y = self.residual(gradient.clone(), Place::Attended(self.layer));
-        let out_bias = B::sum_rows(&y);
-        let y = self.factor(y);
+        let OfLinear { factor: y, bias: out_bias } = self.of_linear(y);
         let out = self.weight_gradient(&y, &attended.mixed);
         let y = self.input_gradient_as_factor(&y, Part::Out);
         let mask = self.attention_mask();
@@ -86,7 +83,7 @@ impl<B: Kernels> Block<'_, B> {
         let y = self.input_gradient(&query, Part::Query)
             + self.input_gradient(&key, Part::Key)
             + self.input_gradient(&value, Part::Value);
-        let ln_1 = self.layer_norm_backward(&input, Part::Ln1Weight, &y);
+        let ln_1 = self.layer_norm_backward(&input, Part::Ln1Weight, &y, gradient);
         let [key, value, query] = [key, value, query].map(|y| self.weight_gradient(&y, &normed));
         let parts = vec![
             ln_1.weight,
@@ -103,7 +100,7 @@ impl<B: Kernels> Block<'_, B> {
             proj,
             proj_bias,
         ];
-        (gradient + ln_1.input, parts)
+        (ln_1.input, parts)
     }
 
     fn heads(&self, x: &Tensor<B, 2>) -> Heads {
@@ -112,20 +109,29 @@ impl<B: Kernels> Block<'_, B> {
             AttentionKind::Global => x.dims()[0] / self.batch,
             AttentionKind::Local => config.window_size,
         };
-        Heads { batch: self.batch, heads: config.num_heads, window, precision: self.model.precision }
+        Heads { batch: self.batch, heads: config.num_heads, window, precision: self.model.precision() }
     }
 
     fn part(&self, part: Part) -> &Tensor<B, 2> {
         self.model.part(self.layer, part)
     }
 
+    /// A weight as products take it.
+    fn weight(&self, part: Part) -> &Tensor<B, 2> {
+        self.model.part_as_factor(self.layer, part)
+    }
+
     fn factor(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        B::factor(x, self.model.precision)
+        B::factor(x, self.model.precision())
+    }
+
+    fn of_linear(&self, gradient: Tensor<B, 2>) -> OfLinear<B> {
+        B::of_linear(gradient, self.model.precision())
     }
 
     /// A linear layer without bias whose result becomes a factor.
     fn as_factor(&self, x: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
-        B::linear_as_factor(x, self.part(weight), self.model.precision)
+        B::linear_as_factor(x, self.weight(weight), self.model.precision())
     }
 
     /// The residual stream with what a linear layer adds to it, of which dropout drops entries.
@@ -137,7 +143,7 @@ impl<B: Kernels> Block<'_, B> {
         bias: Part,
         place: Place,
     ) -> Tensor<B, 2> {
-        let (weight, bias, precision) = (self.part(weight), self.part(bias), self.model.precision);
+        let (weight, bias, precision) = (self.weight(weight), self.part(bias), self.model.precision());
         match self.residual_mask(place) {
             Some(mask) => stream.clone() + mask.apply(B::linear_forward(x, weight, Some(bias), precision)),
             None => B::linear_onto(stream.clone(), x, weight, bias, precision),
@@ -145,21 +151,21 @@ impl<B: Kernels> Block<'_, B> {
     }
 
     fn input_gradient_as_factor(&self, gradient: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
-        B::linear_input_gradient_as_factor(gradient, self.part(weight), self.model.precision)
+        B::linear_input_gradient_as_factor(gradient, self.weight(weight), self.model.precision())
     }
 
     fn input_gradient(&self, gradient: &Tensor<B, 2>, weight: Part) -> Tensor<B, 2> {
-        B::linear_input_gradient(gradient, self.part(weight), self.model.precision)
+        B::linear_input_gradient(gradient, self.weight(weight), self.model.precision())
     }
 
     fn weight_gradient(&self, gradient: &Tensor<B, 2>, x: &Tensor<B, 2>) -> Tensor<B, 2> {
-        B::linear_weight_gradient(gradient, x, self.model.precision)
+        B::linear_weight_gradient(gradient, x, self.model.precision())
     }
 
     /// A layer norm, whose result becomes a factor.
     fn layer_norm(&self, x: &Tensor<B, 2>, weight: Part, bias: Part) -> Tensor<B, 2> {
         let epsilon = self.model.config.layer_norm_epsilon;
-        B::layer_norm_as_factor(x, self.part(weight), self.part(bias), epsilon, self.model.precision)
+        B::layer_norm_as_factor(x, self.part(weight), self.part(bias), epsilon, self.model.precision())
     }
 
     fn layer_norm_backward(
@@ -167,8 +173,10 @@ impl<B: Kernels> Block<'_, B> {
         x: &Tensor<B, 2>,
         weight: Part,
         gradient: &Tensor<B, 2>,
+        onto: Tensor<B, 2>,
     ) -> LayerNormGradients<B> {
-        B::layer_norm_backward(x, self.part(weight), gradient, self.model.config.layer_norm_epsilon)
+        let epsilon = self.model.config.layer_norm_epsilon;
+        B::layer_norm_backward(x, self.part(weight), gradient, Some(onto), epsilon)
     }
 
     fn attention_mask(&self) -> Option<Mask> {

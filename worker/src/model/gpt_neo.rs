@@ -116,9 +116,10 @@ pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
 pub struct GptNeo<B: Backend> {
     /// The configuration.
     pub config: Arc<GptNeoConfig>,
-    /// In which numbers matrix products are computed.
-    pub precision: Precision,
+    precision: Precision,
     parameters: Vec<Tensor<B, 2>>,
+    /// Matrices as products take them, where that is not as they are; renewed by whoever changes parameters.
+    factors: Vec<Option<Tensor<B, 2>>>,
 }
 
 impl<B: Backend> GptNeo<B> {
@@ -131,19 +132,29 @@ impl<B: Backend> GptNeo<B> {
         mut make: impl FnMut(&ParameterShape) -> Result<Tensor<B, 2>, E>,
     ) -> Result<Self, E> {
         let parameters = shapes(config).iter().map(&mut make).collect::<Result<_, E>>()?;
-        Ok(Self { config: Arc::new(config.clone()), precision: Precision::F32, parameters })
+        Ok(Self::exact(Arc::new(config.clone()), parameters))
     }
 
     /// As [`Self::try_build`], for what can't fail.
     pub fn build(config: &GptNeoConfig, mut make: impl FnMut(&str, [usize; 2]) -> Tensor<B, 2>) -> Self {
         let parameters = shapes(config).iter().map(|p| make(&p.name, p.shape)).collect();
-        Self { config: Arc::new(config.clone()), precision: Precision::F32, parameters }
+        Self::exact(Arc::new(config.clone()), parameters)
     }
 
-    /// A model on the same or another backend, made parameter by parameter.
+    /// A model on the same or another backend, made parameter by parameter, whose products are `f32`.
     pub fn map<C: Backend>(self, change: impl FnMut(Tensor<B, 2>) -> Tensor<C, 2>) -> GptNeo<C> {
-        let parameters = self.parameters.into_iter().map(change).collect();
-        GptNeo { config: self.config, precision: self.precision, parameters }
+        GptNeo::exact(self.config, self.parameters.into_iter().map(change).collect())
+    }
+
+    fn exact(config: Arc<GptNeoConfig>, parameters: Vec<Tensor<B, 2>>) -> Self {
+        let factors = vec![None; parameters.len()];
+        Self { config, precision: Precision::F32, parameters, factors }
+    }
+
+    /// In which numbers matrix products are computed.
+    #[must_use]
+    pub const fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// All parameters, in the order of [`shapes`].
@@ -152,9 +163,10 @@ impl<B: Backend> GptNeo<B> {
         &self.parameters
     }
 
-    /// All parameters, to be changed in place.
-    pub fn parameters_mut(&mut self) -> &mut [Tensor<B, 2>] {
-        &mut self.parameters
+    /// All parameters, to be changed in place, and those of them that products take rounded, rounded: who changes the one
+    /// changes the other.
+    pub fn parameters_mut(&mut self) -> (&mut [Tensor<B, 2>], &mut [Option<Tensor<B, 2>>]) {
+        (&mut self.parameters, &mut self.factors)
     }
 
     /// Number of parameters, the tied head counted once.
@@ -169,13 +181,46 @@ impl<B: Backend> GptNeo<B> {
         &self.parameters[0]
     }
 
+    /// The head as products take it: `[vocabulary, width]`.
+    #[must_use]
+    pub fn head(&self) -> &Tensor<B, 2> {
+        self.as_factor(0)
+    }
+
     /// A parameter of block `layer`.
     pub(super) fn part(&self, layer: usize, part: Part) -> &Tensor<B, 2> {
-        &self.parameters[2 + layer * NAMES.len() + part as usize]
+        &self.parameters[index(layer, part)]
+    }
+
+    /// The same as products take it.
+    pub(super) fn part_as_factor(&self, layer: usize, part: Part) -> &Tensor<B, 2> {
+        self.as_factor(index(layer, part))
+    }
+
+    fn as_factor(&self, index: usize) -> &Tensor<B, 2> {
+        self.factors[index].as_ref().unwrap_or(&self.parameters[index])
     }
 }
 
+/// Where a parameter of block `layer` stands among all.
+const fn index(layer: usize, part: Part) -> usize {
+    2 + layer * NAMES.len() + part as usize
+}
+
 impl<B: Kernels> GptNeo<B> {
+    /// The same model whose matrix products are computed in other numbers.
+    #[must_use]
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        // Each is rounded once, not by each product.
+        let factor = |(parameter, shape): (&Tensor<B, 2>, ParameterShape)| {
+            let rounded = (!is_vector(&shape.name)).then(|| B::factor(parameter.clone(), precision));
+            rounded.filter(|factor| factor.dtype() != parameter.dtype())
+        };
+        self.factors = self.parameters.iter().zip(shapes(&self.config)).map(factor).collect();
+        self
+    }
+
     /// The last embeddings: what the head reads, after the final layer norm.
     ///
     /// `ids` is `[batch, sequence]` with at most `max_position_embeddings` positions; the result is
@@ -220,7 +265,7 @@ impl<B: Kernels> GptNeo<B> {
     ) -> Vec<Tensor<B, 2>> {
         let Trace { blocks, last, dropout } = trace;
         let weight = &self.parameters[self.parameters.len() - 2];
-        let norm = B::layer_norm_backward(&last, weight, gradient, self.config.layer_norm_epsilon);
+        let norm = B::layer_norm_backward(&last, weight, gradient, None, self.config.layer_norm_epsilon);
         drop(last);
         let mut parts = Vec::with_capacity(self.config.num_layers());
         let mut gradient = norm.input;

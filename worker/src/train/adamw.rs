@@ -66,15 +66,19 @@ impl<B: Kernels> AdamW<B> {
             let numbers =
                 AdamWStep { beta_1: BETA_1, beta_2: BETA_2, epsilon: EPSILON, keep, rate, correction };
             let chosen: Vec<usize> = (0..gradients.len()).filter(|&at| self.decayed[at] == decay).collect();
-            let parameters = model.parameters_mut();
+            let (parameters, factors) = model.parameters_mut();
             let held = chosen.iter().filter_map(|&at| {
                 let [parameter, first, second] =
                     [&mut parameters[at], &mut self.first[at], &mut self.second[at]].map(take);
-                Some((Moments { parameter, first, second }, gradients[at].take()?))
+                Some((
+                    Moments { parameter, first, second, factor: factors[at].take() },
+                    gradients[at].take()?,
+                ))
             });
             let updated = B::adamw(held.collect(), scale, numbers)?;
-            for (&at, Moments { parameter, first, second }) in chosen.iter().zip(updated) {
+            for (&at, Moments { parameter, first, second, factor }) in chosen.iter().zip(updated) {
                 (parameters[at], self.first[at], self.second[at]) = (parameter, first, second);
+                factors[at] = factor;
             }
         }
         Ok(())

@@ -18,11 +18,7 @@ pub fn loss_and_gradients<B: Kernels>(
     dropout: Option<Dropout>,
 ) -> Result<(Scalar<B>, Vec<Tensor<B, 2>>)> {
     let (hidden, trace) = model.forward_traced(batch, dropout);
-    let LossGradients { loss, hidden, head } = B::cross_entropy(
-        &batch.with_targets(hidden),
-        model.token_embedding(),
-        &batch.targets(),
-        model.precision,
-    )?;
+    let LossGradients { loss, hidden, head } =
+        B::cross_entropy(&batch.with_targets(hidden), model.head(), &batch.targets(), model.precision())?;
     Ok((loss, model.backward(batch, trace, &batch.without_targets(hidden), head)))
 }

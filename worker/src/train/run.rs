@@ -155,7 +155,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
     }
-    let (mut model, optimizer, mut done) = match resumed {
+    let (model, optimizer, mut done) = match resumed {
         Some(resumed) => {
             let found = resumed.model.config.to_fields();
             if found != config.to_fields() {
@@ -176,7 +176,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             (model, optimizer, 0)
         }
     };
-    model.precision = precision;
+    let model = model.in_precision(precision);
     describe(spec, &config)?;
 
     let (mut log, last, missing) = Log::open(&spec.out, done)?;

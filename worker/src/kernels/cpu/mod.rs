@@ -24,7 +24,7 @@ mod rows;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    Projected, Scalar, plain,
+    OfLinear, Projected, Scalar, plain,
 };
 use crate::{
     Result,
@@ -88,13 +88,18 @@ impl Kernels for Cpu {
         x: &Matrix,
         weight: &Matrix,
         gradient: &Matrix,
+        onto: Option<Matrix>,
         epsilon: f64,
     ) -> LayerNormGradients<Self> {
         let (shape, [_, width]) = (x.dims(), x.dims());
         let [input, weight, bias] =
             layer_norm::backward(&Slice::of(x), &Slice::of(weight), &Slice::of(gradient), epsilon);
+        let input = matrix(input, shape);
         LayerNormGradients {
-            input: matrix(input, shape),
+            input: match onto {
+                Some(onto) => onto + input,
+                None => input,
+            },
             weight: matrix(weight, [1, width]),
             bias: matrix(bias, [1, width]),
         }
@@ -104,8 +109,9 @@ impl Kernels for Cpu {
         matrix(gelu::forward(&Slice::of(x), &Slice::of(bias)), x.dims())
     }
 
-    fn gelu_new_backward(x: &Matrix, bias: &Matrix, gradient: &Matrix) -> Matrix {
-        matrix(gelu::backward(&Slice::of(x), &Slice::of(bias), &Slice::of(gradient)), x.dims())
+    fn gelu_new_backward(x: &Matrix, bias: &Matrix, gradient: &Matrix) -> OfLinear<Self> {
+        let factor = matrix(gelu::backward(&Slice::of(x), &Slice::of(bias), &Slice::of(gradient)), x.dims());
+        OfLinear { bias: Self::sum_rows(&factor), factor }
     }
 
     fn attention_forward(
@@ -219,11 +225,12 @@ impl Kernels for Cpu {
         step: AdamWStep,
     ) -> Result<Vec<Moments<Self>>> {
         let scale = scale.read()?;
-        let update = |(Moments { parameter, first, second }, gradient): (_, Matrix)| {
+        let update = |(Moments { parameter, first, second, .. }, gradient): (_, Matrix)| {
             let [mut parameter, mut first, mut second] = [parameter, first, second].map(Owned::of);
             let changed = [parameter.entries(), first.entries(), second.entries()];
             adamw::update(changed, &Slice::of(&gradient), scale, step);
-            Moments { parameter: parameter.tensor(), first: first.tensor(), second: second.tensor() }
+            let [parameter, first, second] = [parameter, first, second].map(Owned::tensor);
+            Moments { parameter, first, second, factor: None }
         };
         Ok(all.into_iter().map(update).collect())
     }

@@ -1,4 +1,4 @@
-//! AdamW in one pass: four numbers of a parameter are read, three written; many parameters in one launch.
+//! AdamW in one pass: four numbers of a parameter are read, three written, and its factor; many parameters in one launch.
 
 use super::{
     Cube, Matrix, cube_index,
@@ -9,6 +9,7 @@ use crate::kernels::{AdamWStep, Clipping, Moments, Scalar};
 use burn::tensor::{Tensor, TensorData};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::{client::ComputeClient, prelude::*};
+use half::bf16;
 
 /// Entries that a cube takes.
 const BLOCK: usize = 4096;
@@ -45,8 +46,10 @@ fn update_kernel(
     firsts: &mut Sequence<Array<f32>>,
     seconds: &mut Sequence<Array<f32>>,
     gradients: &Sequence<Array<f32>>,
+    factors: &mut Sequence<Array<bf16>>,
     scale: &Array<f32>,
     numbers: &Numbers,
+    #[comptime] with_factors: bool,
 ) {
     let scale = scale[0];
     if scale < 0.0 {
@@ -69,7 +72,12 @@ fn update_kernel(
             first[at] = mean;
             second[at] = square;
             let change = mean / (square.sqrt() * numbers.correction + numbers.epsilon) * numbers.rate;
-            parameter[at] = parameter[at] * numbers.keep - change;
+            let updated = parameter[at] * numbers.keep - change;
+            parameter[at] = updated;
+            if with_factors {
+                let factor = factors.index_mut(one);
+                factor[at] = bf16::cast_from(updated);
+            }
             at += UNITS;
         }
         before += count.div_ceil(BLOCK);
@@ -143,6 +151,7 @@ struct Held<R: CubeRuntime> {
     first: CubeTensor<R>,
     second: CubeTensor<R>,
     gradient: CubeTensor<R>,
+    factor: Option<CubeTensor<R>>,
 }
 
 #[expect(unsafe_code, reason = "positions are compared with the number of entries")]
@@ -153,9 +162,9 @@ pub(super) fn update<R: CubeRuntime>(
 ) -> Vec<Moments<Cube<R>>> {
     let held: Vec<Held<R>> = all
         .into_iter()
-        .map(|(Moments { parameter, first, second }, gradient)| {
+        .map(|(Moments { parameter, first, second, factor }, gradient)| {
             let [parameter, first, second] = [parameter, first, second].map(owned);
-            Held { parameter, first, second, gradient: array(&gradient) }
+            Held { parameter, first, second, gradient: array(&gradient), factor: factor.map(owned) }
         })
         .collect();
     let Some(Held { parameter: CubeTensor { client, device, .. }, .. }) = held.first() else {
@@ -181,8 +190,10 @@ pub(super) fn update<R: CubeRuntime>(
             single(1.0 / step.correction),
         )
     };
-    for some in held.chunks(at_once(client, 4)) {
-        // SAFETY: see above.
+    let alike = held.chunk_by(|one, next| one.factor.is_some() == next.factor.is_some());
+    for some in alike.flat_map(|alike| alike.chunks(at_once(client, 5))) {
+        let factors = || some.iter().filter_map(|one| one.factor.as_ref());
+        // SAFETY: see above; a factor has the size of its parameter.
         unsafe {
             update_kernel::launch_unchecked::<R>(
                 client,
@@ -192,16 +203,19 @@ pub(super) fn update<R: CubeRuntime>(
                 args(some.iter().map(|one| &one.first)),
                 args(some.iter().map(|one| &one.second)),
                 args(some.iter().map(|one| &one.gradient)),
+                factors().map(arg).collect(),
                 arg(&scale),
                 numbers(),
+                factors().next().is_some(),
             );
         }
     }
     held.into_iter()
-        .map(|Held { parameter, first, second, .. }| Moments {
+        .map(|Held { parameter, first, second, factor, .. }| Moments {
             parameter: matrix(parameter),
             first: matrix(first),
             second: matrix(second),
+            factor: factor.map(matrix),
         })
         .collect()
 }

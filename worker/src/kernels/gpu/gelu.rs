@@ -1,11 +1,13 @@
 //! The activation, entry by entry, with the bias before it. Numbers of the result are those of the input.
 
 use super::{
-    Matrix, linear,
-    memory::{arg, array, empty, matrix},
+    Cube, Matrix,
+    column_sums::{Blocks, DOWN, finish, last, place},
+    linear,
+    memory::{arg, array, empty, floats, matrix},
     units,
 };
-use crate::kernels::plain::gelu::CUBIC;
+use crate::kernels::{OfLinear, plain::gelu::CUBIC};
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
@@ -14,7 +16,7 @@ use half::bf16;
 const ROOT: f32 = 0.797_884_6;
 
 #[cube]
-fn inner(x: f32) -> f32 {
+fn tanh(x: f32) -> f32 {
     // The hyperbolic tangent of a large number is a quotient of infinities in some languages of shaders.
     let u = ROOT * x * (1.0 + CUBIC as f32 * x * x);
     let bounded = clamp(u, -20.0, 20.0);
@@ -27,7 +29,7 @@ fn forward_kernel<E: Float>(x: &Array<E>, bias: &Array<f32>, y: &mut Array<E>, c
         terminate!();
     }
     let x = f32::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
-    y[ABSOLUTE_POS] = E::cast_from(0.5 * x * (1.0 + inner(x)));
+    y[ABSOLUTE_POS] = E::cast_from(0.5 * x * (1.0 + tanh(x)));
 }
 
 #[cube(launch_unchecked)]
@@ -36,17 +38,31 @@ fn backward_kernel<E: Float>(
     bias: &Array<f32>,
     gradient: &Array<E>,
     y: &mut Array<E>,
-    count: usize,
+    sums: &mut Array<f32>,
+    rows: usize,
     width: usize,
+    blocks: usize,
+    size: usize,
 ) {
-    if ABSOLUTE_POS >= count {
-        terminate!();
+    let place = place(rows, blocks, size);
+    let inside = place.column < width;
+    let mut sum = f32::new(0.0);
+    if inside {
+        let bias = bias[place.column];
+        let mut row = place.row;
+        while row < place.end {
+            let at = row * width + place.column;
+            let x = f32::cast_from(x[at]) + bias;
+            let tanh = tanh(x);
+            let slope = ROOT * (1.0 + 3.0 * CUBIC as f32 * x * x);
+            let derivative = 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope);
+            let found = derivative * f32::cast_from(gradient[at]);
+            sum += found;
+            y[at] = E::cast_from(found);
+            row += DOWN;
+        }
     }
-    let x = f32::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
-    let tanh = inner(x);
-    let slope = ROOT * (1.0 + 3.0 * CUBIC as f32 * x * x);
-    let derivative = 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope);
-    y[ABSOLUTE_POS] = E::cast_from(derivative * f32::cast_from(gradient[ABSOLUTE_POS]));
+    finish(sum, sums, place.block * width + place.column, inside, DOWN);
 }
 
 #[expect(unsafe_code, reason = "positions are compared with the number of entries")]
@@ -66,20 +82,41 @@ pub(super) fn forward<R: CubeRuntime>(x: &Matrix<R>, bias: &Matrix<R>) -> Matrix
     matrix(y)
 }
 
-#[expect(unsafe_code, reason = "positions are compared with the number of entries")]
-pub(super) fn backward<R: CubeRuntime>(x: &Matrix<R>, bias: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
+/// The bias's gradient is taken of what was not rounded yet.
+#[expect(unsafe_code, reason = "rows and columns are compared with their numbers")]
+pub(super) fn backward<R: CubeRuntime>(
+    x: &Matrix<R>,
+    bias: &Matrix<R>,
+    gradient: &Matrix<R>,
+) -> OfLinear<Cube<R>> {
     let [rows, width] = x.dims();
     let [x, bias] = [x, bias].map(array);
     let gradient = linear::in_numbers(array(gradient), x.dtype);
     let y = empty(&x, [rows, width], x.dtype);
-    let (count, dim) = units(rows * width);
+    let blocks = Blocks::of(rows, width);
+    let sums = floats(&x, [blocks.count, width]);
+    let (count, dim) = blocks.cubes(width);
     let launch = match x.dtype {
         DType::BF16 => backward_kernel::launch_unchecked::<bf16, R>,
         _ => backward_kernel::launch_unchecked::<f32, R>,
     };
     // SAFETY: see above.
     unsafe {
-        launch(&x.client, count, dim, arg(&x), arg(&bias), arg(&gradient), arg(&y), rows * width, width);
+        launch(
+            &x.client,
+            count,
+            dim,
+            arg(&x),
+            arg(&bias),
+            arg(&gradient),
+            arg(&y),
+            arg(&sums),
+            rows,
+            width,
+            blocks.count,
+            blocks.size,
+        );
     }
-    matrix(y)
+    let [bias] = last(&sums, blocks.count);
+    OfLinear { factor: matrix(y), bias }
 }

@@ -11,6 +11,11 @@ use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;
 use half::bf16;
 
+/// Cubes of the backward pass that fill a card.
+const ENOUGH: usize = 1024;
+/// Most rows of such a cube.
+const MOST_ROWS: usize = 128;
+
 /// Mean of a row and the inverse of its standard deviation. The second pass finds the row in the cache.
 #[cube]
 fn moments(x: &Array<f32>, start: usize, width: usize, epsilon: f32) -> (f32, f32) {
@@ -57,44 +62,103 @@ fn forward_kernel<E: Float>(
     }
 }
 
-/// Gradient of the input, and for the other two the normalised row in `normed`.
+/// Gradient of the input, and the sums of a cube's rows for the other two. A plane per row finds what the whole row shares; then a
+/// unit per column goes down the rows, which are still in the cache. Where columns are few, units share one.
 #[cube(launch_unchecked)]
 fn backward_kernel(
     x: &Array<f32>,
     weight: &Array<f32>,
     gradient: &Array<f32>,
+    onto: &Array<f32>,
     input: &mut Array<f32>,
-    of_weight: &mut Array<f32>,
+    sums: &mut Array<f32>,
     rows: usize,
     width: usize,
+    size: usize,
+    cubes: usize,
     epsilon: f32,
+    #[comptime] units: usize,
+    #[comptime] with_onto: bool,
 ) {
-    let row = cube_index() * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    if row >= rows {
-        terminate!();
-    }
-    let start = row * width;
-    let (mean, scale) = moments(x, start, width, epsilon);
+    let mut shared = SharedMemory::<f32>::new(comptime!(4 * MOST_ROWS));
+    let cube = cube_index();
+    let first = min(cube * size, rows);
+    let end = min(first + size, rows);
     let lane = UNIT_POS_X as usize;
     let step = CUBE_DIM_X as usize;
-    let mut sum = f32::new(0.0);
-    let mut along = f32::new(0.0);
-    let mut at = lane;
-    while at < width {
-        let weighted = gradient[start + at] * weight[at];
-        sum += weighted;
-        along += weighted * (x[start + at] - mean) * scale;
-        at += step;
+    let mut row = first + UNIT_POS_Y as usize;
+    while row < end {
+        let start = row * width;
+        let (mean, scale) = moments(x, start, width, epsilon);
+        let mut sum = f32::new(0.0);
+        let mut along = f32::new(0.0);
+        let mut at = lane;
+        while at < width {
+            let weighted = gradient[start + at] * weight[at];
+            sum += weighted;
+            along += weighted * (x[start + at] - mean) * scale;
+            at += step;
+        }
+        let sum = plane_sum(sum) / width as f32;
+        let along = plane_sum(along) / width as f32;
+        if lane == 0 {
+            let at = (row - first) * 4;
+            shared[at] = mean;
+            shared[at + 1] = scale;
+            shared[at + 2] = sum;
+            shared[at + 3] = along;
+        }
+        row += CUBE_DIM_Y as usize;
     }
-    let sum = plane_sum(sum) / width as f32;
-    let along = plane_sum(along) / width as f32;
-    let mut at = lane;
-    while at < width {
-        let normed = (x[start + at] - mean) * scale;
-        let slope = gradient[start + at];
-        input[start + at] = (slope * weight[at] - sum - normed * along) * scale;
-        of_weight[start + at] = slope * normed;
-        at += step;
+    sync_cube();
+
+    // Units that share a column, and columns that are taken at a time.
+    let unit = UNIT_POS as usize;
+    let sharing = max(units / width, 1);
+    let columns = min(units, width);
+    let mut of_units = SharedMemory::<f32>::new(comptime!(2 * units));
+    let mut across = 0usize;
+    while across < width {
+        let at = across + unit % columns;
+        let works = at < width && unit < columns * sharing;
+        let mut of_weight = f32::new(0.0);
+        let mut of_bias = f32::new(0.0);
+        if works {
+            let weight = weight[at];
+            let mut row = first + unit / columns;
+            while row < end {
+                let place = (row - first) * 4;
+                let index = row * width + at;
+                let normed = (x[index] - shared[place]) * shared[place + 1];
+                let slope = gradient[index];
+                let mut found =
+                    (slope * weight - shared[place + 2] - normed * shared[place + 3]) * shared[place + 1];
+                if with_onto {
+                    found += onto[index];
+                }
+                input[index] = found;
+                of_weight += slope * normed;
+                of_bias += slope;
+                row += sharing;
+            }
+        }
+        of_units[unit] = of_weight;
+        of_units[units + unit] = of_bias;
+        sync_cube();
+        if works && unit < columns && cube < cubes {
+            let mut of_weight = f32::new(0.0);
+            let mut of_bias = f32::new(0.0);
+            let mut one = unit;
+            while one < columns * sharing {
+                of_weight += of_units[one];
+                of_bias += of_units[units + one];
+                one += columns;
+            }
+            sums[cube * width + at] = of_weight;
+            sums[(cubes + cube) * width + at] = of_bias;
+        }
+        sync_cube();
+        across += columns;
     }
 }
 
@@ -132,36 +196,44 @@ pub(super) fn forward<R: CubeRuntime>(
     matrix(y)
 }
 
-#[expect(unsafe_code, reason = "indices stay below rows * width, the length of every array")]
+#[expect(unsafe_code, reason = "rows and columns are compared with their numbers")]
 pub(super) fn backward<R: CubeRuntime>(
     x: &Matrix<R>,
     weight: &Matrix<R>,
     gradient: &Matrix<R>,
+    onto: Option<Matrix<R>>,
     epsilon: f64,
 ) -> LayerNormGradients<super::Cube<R>> {
     let [rows, width] = x.dims();
-    let [x, weight, of_y] = [x, weight, gradient].map(array);
-    let (input, of_weight) = (floats(&x, [rows, width]), floats(&x, [rows, width]));
+    let [x, weight, gradient] = [x, weight, gradient].map(array);
+    let with_onto = onto.is_some();
+    // Without one, the kernel is compiled to read none of this.
+    let onto = onto.map_or_else(|| gradient.clone(), |onto| array(&onto));
+    let size = rows.div_ceil(ENOUGH).next_multiple_of(PLANES as usize).clamp(PLANES as usize, MOST_ROWS);
+    let count = rows.div_ceil(size).max(1);
+    let (input, sums) = (floats(&x, [rows, width]), floats(&x, [2 * count, width]));
     let dim = CubeDim::new_2d(plane_dim(&x.client), PLANES);
     // SAFETY: see above.
     unsafe {
         backward_kernel::launch_unchecked::<R>(
             &x.client,
-            cubes(rows.div_ceil(PLANES as usize)),
+            cubes(count),
             dim,
             arg(&x),
             arg(&weight),
-            arg(&of_y),
+            arg(&gradient),
+            arg(&onto),
             arg(&input),
-            arg(&of_weight),
+            arg(&sums),
             rows,
             width,
+            size,
+            count,
             epsilon as f32,
+            dim.num_elems() as usize,
+            with_onto,
         );
     }
-    LayerNormGradients {
-        input: matrix(input),
-        weight: column_sums::sum(&matrix(of_weight)),
-        bias: column_sums::sum(gradient),
-    }
+    let [weight, bias] = column_sums::last(&sums, count);
+    LayerNormGradients { input: matrix(input), weight, bias }
 }

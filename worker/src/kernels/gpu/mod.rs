@@ -27,7 +27,7 @@ pub use runtime::configure;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    Projected, Scalar, plain,
+    OfLinear, Projected, Scalar, plain,
 };
 use crate::{
     Result,
@@ -120,6 +120,10 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         column_sums::sum(x)
     }
 
+    fn of_linear(gradient: Matrix<R>, precision: Precision) -> OfLinear<Self> {
+        column_sums::of_linear(&gradient, linear::of_factors(precision))
+    }
+
     fn layer_norm_forward(x: &Matrix<R>, weight: &Matrix<R>, bias: &Matrix<R>, epsilon: f64) -> Matrix<R> {
         layer_norm::forward(x, weight, bias, epsilon, DType::F32)
     }
@@ -138,16 +142,17 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         x: &Matrix<R>,
         weight: &Matrix<R>,
         gradient: &Matrix<R>,
+        onto: Option<Matrix<R>>,
         epsilon: f64,
     ) -> LayerNormGradients<Self> {
-        layer_norm::backward(x, weight, gradient, epsilon)
+        layer_norm::backward(x, weight, gradient, onto, epsilon)
     }
 
     fn gelu_new(x: &Matrix<R>, bias: &Matrix<R>) -> Matrix<R> {
         gelu::forward(x, bias)
     }
 
-    fn gelu_new_backward(x: &Matrix<R>, bias: &Matrix<R>, gradient: &Matrix<R>) -> Matrix<R> {
+    fn gelu_new_backward(x: &Matrix<R>, bias: &Matrix<R>, gradient: &Matrix<R>) -> OfLinear<Self> {
         gelu::backward(x, bias, gradient)
     }
 

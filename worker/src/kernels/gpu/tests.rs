@@ -151,7 +151,7 @@ fn factors() {
     }
     const ROUNDING: f32 = 1.0 / 256.0;
     let (f32, bf16) = (Precision::F32, Precision::Bf16);
-    for [rows, width] in [[1, 16], [70, 48], [300, 64]] {
+    for [rows, width] in [[1, 16], [70, 48], [300, 64], [3000, 16]] {
         let [x, gradient] = [1, 2].map(|seed| short(seed, [rows, width], 2.0));
         let (weight, bias) = (short(3, [1, width], 1.0), short(4, [1, width], 1.0));
         let factor = Gpu::factor(x.gpu.clone(), bf16);
@@ -165,7 +165,12 @@ fn factors() {
         assert_close(&single(&found), &Cpu::gelu_new(&x.cpu, &bias.cpu), ROUNDING, "activation");
         let found = Gpu::gelu_new_backward(&factor, &bias.gpu, &gradient.gpu);
         let expected = Cpu::gelu_new_backward(&x.cpu, &bias.cpu, &gradient.cpu);
-        assert_close(&single(&found), &expected, ROUNDING, "gradient of the activation");
+        assert_close(&single(&found.factor), &expected.factor, ROUNDING, "gradient of the activation");
+        assert_close(&found.bias, &expected.bias, 1e-5, "gradient of its bias");
+        let found = Gpu::of_linear(gradient.gpu.clone(), bf16);
+        assert_eq!(found.factor.dtype(), DType::BF16);
+        assert_close(&single(&found.factor), &gradient.cpu, 0.0, "gradient as a factor");
+        assert_close(&found.bias, &Cpu::sum_rows(&gradient.cpu), 1e-5, "its sum");
 
         let matrix = short(5, [40, width], 1.0);
         let found = Gpu::linear_as_factor(&factor, &matrix.gpu, bf16);
@@ -185,17 +190,21 @@ fn factors() {
 
 #[test]
 fn layer_norm_activation_and_sums() {
-    for shape in [[1, 3], [70, 48], [513, 130], [2000, 64]] {
+    for shape in [[1, 3], [70, 48], [513, 130], [2000, 64], [40, 300], [9000, 3]] {
         let (x, gradient) = (scaled(1, shape, 3.0), random(2, shape));
         let (weight, bias) = (random(3, [1, shape[1]]), random(4, [1, shape[1]]));
         let found = Gpu::layer_norm_forward(&x.gpu, &weight.gpu, &bias.gpu, 1e-5);
         let expected = Cpu::layer_norm_forward(&x.cpu, &weight.cpu, &bias.cpu, 1e-5);
         assert_close(&found, &expected, 1e-5, "layer norm");
-        let found = Gpu::layer_norm_backward(&x.gpu, &weight.gpu, &gradient.gpu, 1e-5);
-        let expected = Cpu::layer_norm_backward(&x.cpu, &weight.cpu, &gradient.cpu, 1e-5);
-        assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
-        assert_close(&found.weight, &expected.weight, 1e-5, "gradient of the weight");
-        assert_close(&found.bias, &expected.bias, 1e-5, "gradient of the bias");
+        let past = random(6, shape);
+        for with_past in [false, true] {
+            let (gpu, cpu) = (with_past.then(|| past.gpu.clone()), with_past.then(|| past.cpu.clone()));
+            let found = Gpu::layer_norm_backward(&x.gpu, &weight.gpu, &gradient.gpu, gpu, 1e-5);
+            let expected = Cpu::layer_norm_backward(&x.cpu, &weight.cpu, &gradient.cpu, cpu, 1e-5);
+            assert_close(&found.input, &expected.input, 2e-5, "gradient of the input");
+            assert_close(&found.weight, &expected.weight, 1e-5, "gradient of the weight");
+            assert_close(&found.bias, &expected.bias, 1e-5, "gradient of the bias");
+        }
         assert_close(&Gpu::sum_rows(&x.gpu), &Cpu::sum_rows(&x.cpu), 1e-5, "sum of rows");
 
         let x = scaled(5, shape, 12.0);
@@ -208,7 +217,11 @@ fn layer_norm_activation_and_sums() {
         let found = Gpu::gelu_new_backward(&x.gpu, &bias.gpu, &gradient.gpu);
         let expected = Cpu::gelu_new_backward(&x.cpu, &bias.cpu, &gradient.cpu);
         // One less the square of a number that is almost one: both sides lose digits.
-        assert_close(&found, &expected, 1e-5, "gradient of the activation");
+        assert_close(&found.factor, &expected.factor, 1e-5, "gradient of the activation");
+        assert_close(&found.bias, &expected.bias, 1e-5, "gradient of its bias");
+        let found = Gpu::of_linear(gradient.gpu.clone(), Precision::F32);
+        assert_close(&found.factor, &gradient.cpu, 0.0, "gradient of a linear layer");
+        assert_close(&found.bias, &Cpu::sum_rows(&gradient.cpu), 1e-5, "gradient of its bias");
         for most in [1.0, 1e9] {
             let found = Gpu::clipping(&[x.gpu.clone(), gradient.gpu.clone()], most).unwrap();
             let expected = Cpu::clipping(&[x.cpu.clone(), gradient.cpu.clone()], most).unwrap();
@@ -384,9 +397,11 @@ fn rows_are_added_and_parameters_updated() {
     let (second_cpu, second_gpu) = (second.cpu.abs(), second.gpu.abs());
     let step =
         AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
-    let moments = Moments { parameter: parameter.gpu.clone(), first: first.gpu, second: second_gpu };
+    let moments =
+        Moments { parameter: parameter.gpu.clone(), first: first.gpu, second: second_gpu, factor: None };
     let found = Gpu::adamw(vec![(moments, gradient.gpu)], &Scalar::Known(0.5), step).unwrap().remove(0);
-    let moments = Moments { parameter: parameter.cpu.clone(), first: first.cpu, second: second_cpu };
+    let moments =
+        Moments { parameter: parameter.cpu.clone(), first: first.cpu, second: second_cpu, factor: None };
     let expected = Cpu::adamw(vec![(moments, gradient.cpu)], &Scalar::Known(0.5), step).unwrap().remove(0);
     assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
     assert_close(&found.first, &expected.first, 1e-6, "first moment");
@@ -413,16 +428,24 @@ fn many_parameters_are_updated_at_once() {
     let step =
         AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 1e-2, correction: 0.7 };
     let (mut of_gpu, mut of_cpu) = (Vec::new(), Vec::new());
-    for (((p, m), v), g) in parameters.into_iter().zip(firsts).zip(seconds).zip(gradients) {
-        of_gpu.push((Moments { parameter: p.gpu, first: m.gpu, second: v.gpu.abs() }, g.gpu));
-        of_cpu.push((Moments { parameter: p.cpu, first: m.cpu, second: v.cpu.abs() }, g.cpu));
+    // Some come with their factor, which is that of the updated parameter then.
+    let has_bf16 = Precision::Bf16.exists_on::<Gpu>(&device());
+    for (at, (((p, m), v), g)) in parameters.into_iter().zip(firsts).zip(seconds).zip(gradients).enumerate() {
+        let factor = (has_bf16 && at % 5 < 3).then(|| Gpu::factor(p.gpu.clone(), Precision::Bf16));
+        of_gpu.push((Moments { parameter: p.gpu, first: m.gpu, second: v.gpu.abs(), factor }, g.gpu));
+        of_cpu.push((Moments { parameter: p.cpu, first: m.cpu, second: v.cpu.abs(), factor: None }, g.cpu));
     }
     let found = Gpu::adamw(of_gpu, &clipping.scale, step).unwrap();
     let expected = Cpu::adamw(of_cpu, &expected.scale, step).unwrap();
-    for (found, expected) in found.iter().zip(&expected) {
+    for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
         assert_close(&found.parameter, &expected.parameter, 1e-6, "parameter");
         assert_close(&found.first, &expected.first, 1e-6, "first moment");
         assert_close(&found.second, &expected.second, 1e-6, "second moment");
+        assert_eq!(found.factor.is_some(), has_bf16 && at % 5 < 3);
+        if let Some(factor) = &found.factor {
+            let rounded = single(&Gpu::factor(found.parameter.clone(), Precision::Bf16));
+            assert_eq!(host_floats(single(factor)).unwrap(), host_floats(rounded).unwrap());
+        }
     }
 }
 
@@ -501,6 +524,7 @@ fn gradients_that_are_no_numbers_change_nothing() {
             parameter: parameter.gpu.clone(),
             first: first.gpu.clone(),
             second: second.gpu.clone(),
+            factor: None,
         };
         let step =
             AdamWStep { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, keep: 0.99, rate: 0.01, correction: 0.7 };

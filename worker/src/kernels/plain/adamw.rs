@@ -8,7 +8,7 @@ use crate::{
 use burn::tensor::{Tensor, backend::Backend};
 
 pub(in crate::kernels) fn update<B: Backend>(
-    Moments { parameter, first, second }: Moments<B>,
+    Moments { parameter, first, second, .. }: Moments<B>,
     gradient: Tensor<B, 2>,
     scale: f64,
     step: AdamWStep,
@@ -18,7 +18,7 @@ pub(in crate::kernels) fn update<B: Backend>(
     let second = second * step.beta_2 + gradient.square() * (1.0 - step.beta_2);
     let denominator = second.clone().sqrt() / step.correction + step.epsilon;
     let change = first.clone() / denominator * step.rate;
-    Moments { parameter: parameter * step.keep - change, first, second }
+    Moments { parameter: parameter * step.keep - change, first, second, factor: None }
 }
 
 pub(in crate::kernels) fn sum_of_squares<B: Backend>(x: &Tensor<B, 2>) -> Result<f64> {

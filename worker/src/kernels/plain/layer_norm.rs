@@ -17,14 +17,19 @@ pub(in crate::kernels) fn backward<B: Backend>(
     x: &Tensor<B, 2>,
     weight: &Tensor<B, 2>,
     gradient: &Tensor<B, 2>,
+    onto: Option<Tensor<B, 2>>,
     epsilon: f64,
 ) -> LayerNormGradients<B> {
     let (normed, deviation) = normalise(x, epsilon);
     let weighted = gradient.clone() * weight.clone();
     let mean = weighted.clone().mean_dim(1);
     let along = (weighted.clone() * normed.clone()).mean_dim(1);
+    let input = (weighted - mean - normed.clone() * along) / deviation;
     LayerNormGradients {
-        input: (weighted - mean - normed.clone() * along) / deviation,
+        input: match onto {
+            Some(onto) => onto + input,
+            None => input,
+        },
         weight: (gradient.clone() * normed).sum_dim(0),
         bias: gradient.clone().sum_dim(0),
     }

@@ -120,11 +120,11 @@ fn loss_kernel(
 
 /// Copies, with zeros behind.
 #[cube(launch_unchecked)]
-fn pad_kernel(x: &Array<f32>, y: &mut Array<f32>, count: usize, padded: usize) {
+fn pad_kernel<E: Float>(x: &Array<E>, y: &mut Array<E>, count: usize, padded: usize) {
     if ABSOLUTE_POS >= padded {
         terminate!();
     }
-    let mut value = f32::new(0.0);
+    let mut value = E::new(0.0);
     if ABSOLUTE_POS < count {
         value = x[ABSOLUTE_POS];
     }
@@ -140,19 +140,15 @@ pub(super) fn padded<R: CubeRuntime>(head: &Matrix<R>) -> Matrix<R> {
         return head.clone();
     }
     let head = array(head);
-    let y = floats(&head, [padded, width]);
+    let y = empty(&head, [padded, width], head.dtype);
     let (count, dim) = units(padded * width);
+    let launch = match head.dtype {
+        DType::BF16 => pad_kernel::launch_unchecked::<bf16, R>,
+        _ => pad_kernel::launch_unchecked::<f32, R>,
+    };
     // SAFETY: see above.
     unsafe {
-        pad_kernel::launch_unchecked::<R>(
-            &head.client,
-            count,
-            dim,
-            arg(&head),
-            arg(&y),
-            rows * width,
-            padded * width,
-        );
+        launch(&head.client, count, dim, arg(&head), arg(&y), rows * width, padded * width);
     }
     matrix(y)
 }
@@ -216,7 +212,7 @@ pub(super) fn gradients<R: CubeRuntime>(
     precision: Precision,
 ) -> Result<LossGradients<Cube<R>>> {
     let ([rows, width], [vocabulary, _]) = (hidden.dims(), head.dims());
-    let head = linear::factor(&padded(head), precision);
+    let head = array(&padded(&matrix(linear::factor(head, precision))));
     let columns = head.meta.shape()[0];
     let without_logits =
         precision == Precision::Bf16 && narrow::takes(width) && matrix_units::exist(&head.client);
