@@ -205,20 +205,22 @@ impl Client {
         self.get(&format!("/studies/{}/report", segment(study)), &models).await
     }
 
-    /// Takes results in that were published elsewhere.
+    /// Takes results in that were published elsewhere, or with `dry_run` only asks whether that could be done.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn import(&self, import: &Import) -> Result<StudySummary, ClientError> {
-        self.json(self.request(Method::POST, "/imports").json(import)).await
+    pub async fn import(&self, import: &Import, dry_run: bool) -> Result<(), ClientError> {
+        let request = self.request(Method::POST, "/imports").query(&[("dry_run", dry_run)]);
+        self.send(request.json(import)).await.map(drop)
     }
 
-    /// Forgets imported results.
+    /// Forgets imported results, or with `dry_run` only asks whether there are any.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn remove_import(&self, name: &str) -> Result<(), ClientError> {
-        self.send(self.request(Method::DELETE, &format!("/imports/{}", segment(name)))).await.map(drop)
+    pub async fn remove_import(&self, name: &str, dry_run: bool) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, &format!("/imports/{}", segment(name)));
+        self.send(request.query(&[("dry_run", dry_run)])).await.map(drop)
     }
 
     /// The training curve of a run, at most `2 * points` of its points.

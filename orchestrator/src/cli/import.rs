@@ -37,10 +37,7 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         if let Some(name) = &self.remove {
-            let client = connect::daemon(context).await?;
-            if !self.dry_run {
-                client.remove_import(name).await?;
-            }
+            connect::daemon(context).await?.remove_import(name, self.dry_run).await?;
             return context.out.answer(&Removed { removed: name.clone(), dry_run: self.dry_run });
         }
         let (Some(file), Some(name)) = (&self.file, &self.name) else {
@@ -54,9 +51,7 @@ impl Import {
             columns: content.columns.len(),
             dry_run: self.dry_run,
         };
-        if !self.dry_run {
-            connect::daemon(context).await?.import(&content).await?;
-        }
+        connect::daemon(context).await?.import(&content, self.dry_run).await?;
         context.out.answer(&shown)
     }
 }
@@ -122,10 +117,14 @@ struct Shown {
 
 impl View for Shown {
     fn table(&self, _screen: Screen) -> String {
-        let verb = if self.dry_run { "would import" } else { "imported" };
+        let (verb, next) = if self.dry_run {
+            ("would import", String::new())
+        } else {
+            ("imported", format!("\nlook at them: lcctl report {}", self.name))
+        };
         format!(
-            "{verb} {} rows with {} columns of {} as {}\nlook at them: lcctl report {}",
-            self.rows, self.columns, self.file, self.name, self.name
+            "{verb} {} rows with {} columns of {} as {}{next}",
+            self.rows, self.columns, self.file, self.name
         )
     }
 

@@ -1,18 +1,19 @@
 //! Takes results in that were published elsewhere.
 
 use super::{Engine, EngineError, Result};
-use crate::domain::validate;
+use crate::{domain::validate, store::Tx};
 use chrono::Utc;
 use protocol::report::Import;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 
 impl Engine {
-    /// Keeps results under a name of their own. The same once more changes nothing.
+    /// Keeps results under a name of their own. The same once more changes nothing. With `dry_run`, only finds out whether
+    /// that could be done.
     ///
     /// # Errors
     /// When they are not valid, the name is taken by something else, or the record can't be used.
-    pub async fn import(&self, import: &Import) -> Result<()> {
+    pub async fn import(&self, import: &Import, dry_run: bool) -> Result<()> {
         let violations = violations(import);
         if !violations.is_empty() {
             return Err(EngineError::Invalid(violations));
@@ -35,19 +36,23 @@ impl Engine {
             }
             None => tx.keep_import(import, &sha256).await?,
         }
-        Ok(tx.commit().await?)
+        Self::close(tx, dry_run).await
     }
 
-    /// Forgets imported results.
+    /// Forgets imported results, or with `dry_run` only finds out whether there are any.
     ///
     /// # Errors
     /// When there are none of this name, or the record can't be used.
-    pub async fn remove_import(&self, name: &str) -> Result<()> {
+    pub async fn remove_import(&self, name: &str, dry_run: bool) -> Result<()> {
         let mut tx = self.store.begin(Utc::now()).await?;
         if !tx.remove_import(name).await? {
             return Err(EngineError::Missing("import", name.to_owned()));
         }
-        Ok(tx.commit().await?)
+        Self::close(tx, dry_run).await
+    }
+
+    async fn close(tx: Tx, dry_run: bool) -> Result<()> {
+        if dry_run { Ok(()) } else { Ok(tx.commit().await?) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     ApiError, App,
-    extract::{Body, Path, Query},
+    extract::{Body, DryRun, Path, Query},
 };
 use crate::report::{
     self, LOSS, NoReport, SEED,
@@ -18,7 +18,7 @@ use axum::{
 use protocol::{
     problem::Problem,
     report::{Import, Report},
-    view::{Results, StudySummary},
+    view::Results,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -134,30 +134,31 @@ pub(super) async fn figure(
 }
 
 /// Takes results in that were published elsewhere, as a study without runs.
-#[utoipa::path(post, path = "/imports", tag = "results", operation_id = "import", request_body = Import, responses(
-    (status = 200, body = StudySummary),
+#[utoipa::path(post, path = "/imports", tag = "results", operation_id = "import", params(DryRun), request_body = Import, responses(
+    (status = 204, description = "Kept; with dry_run: could be"),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn import(
     State(app): State<App>,
+    Query(DryRun { dry_run }): Query<DryRun>,
     Body(import): Body<Import>,
-) -> Result<Json<StudySummary>, ApiError> {
-    app.engine.import(&import).await?;
-    let head = app.store.study_head(&import.name).await?;
-    head.map(|(summary, _)| Json(summary)).ok_or_else(|| ApiError::missing("import", import.name))
+) -> Result<StatusCode, ApiError> {
+    app.engine.import(&import, dry_run).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Forgets results that were imported.
 #[utoipa::path(delete, path = "/imports/{name}", tag = "results", operation_id = "remove_import",
-    params(("name" = String, Path, description = "Name of the imported results")), responses(
-    (status = 204, description = "Gone"),
+    params(("name" = String, Path, description = "Name of the imported results"), DryRun), responses(
+    (status = 204, description = "Gone; with dry_run: there"),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn remove_import(
     State(app): State<App>,
     Path(name): Path<String>,
+    Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Result<StatusCode, ApiError> {
-    app.engine.remove_import(&name).await?;
+    app.engine.remove_import(&name, dry_run).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

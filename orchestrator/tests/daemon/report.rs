@@ -37,7 +37,7 @@ fn import(name: &str) -> Import {
 async fn imported(name: &str) -> Bench {
     let bench = Bench::new(1).await;
     let (status, answer) = bench.post("/imports", Some(&import(name))).await;
-    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(status, StatusCode::NO_CONTENT, "{answer}");
     bench
 }
 
@@ -86,7 +86,7 @@ async fn figures_are_drawn_for_what_there_is() {
 async fn a_name_belongs_to_one_thing() {
     let bench = imported("published").await;
     // The same once more changes nothing; something else is refused.
-    assert_eq!(bench.post("/imports", Some(&import("published"))).await.0, StatusCode::OK);
+    assert_eq!(bench.post("/imports", Some(&import("published"))).await.0, StatusCode::NO_CONTENT);
     let mut other = import("published");
     other.rows.pop();
     assert_eq!(bench.post("/imports", Some(&other)).await.0, StatusCode::CONFLICT);
@@ -104,6 +104,24 @@ async fn a_name_belongs_to_one_thing() {
     let gone = bench.call::<()>(Method::DELETE, "/imports/published", TOKEN, None).await;
     assert_eq!(gone.0, StatusCode::NO_CONTENT);
     bench.plan(&study("published", &[32], &[0])).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_checks_as_much_and_changes_nothing() {
+    let bench = imported("published").await;
+    bench.plan(&study("mine", &[32], &[0])).await;
+    let dry = "/imports?dry_run=true";
+    assert_eq!(bench.post(dry, Some(&import("new"))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bench.post(dry, Some(&import("published"))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bench.post(dry, Some(&import("mine"))).await.0, StatusCode::CONFLICT);
+    assert_eq!(bench.post(dry, Some(&import("no/name"))).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    for (name, status) in [("published", StatusCode::NO_CONTENT), ("new", StatusCode::NOT_FOUND)] {
+        let path = format!("/imports/{name}?dry_run=true");
+        assert_eq!(bench.call::<()>(Method::DELETE, &path, TOKEN, None).await.0, status, "{name}");
+    }
+    let all: StudyPage = bench.get("/studies").await;
+    let names: Vec<&str> = all.items.iter().map(|study| study.name.as_str()).collect();
+    assert_eq!(names, ["mine", "published"]);
 }
 
 /// What the authors published: R² of the paper's table 1, and the p-value of its first line.
@@ -126,7 +144,7 @@ async fn the_published_table_is_found_again() {
     let rows = rows.collect();
     let bench = Bench::new(1).await;
     let import = Import { name: "may".into(), file: "lc-2024_05_18.csv".into(), columns, rows };
-    assert_eq!(bench.post("/imports", Some(&import)).await.0, StatusCode::OK);
+    assert_eq!(bench.post("/imports", Some(&import)).await.0, StatusCode::NO_CONTENT);
     let report: Report = bench.get("/studies/may/report?models=02x0768_01d*").await;
     let r2: Vec<String> = report.rows.iter().map(|row| format!("{:.6}", row.r2.unwrap().0)).collect();
     assert_eq!(r2, ["0.192011", "0.026174", "0.218574", "0.487935", "0.322210", "0.000036", "0.490278"]);

@@ -2488,7 +2488,10 @@ export interface operations {
     };
     import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only say what would change. */
+                dry_run?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2499,13 +2502,12 @@ export interface operations {
             };
         };
         responses: {
-            200: {
+            /** @description Kept; with dry_run: could be */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": components["schemas"]["StudySummary"];
-                };
+                content?: never;
             };
             default: {
                 headers: {
@@ -2519,7 +2521,10 @@ export interface operations {
     };
     remove_import: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only say what would change. */
+                dry_run?: boolean;
+            };
             header?: never;
             path: {
                 /** @description Name of the imported results */
@@ -2529,7 +2534,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Gone */
+            /** @description Gone; with dry_run: there */
             204: {
                 headers: {
                     [name: string]: unknown;
