@@ -11,20 +11,23 @@ skipped() {
 }
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 with=(env "LC_GPU_CACHE=$target/gpu-cache")
+# Of the whole workspace, so that what both programs need is built once for this and for `make test`. Kernels are compiled
+# for the device when they run; for the code around them, optimising it fully would only take minutes.
+targets=(--locked --workspace --features worker/cuda,worker/vulkan --config 'profile.dev.package.worker.opt-level=1'
+    --lib --test gptneo --test trainer --test collection)
 # A filter for nextest, and what says the same to cargo test.
 tests() {
     local filter=$1
     shift
     if cargo nextest --version >/dev/null 2>&1; then
-        "${with[@]}" cargo nextest run --locked -p worker --features cuda,vulkan --status-level=fail -E "$filter" \
-            --lib --test gptneo --test trainer --test collection
+        "${with[@]}" cargo nextest run "${targets[@]}" --status-level=fail -E "package(worker) and ($filter)"
     else
-        "${with[@]}" cargo test --locked -p worker --features cuda,vulkan "$@"
+        "${with[@]}" cargo test "${targets[@]}" -- "$@"
     fi
 }
 if compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
     tests '(test(kernels::gpu) - test(on_cuda)) + binary(gptneo) + binary(trainer) + binary(collection)' \
-        --lib --test gptneo --test trainer --test collection -- --skip on_cuda
+        --skip on_cuda
 else
     skipped "the GPU's kernels on Vulkan; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"
 fi
@@ -32,7 +35,7 @@ if [ "$(uname -sm)" = "Linux x86_64" ] && command -v g++ >/dev/null; then
     # Programs are run with it, but not built: what is built depends on CUDA_PATH.
     deploy/cuda-on-cpu/run.sh "$target/cuda-on-cpu" true
     with=(env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$PWD/deploy/cuda-on-cpu/run.sh $target/cuda-on-cpu")
-    tests 'test(kernels::gpu::on_cuda)' --lib -- kernels::gpu::on_cuda
+    tests 'test(kernels::gpu::on_cuda)' kernels::gpu::on_cuda
 else
     skipped "the GPU's kernels as CUDA programs; install g++ on Linux and x86-64 to run them on the processor"
 fi

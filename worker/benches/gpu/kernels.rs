@@ -88,6 +88,10 @@ impl<B: Kernels> Bench<'_, B> {
         let means = zeros(width);
         let seconds = self.median_of(zeros(1), |totals| B::add_distances(totals, &means, &ids, &x));
         self.note("distances to class means", seconds, (4.0 * n + 8.0 * classes) * d, 0.0);
+        let sums = Tensor::<B, 2>::zeros([width, width], (self.device, DType::F64));
+        let add = |sums| B::add_outer_products(sums, &means, &ids, &x, rows);
+        let seconds = self.median_of(sums, add);
+        self.note("covariance", seconds, (4.0 * n + 8.0 * classes) * d, n * d * d);
 
         let gradient = head();
         let clip = || drop(B::clipping(std::slice::from_ref(&gradient), 1.0).expect("a norm"));

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    kernels::{Kernels, cpu::classes::add_outer_products},
-    model::head::host_floats,
+    kernels::Kernels,
     stats::{Means, Meta, Vars},
 };
 use burn::tensor::Tensor;
@@ -22,15 +21,10 @@ struct Distances<B: Kernels> {
     means: Tensor<B, 2>,
     counts: Vec<i32>,
     totals: Tensor<B, 2>,
-    covariance: Option<Covariance>,
-}
-
-/// The covariance, on the host.
-struct Covariance {
-    means: Vec<f64>,
+    /// Outer products, on request.
+    covariance: Option<Tensor<B, 2>>,
     /// Targets of a sequence: outer products are added up sequence by sequence, whatever a batch is.
-    rows: usize,
-    sums: Vec<f64>,
+    piece: usize,
 }
 
 impl<B: Kernels> Distances<B> {
@@ -38,7 +32,7 @@ impl<B: Kernels> Distances<B> {
         Ok(Vars {
             counts: self.counts.clone(),
             totals: doubles::read(&self.totals)?,
-            covariance: self.covariance.as_ref().map(|covariance| covariance.sums.clone()),
+            covariance: self.covariance.as_ref().map(doubles::read).transpose()?,
             meta,
         })
     }
@@ -49,16 +43,10 @@ impl<B: Kernels> Accumulator<B> for Distances<B> {
         for &class in targets {
             self.counts[class as usize] += 1;
         }
-        if let Some(Covariance { means, rows, sums }) = &mut self.covariance {
-            let [_, dim] = embeddings.dims();
-            let embeddings = host_floats(embeddings.clone())?;
-            let sequences = targets.chunks(*rows).zip(embeddings.chunks(*rows * dim));
-            for (targets, embeddings) in sequences {
-                add_outer_products(sums, means, targets, embeddings);
-            }
-        }
+        let add = |sums| B::add_outer_products(sums, &self.means, targets, embeddings, self.piece);
+        let covariance = self.covariance.map(add);
         let totals = B::add_distances(self.totals, &self.means, targets, embeddings);
-        Ok(Self { totals, ..self })
+        Ok(Self { totals, covariance, ..self })
     }
 
     fn write(&self, file: &Path, meta: Meta) -> Result<()> {
@@ -95,13 +83,12 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
     };
     let Vars { counts, totals, covariance, meta } =
         job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
-    let rows = pass.targets();
-    let of_means = means.into_means().0;
     let distances = Distances::<B> {
-        means: doubles::matrix(of_means.clone(), [classes, dim], device),
+        means: doubles::matrix(means.into_means().0, [classes, dim], device),
         counts,
         totals: doubles::matrix(totals, [classes, 1], device),
-        covariance: covariance.map(|sums| Covariance { means: of_means, rows, sums }),
+        covariance: covariance.map(|sums| doubles::matrix(sums, [dim, dim], device)),
+        piece: pass.targets(),
     };
     let distances = pass.run(job, &hash, meta.n_seqs, distances)?;
     Ok(output(job, &distances.read(Meta { hash, n_seqs: pass.total(), ..Meta::default() })?))

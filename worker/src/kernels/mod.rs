@@ -377,6 +377,19 @@ pub trait Kernels: Backend {
         plain::classes::add_distances(totals, means, classes, x)
     }
 
+    /// Adds `(x - M_y)(x - M_y)^T` of each row `x` with class `y` to `sums` `[width, width]`, `means` being `[classes, width]`;
+    /// sums, means and products are `f64`. Rows come in pieces of `piece`, each added for itself: how pieces are gathered into
+    /// batches changes nothing.
+    fn add_outer_products(
+        sums: Tensor<Self, 2>,
+        means: &Tensor<Self, 2>,
+        classes: &[i32],
+        x: &Tensor<Self, 2>,
+        piece: usize,
+    ) -> Tensor<Self, 2> {
+        plain::classes::add_outer_products(sums, means, classes, x, piece)
+    }
+
     /// The norm of all gradients together, and what clips it to `most`.
     ///
     /// # Errors

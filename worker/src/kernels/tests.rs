@@ -237,6 +237,9 @@ fn class_sums_equal_the_plain_ones() {
     let found = Cpu::add_distances(squares.clone(), &totals, &classes, &x);
     assert!(near(found, plain::classes::add_distances(squares.clone(), &totals, &classes, &x)));
     assert!(near(squares, double(&random(4, [40, 1]))), "sums that somebody else holds");
+    let sums = double(&random(5, [21, 21]));
+    let found = Cpu::add_outer_products(sums.clone(), &totals, &classes, &x, 70);
+    assert!(near(found, plain::classes::add_outer_products(sums, &totals, &classes, &x, 70)));
 }
 
 #[test]

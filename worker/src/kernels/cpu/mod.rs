@@ -214,6 +214,15 @@ impl Kernels for Cpu {
         totals.tensor()
     }
 
+    fn add_outer_products(sums: Matrix, means: &Matrix, classes: &[i32], x: &Matrix, piece: usize) -> Matrix {
+        let [_, width] = x.dims();
+        let (mut sums, means, x) = (Owned::of(sums), Slice::of(means), Slice::of(x));
+        for (classes, x) in classes.chunks(piece).zip(x.chunks(piece * width)) {
+            classes::add_outer_products(sums.doubles(), means.doubles(), classes, x);
+        }
+        sums.tensor()
+    }
+
     fn clipping(gradients: &[Matrix], most: f64) -> Result<Clipping<Self>> {
         let squares = gradients.iter().map(|gradient| adamw::sum_of_squares(&Slice::of(gradient)));
         Ok(Clipping::of_squares(squares.sum(), most))

@@ -18,6 +18,7 @@ mod memory;
 mod on_cuda;
 #[cfg(all(test, feature = "vulkan"))]
 mod on_vulkan;
+mod outer_products;
 mod over_cube;
 mod products;
 mod rows;
@@ -215,6 +216,16 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
 
     fn add_distances(totals: Matrix<R>, means: &Matrix<R>, classes: &[i32], x: &Matrix<R>) -> Matrix<R> {
         classes::add_distances(totals, means, classes, x)
+    }
+
+    fn add_outer_products(
+        sums: Matrix<R>,
+        means: &Matrix<R>,
+        classes: &[i32],
+        x: &Matrix<R>,
+        _piece: usize,
+    ) -> Matrix<R> {
+        outer_products::add(sums, means, classes, x)
     }
 
     fn clipping(gradients: &[Matrix<R>], most: f64) -> Result<Clipping<Self>> {

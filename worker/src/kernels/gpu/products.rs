@@ -18,11 +18,19 @@ use cubek::{
     matmul::{
         components::tile::TileMatmulKind::Mma,
         definition::{MatmulElems, MatmulGlobalElems},
-        launch::{MatmulAutotuneKey, Strategy, launch_ref},
+        launch::{
+            MatmulAutotuneKey,
+            launch_tiling::{launch_ref, launch_ref_tma},
+        },
         routines::{
-            BlueprintStrategy::Inferred, TileSizeSelection, double_buffering::DoubleBufferingArgs,
-            double_unit::DoubleUnitSelectionArgs, ordered_double_buffering::OrderedSelectionArgs,
-            simple::SimpleArgs, simple_unit::SimpleUnitSelectionArgs,
+            BlueprintStrategy::Inferred,
+            TileSizeSelection,
+            double_buffering::{CyclicDoubleBufferingAlgorithm, DoubleBufferingArgs},
+            double_unit::{DoubleUnitAlgorithm, DoubleUnitSelectionArgs},
+            ordered_double_buffering::{OrderedDoubleBufferingAlgorithm, OrderedSelectionArgs},
+            simple::{SimpleAlgorithm, SimpleArgs, SimpleTmaAlgorithm},
+            simple_unit::{SimpleUnitAlgorithm, SimpleUnitSelectionArgs},
+            specialized::{SpecializedAlgorithm, SpecializedStrategy},
         },
     },
     std::InputBinding,
@@ -39,115 +47,124 @@ pub(super) fn on_matrix_units<R: CubeRuntime>(
     dtype: DType,
 ) -> CubeTensor<R> {
     static TUNER: Tuner = local_tuner!("matrix-units");
-    tuned(&TUNER, of_matrix_units, a, b, dtype)
+    tuned(&TUNER, OF_MATRIX_UNITS, a, b, dtype)
 }
 
 /// The product without them.
 pub(super) fn on_units<R: CubeRuntime>(a: CubeTensor<R>, b: CubeTensor<R>, dtype: DType) -> CubeTensor<R> {
     static TUNER: Tuner = local_tuner!("units");
-    tuned(&TUNER, of_units, a, b, dtype)
+    tuned(&TUNER, OF_UNITS, a, b, dtype)
 }
 
 /// The product by one kernel, whatever the shape.
 pub(super) fn simple<R: CubeRuntime>(a: CubeTensor<R>, b: CubeTensor<R>, dtype: DType) -> CubeTensor<R> {
     let out = output(&a, &b, dtype);
     #[expect(clippy::expect_used, reason = "this kernel takes every shape")]
-    launch(&on_any().strategy, a, b, out.clone()).expect("a product");
+    launch(ON_ANY.routine, a, b, out.clone()).expect("a product");
     out
 }
 
 /// Steps along the inner dimension are divisors of half of this.
 const TWO_STEPS: usize = 128;
 
+/// The library's kernels that may be chosen.
+#[derive(Clone, Copy, Debug)]
+enum Routine {
+    /// Units multiply tiles of one stage, of two.
+    Unit(TileSize),
+    DoubleUnit(TileSize),
+    /// Units for matrices multiply what units fetch, in one stage, in two, in two and in order.
+    Cyclic,
+    DoubleCyclic,
+    Ordered,
+    /// They multiply what a unit for memory fetches, also with planes that do nothing but fetch.
+    Tma,
+    SpecializedTma,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum TileSize {
+    Largest,
+    Smallest,
+}
+
+impl From<TileSize> for TileSizeSelection {
+    fn from(size: TileSize) -> Self {
+        match size {
+            TileSize::Largest => Self::MaxTileSize,
+            TileSize::Smallest => Self::MinTileSize,
+        }
+    }
+}
+
 /// A kernel to try.
+#[derive(Clone, Copy)]
 struct Kernel {
-    strategy: Strategy,
+    routine: Routine,
     /// What it does in one stage, where its two stages can't be used.
-    instead: Option<Strategy>,
+    instead: Option<Routine>,
 }
 
 impl Kernel {
-    fn name(&self) -> String {
-        self.strategy.to_string()
+    fn name(self) -> String {
+        format!("{:?}", self.routine)
     }
 
     fn launch<R: CubeRuntime>(
-        &self,
+        self,
         a: CubeTensor<R>,
         b: CubeTensor<R>,
         out: CubeTensor<R>,
     ) -> Result<(), String> {
         let inner = a.meta.shape().last().copied().unwrap_or(0);
-        let strategy = match &self.instead {
+        let routine = match self.instead {
             Some(instead) if !inner.is_multiple_of(TWO_STEPS) => instead,
-            _ => &self.strategy,
+            _ => self.routine,
         };
-        launch(strategy, a, b, out)
+        launch(routine, a, b, out)
     }
 }
 
-const fn one_stage(strategy: Strategy) -> Kernel {
-    Kernel { strategy, instead: None }
+const fn one_stage(routine: Routine) -> Kernel {
+    Kernel { routine, instead: None }
 }
 
-const fn two_stages(strategy: Strategy, instead: Strategy) -> Kernel {
-    Kernel { strategy, instead: Some(instead) }
-}
-
-fn simple_unit(tile_size: TileSizeSelection) -> Strategy {
-    Strategy::SimpleUnit(Inferred(SimpleUnitSelectionArgs { tile_size }))
+const fn two_stages(routine: Routine, instead: Routine) -> Kernel {
+    Kernel { routine, instead: Some(instead) }
 }
 
 /// Takes every shape.
-fn on_any() -> Kernel {
-    one_stage(simple_unit(TileSizeSelection::MaxTileSize))
-}
+const ON_ANY: Kernel = one_stage(Routine::Unit(TileSize::Largest));
 
 /// The first takes every shape.
-fn of_units() -> Vec<Kernel> {
-    let double = |tile_size| Strategy::DoubleUnit(Inferred(DoubleUnitSelectionArgs { tile_size }));
-    let [max, min] = [TileSizeSelection::MaxTileSize, TileSizeSelection::MinTileSize];
-    vec![
-        on_any(),
-        one_stage(simple_unit(min)),
-        two_stages(double(max), simple_unit(max)),
-        two_stages(double(min), simple_unit(min)),
-    ]
-}
+const OF_UNITS: &[Kernel] = &[
+    ON_ANY,
+    one_stage(Routine::Unit(TileSize::Smallest)),
+    two_stages(Routine::DoubleUnit(TileSize::Largest), Routine::Unit(TileSize::Largest)),
+    two_stages(Routine::DoubleUnit(TileSize::Smallest), Routine::Unit(TileSize::Smallest)),
+];
 
 /// Without what is tried where none of these can.
-fn of_matrix_units() -> Vec<Kernel> {
-    let simple = SimpleArgs { multi_rows: true, tile_matmul: Mma };
-    let double = DoubleBufferingArgs { specialized: false, tile_matmul: Mma };
-    let ordered = OrderedSelectionArgs {
-        partition_k: Some(2),
-        row_count: Some(8),
-        rows_per_plane: Some(2),
-        tile_matmul: Mma,
-    };
-    let cyclic = || Strategy::SimpleCyclicMma(Inferred(simple.clone()));
-    let tma = || Strategy::SimpleTmaMma(Inferred(simple.clone()));
-    vec![
-        one_stage(cyclic()),
-        two_stages(Strategy::DoubleCyclicMma(Inferred(double)), cyclic()),
-        two_stages(Strategy::OrderedDoubleMma(Inferred(ordered)), cyclic()),
-        one_stage(tma()),
-        two_stages(Strategy::SpecializedTmaMma(Inferred(().into())), tma()),
-    ]
-}
+const OF_MATRIX_UNITS: &[Kernel] = &[
+    one_stage(Routine::Cyclic),
+    two_stages(Routine::DoubleCyclic, Routine::Cyclic),
+    two_stages(Routine::Ordered, Routine::Cyclic),
+    one_stage(Routine::Tma),
+    two_stages(Routine::SpecializedTma, Routine::Tma),
+];
 
 fn tuned<R: CubeRuntime>(
     tuner: &'static Tuner,
-    kernels: fn() -> Vec<Kernel>,
+    kernels: &'static [Kernel],
     a: CubeTensor<R>,
     b: CubeTensor<R>,
     dtype: DType,
 ) -> CubeTensor<R> {
     let set = tuner.init(move || {
         let group = TuneGroup::new("all", |_| 0);
-        let to_try = kernels().into_iter().map(|kernel| (kernel, 1));
+        let to_try = kernels.iter().map(|&kernel| (kernel, 1));
         // The library wants a kernel for every shape to be the first; it is tried where all others fail.
-        let all = [(on_any(), 0)].into_iter().chain(to_try);
+        let all = [(ON_ANY, 0)].into_iter().chain(to_try);
         all.fold(TunableSet::new(key::<R>, to_try_on::<R>), |set, (kernel, priority)| {
             let name = kernel.name();
             let tunable = Tunable::new(&name, move |(a, b, out)| kernel.launch(a, b, out));
@@ -167,15 +184,15 @@ pub(super) fn by_each<R: CubeRuntime>(
     b: &CubeTensor<R>,
     dtype: DType,
 ) -> Vec<(String, CubeTensor<R>)> {
-    let kernels = if a.dtype == DType::F32 { of_units() } else { of_matrix_units() };
-    let product = |kernel: Kernel| {
+    let kernels = if a.dtype == DType::F32 { OF_UNITS } else { OF_MATRIX_UNITS };
+    let product = |kernel: &Kernel| {
         let out = output(a, b, dtype);
         kernel.launch(a.clone(), b.clone(), out.clone()).ok()?;
         // What can't be compiled is told when the device is waited for.
         cubecl::future::block_on(a.client.sync()).ok()?;
         Some((kernel.name(), out))
     };
-    kernels.into_iter().filter_map(product).collect()
+    kernels.iter().filter_map(product).collect()
 }
 
 /// Memory for a product.
@@ -186,8 +203,9 @@ fn output<R: CubeRuntime>(a: &CubeTensor<R>, b: &CubeTensor<R>, dtype: DType) ->
     empty(a, shape, dtype)
 }
 
+/// Launches a routine by its own function: by the library's for all of them, all would be compiled into the program.
 fn launch<R: CubeRuntime>(
-    strategy: &Strategy,
+    routine: Routine,
     a: CubeTensor<R>,
     b: CubeTensor<R>,
     out: CubeTensor<R>,
@@ -195,9 +213,40 @@ fn launch<R: CubeRuntime>(
     let of = a.dtype.into();
     let elements = MatmulGlobalElems { lhs: of, rhs: of, out: out.dtype.into() };
     let mut types = MatmulElems::from_globals(&elements);
+    let types = &mut types;
     let [a, b] = [a, b].map(|factor| InputBinding::new(factor.binding(), of));
-    let client = out.client.clone();
-    launch_ref(strategy, &client, a, b, out.binding(), &mut types).map_err(|error| format!("{error:?}"))
+    let (client, out) = (&out.client.clone(), out.binding());
+    let simple = SimpleArgs { multi_rows: true, tile_matmul: Mma };
+    match routine {
+        Routine::Unit(size) => {
+            let args = SimpleUnitSelectionArgs { tile_size: size.into() };
+            launch_ref::<R, SimpleUnitAlgorithm>(client, a, b, out, &Inferred(args), types)
+        }
+        Routine::DoubleUnit(size) => {
+            let args = DoubleUnitSelectionArgs { tile_size: size.into() };
+            launch_ref::<R, DoubleUnitAlgorithm>(client, a, b, out, &Inferred(args), types)
+        }
+        Routine::Cyclic => launch_ref::<R, SimpleAlgorithm>(client, a, b, out, &Inferred(simple), types),
+        Routine::DoubleCyclic => {
+            let args = DoubleBufferingArgs { specialized: false, tile_matmul: Mma };
+            launch_ref::<R, CyclicDoubleBufferingAlgorithm>(client, a, b, out, &Inferred(args), types)
+        }
+        Routine::Ordered => {
+            let args = OrderedSelectionArgs {
+                partition_k: Some(2),
+                row_count: Some(8),
+                rows_per_plane: Some(2),
+                tile_matmul: Mma,
+            };
+            launch_ref::<R, OrderedDoubleBufferingAlgorithm>(client, a, b, out, &Inferred(args), types)
+        }
+        Routine::Tma => launch_ref_tma::<R, SimpleTmaAlgorithm>(client, a, b, out, &Inferred(simple), types),
+        Routine::SpecializedTma => {
+            let args = SpecializedStrategy { tile_matmul: Mma };
+            launch_ref_tma::<R, SpecializedAlgorithm>(client, a, b, out, &Inferred(args), types)
+        }
+    }
+    .map_err(|error| format!("{error:?}"))
 }
 
 /// What a kernel is tried on: it must not write where the result will be.

@@ -10,7 +10,8 @@ use crate::kernels::gpu::{
 };
 use crate::{
     kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
-    model::{Precision, backend::Cpu, head::host_floats},
+    model::{Batch, GptNeo, GptNeoConfig, Precision, backend::Cpu, head::host_floats, init},
+    train::{adamw::AdamW, gradients::loss_and_gradients, run::Trainer},
 };
 use burn::tensor::{
     DType, Tensor, TensorData,
@@ -22,6 +23,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use serde_json::json;
 
 type OnCpu = Tensor<Cpu, 2>;
 type OnGpu = Tensor<Gpu, 2>;
@@ -492,6 +494,32 @@ fn class_sums_equal_the_processors_to_the_last_bit_however_rows_are_cut_into_bat
 }
 
 #[test]
+fn outer_products_are_added_up_in_order_however_rows_are_cut_into_batches() {
+    for [rows, width, classes] in [[1, 1, 1], [50, 16, 3], [37, 70, 5], [20, 530, 2]] {
+        let (x, class) = (scaled(1, [rows, width], 3.0), indices(2, rows, classes));
+        let means: Vec<f64> = (0..classes * width).map(|at| (at as f64).sin() / 3.0).collect();
+        let start: Vec<f64> = (0..width * width).map(|at| (at / width + at % width) as f64 / 7.0).collect();
+        let (means, sums) = (doubles(&means, [classes, width]), doubles(&start, [width, width]));
+        let expected = read(&Cpu::add_outer_products(sums.0, &means.0, &class, &x.cpu, rows));
+        let found = read(&Gpu::add_outer_products(sums.1.clone(), &means.1, &class, &x.gpu, rows));
+        let largest = expected.iter().fold(0.0_f64, |most, entry| most.max(entry.abs()));
+        for (at, (a, b)) in found.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() <= 1e-14 * largest, "{rows} x {width}, entry {at} is {a} instead of {b}");
+            assert_eq!(*a, found[at % width * width + at / width], "both sides of the diagonal");
+        }
+        assert_eq!(read(&sums.1), start, "sums that somebody else holds");
+        let mut in_batches = sums.1;
+        for first in (0..rows).step_by(7) {
+            let count = (rows - first).min(7);
+            let part = x.gpu.clone().narrow(0, first, count);
+            in_batches =
+                Gpu::add_outer_products(in_batches, &means.1, &class[first..first + count], &part, count);
+        }
+        assert_eq!(read(&in_batches), found, "{rows} x {width}");
+    }
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes() {
     let all = || {
         let (hidden, head) = (random(1, [300, 64]), random(2, [3000, 64]));
@@ -533,4 +561,29 @@ fn gradients_that_are_no_numbers_change_nothing() {
         assert_close(&found.first, &first.cpu, 0.0, "first moment");
         assert_close(&found.second, &second.cpu, 0.0, "second moment");
     }
+}
+
+/// Products take what the optimizer rounded; were it left behind, they would take the weights of another step.
+#[test]
+fn weights_are_rounded_anew_in_every_step() {
+    if !has_matrix_units() {
+        return;
+    }
+    let fields = json!({"hidden_size": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 100,
+        "window_size": 8, "attention_layers": ["global", "local"], "max_position_embeddings": 32});
+    let config = GptNeoConfig::from_fields(fields.as_object().cloned().unwrap()).unwrap();
+    let model = init::random::<Gpu>(&config, 0, &device()).in_precision(Precision::Bf16);
+    let optimizer = AdamW::new(&model, 0.1);
+    let mut trainer = Trainer::new(model, optimizer, 0, 1.0);
+    let batch = Batch { ids: indices(1, 64, 100), length: 32 };
+    let loss = |model: &GptNeo<Gpu>| loss_and_gradients(model, &batch, None).unwrap().0.read().unwrap();
+    let before = loss(&trainer.model);
+    for step in 1..4 {
+        trainer.step(&batch, 1e-2, step).unwrap().read().unwrap();
+        let after = loss(&trainer.model);
+        assert_eq!(after, loss(&trainer.model.clone().in_precision(Precision::Bf16)), "step {step}");
+        let exact = loss(&trainer.model.clone().in_precision(Precision::F32));
+        assert!((after / exact - 1.0).abs() < 1e-3, "step {step}: {after} and {exact}");
+    }
+    assert!(loss(&trainer.model) < before - 0.1);
 }

@@ -20,8 +20,23 @@ pub(in crate::kernels) fn add_distances<B: Backend>(
     classes: &[i32],
     x: &Tensor<B, 2>,
 ) -> Tensor<B, 2> {
+    rows::add(totals, classes, centred(means, classes, x).square().sum_dim(1))
+}
+
+pub(in crate::kernels) fn add_outer_products<B: Backend>(
+    sums: Tensor<B, 2>,
+    means: &Tensor<B, 2>,
+    classes: &[i32],
+    x: &Tensor<B, 2>,
+    piece: usize,
+) -> Tensor<B, 2> {
+    let pieces = centred(means, classes, x).split(piece, 0);
+    pieces.into_iter().fold(sums, |sums, piece| sums + piece.clone().transpose().matmul(piece))
+}
+
+/// Rows less the mean of their class.
+fn centred<B: Backend>(means: &Tensor<B, 2>, classes: &[i32], x: &Tensor<B, 2>) -> Tensor<B, 2> {
     let indices = TensorData::new(classes.to_vec(), [classes.len()]);
     let means = means.clone().select(0, Tensor::<B, 1, Int>::from_data(indices, &x.device()));
-    let distances = (x.clone().cast(FloatDType::F64) - means).square().sum_dim(1);
-    rows::add(totals, classes, distances)
+    x.clone().cast(FloatDType::F64) - means
 }
