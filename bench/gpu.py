@@ -194,13 +194,17 @@ def compile_ahead(folder):
     began, until = time.monotonic(), time.monotonic() + min(150, left() / 3)
     workers = [subprocess.Popen([str(word) for word in job], **quiet) for job in jobs]
     failed = 0
-    for worker in workers:
-        try:
-            failed += worker.wait(timeout=max(1, until - time.monotonic())) != 0
-        except subprocess.TimeoutExpired:
+    try:
+        for worker in workers:
+            try:
+                failed += worker.wait(timeout=max(1, until - time.monotonic())) != 0
+            except subprocess.TimeoutExpired:
+                failed += 1
+    finally:
+        # None is left on the card, whatever happens here.
+        for worker in workers:
             worker.kill()
             worker.wait()
-            failed += 1
     shutil.rmtree(pathlib.Path(folder) / "autotune", ignore_errors=True)
     print(f"compiled ahead in {time.monotonic() - began:.0f} s; {failed} of {len(jobs)} not to the end", flush=True)
 
