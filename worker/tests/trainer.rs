@@ -48,15 +48,15 @@ fn fifteen_steps_equal_the_reference_at_four_settings() {
         let last = Tensors::read(&format!("trainer/{name}_final.safetensors"));
         let tolerance = if peak > 1e-4 { 5e-5 } else { 2e-6 };
         let (mut entries, mut outside) = (0, 0);
-        for (parameter, tensor) in
-            gpt_neo::shapes(&trainer.model.config).iter().zip(trainer.model.parameters())
-        {
-            let values = host_floats(tensor.clone()).unwrap();
-            let wanted = last.floats(&parameter.name);
-            assert_eq!(values.len(), wanted.len(), "{}", parameter.name);
+        let config = &trainer.model.config;
+        let tensors = gpt_neo::tensors(config, trainer.model.parameters());
+        for (shape, tensor) in gpt_neo::shapes(config).iter().zip(tensors) {
+            let values = host_floats(tensor).unwrap();
+            let wanted = last.floats(&shape.name);
+            assert_eq!(values.len(), wanted.len(), "{}", shape.name);
             for (value, wanted) in values.iter().zip(&wanted) {
                 let difference = f64::from((value - wanted).abs());
-                assert!(difference <= peak, "{name} {}: {value} not {wanted}", parameter.name);
+                assert!(difference <= peak, "{name} {}: {value} not {wanted}", shape.name);
                 entries += 1;
                 outside += usize::from(difference > tolerance);
             }
@@ -73,7 +73,7 @@ fn decay_spares_biases_and_layer_norms_only() {
     let named = |decayed: bool| {
         let mut names: Vec<String> = gpt_neo::shapes(&config)
             .into_iter()
-            .map(|parameter| parameter.name)
+            .map(|tensor| tensor.name)
             .filter(|name| gpt_neo::is_vector(name) != decayed)
             .collect();
         names.sort();

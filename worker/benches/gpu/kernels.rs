@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use serde_json::json;
 use std::collections::BTreeSet;
 use worker::{
-    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar},
+    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Scalar},
     model::Precision,
 };
 
@@ -27,8 +27,9 @@ impl<B: Kernels> Bench<'_, B> {
         let [width, _, length, batch] = self.sizes();
         let Model { heads, window, .. } = *self.model;
         let (rows, precision, mut random) = (batch * length, self.precision, Random::new());
-        let [x, y, z, g] = [(); 4].map(|()| self.matrix(&mut random, [rows, width]));
+        let [x, y, g] = [(); 3].map(|()| self.matrix(&mut random, [rows, width]));
         let inner = self.matrix(&mut random, [rows, 4 * width]);
+        let projected = self.matrix(&mut random, [rows, 3 * width]);
         let [weight, bias] = [(); 2].map(|()| self.matrix(&mut random, [1, width]));
         let matrix = self.matrix(&mut random, [4 * width, width]);
         let (n, d) = (rows as f64, width as f64);
@@ -49,8 +50,7 @@ impl<B: Kernels> Bench<'_, B> {
         self.note("linear", seconds, 5.0 * size * n * d, 8.0 * n * d * d);
         for (name, window) in [("attention, global", length), ("attention, local", window)] {
             let heads = Heads { batch, heads, window, precision };
-            let [query, key, value] = [&x, &y, &z].map(|x| B::factor(x.clone(), precision));
-            let (projected, g) = (Projected { query, key, value }, B::factor(g.clone(), precision));
+            let [projected, g] = [&projected, &g].map(|x| B::factor(x.clone(), precision));
             let seen = (1..=length).map(|row| row.min(window) as f64).sum::<f64>() * batch as f64;
             let seconds = self.median(|| drop(B::attention_forward(&projected, heads, None)));
             self.note(name, seconds, 4.0 * size * n * d, 4.0 * seen * d);

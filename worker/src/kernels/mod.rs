@@ -40,17 +40,6 @@ pub struct Heads {
     pub precision: Precision,
 }
 
-/// Queries, keys and values, or their gradients, each `[batch * length, width]`.
-#[derive(Clone, Debug)]
-pub struct Projected<B: Backend> {
-    /// What a position looks for.
-    pub query: Tensor<B, 2>,
-    /// What a position is found by.
-    pub key: Tensor<B, 2>,
-    /// What a position gives.
-    pub value: Tensor<B, 2>,
-}
-
 /// The outcome of attention.
 #[derive(Clone, Debug)]
 pub struct Attended<B: Backend> {
@@ -293,23 +282,24 @@ pub trait Kernels: Backend {
     }
 
     /// Mixes the values by the softmax of the queries' products with the keys (not scaled); `dropout`
-    /// drops weights. The mixture may be a [factor](Self::factor).
+    /// drops weights. `projected` has keys, values and queries side by side, `[batch * length, 3 * width]`. The mixture may be
+    /// a [factor](Self::factor).
     fn attention_forward(
-        projected: &Projected<Self>,
+        projected: &Tensor<Self, 2>,
         heads: Heads,
         dropout: Option<&Mask>,
     ) -> Attended<Self> {
         plain::attention::forward(projected, heads, dropout)
     }
 
-    /// Gradients of queries, keys and values from that of the mixture; they may be [factors](Self::factor).
+    /// The gradient of what is projected from that of the mixture; it may be a [factor](Self::factor).
     fn attention_backward(
-        projected: &Projected<Self>,
+        projected: &Tensor<Self, 2>,
         attended: &Attended<Self>,
         gradient: &Tensor<Self, 2>,
         heads: Heads,
         dropout: Option<&Mask>,
-    ) -> Projected<Self> {
+    ) -> Tensor<Self, 2> {
         plain::attention::backward(projected, attended, gradient, heads, dropout)
     }
 

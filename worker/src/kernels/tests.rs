@@ -1,7 +1,7 @@
 //! The operations on the processor against the plain ones, and with other numbers of threads.
 
 use super::{
-    AdamWStep, ClassSums, Heads, Kernels, Moments, Projected, Scalar,
+    AdamWStep, ClassSums, Heads, Kernels, Moments, Scalar,
     cpu::classes::{add_outer_products, add_rows, squared_distances},
     plain,
 };
@@ -92,14 +92,14 @@ fn layer_norm_and_activation_equal_the_plain_ones() {
     }
 }
 
-/// Forward and backward of attention, four matrices.
+/// Forward and backward of attention.
 fn attention<'a>(
-    input: &Projected<Cpu>,
+    input: &Matrix,
     gradient: &Matrix,
     heads: Heads,
     mask: impl Into<Option<&'a Mask>>,
     fast: bool,
-) -> [Matrix; 5] {
+) -> [Matrix; 3] {
     let mask = mask.into();
     let (attended, gradients) = if fast {
         let attended = Cpu::attention_forward(input, heads, mask);
@@ -110,12 +110,7 @@ fn attention<'a>(
         let gradients = plain::attention::backward(input, &attended, gradient, heads, mask);
         (attended, gradients)
     };
-    [attended.mixed, attended.log_sums, gradients.query, gradients.key, gradients.value]
-}
-
-fn projected(rows: usize, width: usize) -> Projected<Cpu> {
-    let [query, key, value] = [1, 2, 3].map(|seed| random(seed, [rows, width]) * 2.0);
-    Projected { query, key, value }
+    [attended.mixed, attended.log_sums, gradients]
 }
 
 #[test]
@@ -125,14 +120,14 @@ fn attention_equals_the_plain_one() {
         [[1, 1, 1, 1, 1], [2, 3, 4, 65, 65], [3, 2, 16, 128, 64], [1, 4, 8, 200, 7], [2, 1, 5, 130, 1]];
     for [batch, heads, size, length, window] in cases {
         let (rows, width) = (batch * length, heads * size);
-        let (input, gradient) = (projected(rows, width), random(4, [rows, width]));
+        let (input, gradient) = (random(1, [rows, 3 * width]) * 2.0, random(4, [rows, width]));
         let heads = Heads { batch, heads, window, precision: Precision::F32 };
         let mask = Dropout::at_step(5, 2).mask(Place::Attention(1), 0.3);
         for mask in [None, mask.as_ref()] {
             let found = attention(&input, &gradient, heads, mask, true);
             let expected = attention(&input, &gradient, heads, mask, false);
             for (found, (expected, what)) in
-                found.iter().zip(expected.iter().zip(["mixed", "sums", "q", "k", "v"]))
+                found.iter().zip(expected.iter().zip(["mixed", "sums", "gradients"]))
             {
                 assert_close(found, expected, 2e-5, &format!("{what} of {heads:?}, {length} positions"));
             }
@@ -280,7 +275,7 @@ fn rows_are_added_and_parameters_updated_as_by_the_plain_operations() {
 fn results_do_not_depend_on_the_number_of_threads() {
     let all = || {
         let heads = Heads { batch: 3, heads: 4, window: 50, precision: Precision::F32 };
-        let mut found = attention(&projected(300, 64), &random(4, [300, 64]), heads, None, true).to_vec();
+        let mut found = attention(&random(1, [300, 192]), &random(4, [300, 64]), heads, None, true).to_vec();
         let loss = Cpu::cross_entropy(
             &random(5, [300, 64]),
             &random(6, [3000, 64]),

@@ -6,14 +6,15 @@ use super::{
     dropout::{Dropout, Mask, Place},
     gpt_neo::Part,
 };
-use crate::kernels::{Attended, Heads, Kernels, LayerNormGradients, OfLinear, Projected};
+use crate::kernels::{Attended, Heads, Kernels, LayerNormGradients, OfLinear};
 use burn::tensor::Tensor;
 
 /// What the backward pass of a block needs of its forward pass; the rest is computed again.
 pub(super) struct Trace<B: Kernels> {
     /// The block's input.
     input: Tensor<B, 2>,
-    projected: Projected<B>,
+    /// Keys, values and queries.
+    projected: Tensor<B, 2>,
     attended: Attended<B>,
     /// The input of the MLP's layer norm.
     middle: Tensor<B, 2>,
@@ -36,11 +37,7 @@ impl<B: Kernels> Block<'_, B> {
     pub(super) fn forward(&self, x: Tensor<B, 2>) -> (Tensor<B, 2>, Trace<B>) {
         let heads = self.heads(&x);
         let normed = self.layer_norm(&x, Part::Ln1Weight, Part::Ln1Bias);
-        let projected = Projected {
-            query: self.as_factor(&normed, Part::Query),
-            key: self.as_factor(&normed, Part::Key),
-            value: self.as_factor(&normed, Part::Value),
-        };
+        let projected = self.as_factor(&normed, Part::Projections);
         let attended = B::attention_forward(&projected, heads, self.attention_mask().as_ref());
         let place = Place::Attended(self.layer);
         let middle = self.onto(&x, &attended.mixed, Part::Out, Part::OutBias, place);
@@ -76,21 +73,15 @@ impl<B: Kernels> Block<'_, B> {
         let out = self.weight_gradient(&y, &attended.mixed);
         let y = self.input_gradient_as_factor(&y, Part::Out);
         let mask = self.attention_mask();
-        let Projected { query, key, value } =
-            B::attention_backward(&projected, &attended, &y, self.heads(&y), mask.as_ref());
-        let normed = self.layer_norm(&input, Part::Ln1Weight, Part::Ln1Bias);
-        let [key, value, query] = [key, value, query].map(|y| self.factor(y));
-        let y = self.input_gradient(&query, Part::Query)
-            + self.input_gradient(&key, Part::Key)
-            + self.input_gradient(&value, Part::Value);
+        let y = B::attention_backward(&projected, &attended, &y, self.heads(&y), mask.as_ref());
+        let y = self.factor(y);
+        let projections = self.weight_gradient(&y, &self.layer_norm(&input, Part::Ln1Weight, Part::Ln1Bias));
+        let y = self.input_gradient(&y, Part::Projections);
         let ln_1 = self.layer_norm_backward(&input, Part::Ln1Weight, &y, gradient);
-        let [key, value, query] = [key, value, query].map(|y| self.weight_gradient(&y, &normed));
         let parts = vec![
             ln_1.weight,
             ln_1.bias,
-            key,
-            value,
-            query,
+            projections,
             out,
             out_bias, //
             ln_2.weight,

@@ -7,17 +7,16 @@ use super::{
 };
 use crate::kernels::Kernels;
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 /// The parameters of a block, in the order of the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each name is that of a tensor in NAMES")]
+#[expect(missing_docs, reason = "each other name is that of a tensor in NAMES")]
 pub enum Part {
     Ln1Weight,
     Ln1Bias,
-    Key,
-    Value,
-    Query,
+    /// The weights of keys, values and queries, one below the other: one product takes them all.
+    Projections,
     Out,
     OutBias,
     Ln2Weight,
@@ -28,7 +27,10 @@ pub enum Part {
     ProjBias,
 }
 
-/// Names of a block's tensors below `transformer.h.<i>.`, in the order of [`Part`].
+/// Parameters of a block.
+const PARTS: usize = Part::ProjBias as usize + 1;
+
+/// Names of a block's tensors below `transformer.h.<i>.`, in the order of the library.
 const NAMES: [&str; 13] = [
     "ln_1.weight",
     "ln_1.bias",
@@ -50,20 +52,25 @@ pub const EMBEDDING: &str = "transformer.wte.weight";
 /// Name of the head in a checkpoint, where it is stored beside the embedding that it is tied to.
 pub const HEAD: &str = "lm_head.weight";
 
-/// Name and shape of one parameter; a vector is a single row.
+/// Name and shape of a tensor in a checkpoint; a vector is a single row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParameterShape {
+pub struct TensorShape {
     /// Name in a checkpoint.
     pub name: String,
     /// `[out, in]`, `[entries, width]` or `[1, width]`.
     pub shape: [usize; 2],
 }
 
-impl ParameterShape {
+impl TensorShape {
     /// The shape in a checkpoint, where vectors have one dimension.
     #[must_use]
     pub fn stored(&self) -> Vec<usize> {
         if is_vector(&self.name) { vec![self.shape[1]] } else { self.shape.to_vec() }
+    }
+
+    /// Whether the tensor stands below the one before it in one parameter of the model.
+    fn is_below(&self) -> bool {
+        [".v_proj.weight", ".q_proj.weight"].iter().any(|end| self.name.ends_with(end))
     }
 }
 
@@ -79,9 +86,9 @@ pub fn is_vector(name: &str) -> bool {
     name.ends_with(".bias") || is_layer_norm(name)
 }
 
-/// Names and shapes of all parameters, in the order of the library; the head is the embedding.
+/// Names and shapes of all tensors of a checkpoint, in the order of the library; the head is the embedding.
 #[must_use]
-pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
+pub fn shapes(config: &GptNeoConfig) -> Vec<TensorShape> {
     let (d, f) = (config.hidden_size, config.intermediate_size);
     let mut all = vec![
         (EMBEDDING.to_owned(), [config.vocab_size, d]),
@@ -108,7 +115,29 @@ pub fn shapes(config: &GptNeoConfig) -> Vec<ParameterShape> {
     }
     all.push(("transformer.ln_f.weight".to_owned(), [1, d]));
     all.push(("transformer.ln_f.bias".to_owned(), [1, d]));
-    all.into_iter().map(|(name, shape)| ParameterShape { name, shape }).collect()
+    all.into_iter().map(|(name, shape)| TensorShape { name, shape }).collect()
+}
+
+/// The tensors of each parameter of a model: one, or some that stand one below the other.
+fn of_parameters(shapes: &[TensorShape]) -> impl Iterator<Item = &[TensorShape]> {
+    shapes.chunk_by(|_, next| next.is_below())
+}
+
+/// Whether each parameter of a model [is a vector](is_vector).
+#[must_use]
+pub fn vectors(config: &GptNeoConfig) -> Vec<bool> {
+    of_parameters(&shapes(config)).map(|of_one| is_vector(&of_one[0].name)).collect()
+}
+
+/// One tensor for each of [`shapes`], from a list with one for each parameter: of the model, of gradients or of moments.
+#[must_use]
+pub fn tensors<B: Backend>(config: &GptNeoConfig, list: &[Tensor<B, 2>]) -> Vec<Tensor<B, 2>> {
+    let shapes = shapes(config);
+    let split = |(of_one, all): (&[TensorShape], &Tensor<B, 2>)| match of_one {
+        [_] => vec![all.clone()],
+        several => all.clone().chunk(several.len(), 0),
+    };
+    of_parameters(&shapes).zip(list).flat_map(split).collect()
 }
 
 /// A GPT-Neo language model with a tied head.
@@ -123,22 +152,27 @@ pub struct GptNeo<B: Backend> {
 }
 
 impl<B: Backend> GptNeo<B> {
-    /// Makes a model by asking for each parameter in turn.
+    /// Makes a model by asking for each tensor of a checkpoint in turn.
     ///
     /// # Errors
     /// The first failure of `make`.
     pub fn try_build<E>(
         config: &GptNeoConfig,
-        mut make: impl FnMut(&ParameterShape) -> Result<Tensor<B, 2>, E>,
+        mut make: impl FnMut(&TensorShape) -> Result<Tensor<B, 2>, E>,
     ) -> Result<Self, E> {
-        let parameters = shapes(config).iter().map(&mut make).collect::<Result<_, E>>()?;
+        let shapes = shapes(config);
+        let parameter = |of_one: &[TensorShape]| {
+            let tensors = of_one.iter().map(&mut make).collect::<Result<Vec<_>, E>>()?;
+            Ok(if tensors.len() == 1 { tensors[0].clone() } else { Tensor::cat(tensors, 0) })
+        };
+        let parameters = of_parameters(&shapes).map(parameter).collect::<Result<_, E>>()?;
         Ok(Self::exact(Arc::new(config.clone()), parameters))
     }
 
     /// As [`Self::try_build`], for what can't fail.
     pub fn build(config: &GptNeoConfig, mut make: impl FnMut(&str, [usize; 2]) -> Tensor<B, 2>) -> Self {
-        let parameters = shapes(config).iter().map(|p| make(&p.name, p.shape)).collect();
-        Self::exact(Arc::new(config.clone()), parameters)
+        let made = Self::try_build(config, |one| Ok::<_, Infallible>(make(&one.name, one.shape)));
+        made.unwrap_or_else(|never| match never {})
     }
 
     /// A model on the same or another backend, made parameter by parameter, whose products are `f32`.
@@ -157,7 +191,7 @@ impl<B: Backend> GptNeo<B> {
         self.precision
     }
 
-    /// All parameters, in the order of [`shapes`].
+    /// All parameters, in the order of [`shapes`], some of which [stand in one](Part::Projections).
     #[must_use]
     pub fn parameters(&self) -> &[Tensor<B, 2>] {
         &self.parameters
@@ -204,7 +238,7 @@ impl<B: Backend> GptNeo<B> {
 
 /// Where a parameter of block `layer` stands among all.
 const fn index(layer: usize, part: Part) -> usize {
-    2 + layer * NAMES.len() + part as usize
+    2 + layer * PARTS + part as usize
 }
 
 impl<B: Kernels> GptNeo<B> {
@@ -213,11 +247,11 @@ impl<B: Kernels> GptNeo<B> {
     pub fn in_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         // Each is rounded once, not by each product.
-        let factor = |(parameter, shape): (&Tensor<B, 2>, ParameterShape)| {
-            let rounded = (!is_vector(&shape.name)).then(|| B::factor(parameter.clone(), precision));
+        let factor = |(parameter, is_vector): (&Tensor<B, 2>, bool)| {
+            let rounded = (!is_vector).then(|| B::factor(parameter.clone(), precision));
             rounded.filter(|factor| factor.dtype() != parameter.dtype())
         };
-        self.factors = self.parameters.iter().zip(shapes(&self.config)).map(factor).collect();
+        self.factors = self.parameters.iter().zip(vectors(&self.config)).map(factor).collect();
         self
     }
 
@@ -253,7 +287,7 @@ impl<B: Kernels> GptNeo<B> {
         (self.last_norm(&x), Trace { blocks, last: x, dropout })
     }
 
-    /// Gradients of all parameters, in the order of [`shapes`], from that of [`Self::forward_traced`]'s
+    /// Gradients of all parameters, in their order, from that of [`Self::forward_traced`]'s
     /// result. `head` is the gradient that the embedding has from its other use.
     #[must_use]
     pub fn backward(

@@ -3,10 +3,7 @@
 use crate::{
     Result,
     kernels::{AdamWStep, Kernels, Moments, Scalar},
-    model::{
-        GptNeo,
-        gpt_neo::{is_vector, shapes},
-    },
+    model::{GptNeo, gpt_neo::vectors},
 };
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -41,7 +38,7 @@ impl<B: Kernels> AdamW<B> {
         second: Vec<Tensor<B, 2>>,
     ) -> Self {
         // As the library's Trainer groups them: no decay for biases and layer norms.
-        let decayed = shapes(&model.config).iter().map(|parameter| !is_vector(&parameter.name)).collect();
+        let decayed = vectors(&model.config).into_iter().map(|is_vector| !is_vector).collect();
         Self { first, second, decayed, weight_decay }
     }
 

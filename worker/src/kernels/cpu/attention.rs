@@ -56,9 +56,7 @@ impl Block {
 
 /// What the backward pass reads.
 pub(super) struct Given<'a> {
-    pub(super) query: &'a [f32],
-    pub(super) key: &'a [f32],
-    pub(super) value: &'a [f32],
+    pub(super) projected: &'a [f32],
     pub(super) mixed: &'a [f32],
     pub(super) log_sums: &'a [f32],
     pub(super) gradient: &'a [f32],
@@ -92,6 +90,17 @@ impl Shape {
         MatRef::from_row_major_slice_with_stride(entries, self.length, self.size(), self.width)
     }
 
+    /// Keys, values and queries of a head of a sequence, each `[length, size]`.
+    fn projected(self, x: &[f32], task: usize) -> [MatRef<'_, f32>; 3] {
+        let (sequence, head) = (task / self.heads, task % self.heads);
+        [0, 1, 2].map(|part| {
+            let first = (3 * sequence * self.length + part) * self.width + head * self.size();
+            let last = first + 3 * (self.length - 1) * self.width + self.size();
+            let entries = &x[first..last];
+            MatRef::from_row_major_slice_with_stride(entries, self.length, self.size(), 3 * self.width)
+        })
+    }
+
     /// Blocks of queries.
     fn blocks(self) -> impl Iterator<Item = Block> {
         (0..self.length).step_by(BLOCK).map(move |first| {
@@ -101,15 +110,18 @@ impl Shape {
         })
     }
 
-    /// Heads side by side again: `[batch, heads, length, size]` to `[batch * length, width]`.
-    fn merge(self, by_head: &[f32]) -> Vec<f32> {
+    /// Heads side by side again, and such matrices side by side: of `[batch, heads, length, size]` each to
+    /// `[batch * length, N * width]`.
+    fn merge<const N: usize>(self, by_head: [&[f32]; N]) -> Vec<f32> {
         let size = self.size();
-        let mut merged = vec![0.0; by_head.len()];
-        merged.par_chunks_mut(self.length * self.width).enumerate().for_each(|(sequence, rows)| {
-            for (position, row) in rows.chunks_exact_mut(self.width).enumerate() {
-                for (head, columns) in row.chunks_exact_mut(size).enumerate() {
-                    let first = (sequence * self.heads + head) * self.task() + position * size;
-                    columns.copy_from_slice(&by_head[first..][..size]);
+        let mut merged = vec![0.0; by_head.iter().map(|x| x.len()).sum()];
+        merged.par_chunks_mut(self.length * N * self.width).enumerate().for_each(|(sequence, rows)| {
+            for (position, row) in rows.chunks_exact_mut(N * self.width).enumerate() {
+                for (row, by_head) in row.chunks_exact_mut(self.width).zip(by_head) {
+                    for (head, columns) in row.chunks_exact_mut(size).enumerate() {
+                        let first = (sequence * self.heads + head) * self.task() + position * size;
+                        columns.copy_from_slice(&by_head[first..][..size]);
+                    }
                 }
             }
         });
@@ -118,19 +130,13 @@ impl Shape {
 }
 
 /// The mixture of values `[rows, width]`, and the logarithms of the sums `[batch * heads, length]`.
-pub(super) fn forward(
-    query: &[f32],
-    key: &[f32],
-    value: &[f32],
-    shape: Shape,
-    dropout: Option<&Mask>,
-) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn forward(projected: &[f32], shape: Shape, dropout: Option<&Mask>) -> (Vec<f32>, Vec<f32>) {
     let size = shape.size();
-    let mut mixed = vec![0.0; query.len()];
-    let mut log_sums = vec![0.0; query.len() / size];
+    let mut mixed = vec![0.0; projected.len() / 3];
+    let mut log_sums = vec![0.0; mixed.len() / size];
     let tasks = mixed.par_chunks_mut(shape.task()).zip(log_sums.par_chunks_mut(shape.length));
     tasks.enumerate().for_each(|(task, (mixed, log_sums))| {
-        let [query, key, value] = [query, key, value].map(|x| shape.head(x, task));
+        let [key, value, query] = shape.projected(projected, task);
         let mut weights = Vec::new();
         for block in shape.blocks() {
             let (queries, keys) = (&block.queries, &block.keys);
@@ -144,7 +150,7 @@ pub(super) fn forward(
             product(mixed, Accum::Replace, block.scores(&weights), rows(value, keys));
         }
     });
-    (shape.merge(&mixed), log_sums)
+    (shape.merge([&mixed]), log_sums)
 }
 
 vectorised! {
@@ -166,19 +172,20 @@ vectorised! {
     }
 }
 
-/// Gradients of queries, keys and values, each `[rows, width]`.
-pub(super) fn backward(given: &Given<'_>, shape: Shape, dropout: Option<&Mask>) -> [Vec<f32>; 3] {
+/// Gradients of keys, values and queries, `[rows, 3 * width]`.
+pub(super) fn backward(given: &Given<'_>, shape: Shape, dropout: Option<&Mask>) -> Vec<f32> {
     let size = shape.size();
-    let [mut of_query, mut of_key, mut of_value] = [(); 3].map(|()| vec![0.0; given.query.len()]);
+    let [mut of_query, mut of_key, mut of_value] = [(); 3].map(|()| vec![0.0; given.gradient.len()]);
     let tasks = of_query
         .par_chunks_mut(shape.task())
         .zip(of_key.par_chunks_mut(shape.task()))
         .zip(of_value.par_chunks_mut(shape.task()));
     tasks.enumerate().for_each(|(task, ((of_query, of_key), of_value))| {
-        let Given { query, key, value, mixed, gradient, log_sums } = *given;
+        let Given { projected, mixed, gradient, log_sums } = *given;
         let [mixed, entries] = [mixed, gradient].map(|x| shape.entries(x, task));
         let along = inner_products(entries, mixed, shape.width, size);
-        let [query, key, value, gradient] = [query, key, value, gradient].map(|x| shape.head(x, task));
+        let [key, value, query] = shape.projected(projected, task);
+        let gradient = shape.head(gradient, task);
         let log_sums = &log_sums[task * shape.length..][..shape.length];
         let (mut weights, mut slopes) = (Vec::new(), Vec::new());
         for block in shape.blocks() {
@@ -205,7 +212,7 @@ pub(super) fn backward(given: &Given<'_>, shape: Shape, dropout: Option<&Mask>) 
             product(&mut of_value[columns(keys)], Accum::Add, block.scores(&weights).transpose(), gradient);
         }
     });
-    [of_query, of_key, of_value].map(|by_head| shape.merge(&by_head))
+    shape.merge([&of_key, &of_value, &of_query])
 }
 
 vectorised! {

@@ -24,7 +24,7 @@ mod rows;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    OfLinear, Projected, Scalar, plain,
+    OfLinear, Scalar, plain,
 };
 use crate::{
     Result,
@@ -114,46 +114,36 @@ impl Kernels for Cpu {
         OfLinear { bias: Self::sum_rows(&factor), factor }
     }
 
-    fn attention_forward(
-        projected: &Projected<Self>,
-        heads: Heads,
-        dropout: Option<&Mask>,
-    ) -> Attended<Self> {
+    fn attention_forward(projected: &Matrix, heads: Heads, dropout: Option<&Mask>) -> Attended<Self> {
         if heads.precision != Precision::F32 {
             return plain::attention::forward(projected, heads, dropout);
         }
-        let [rows, width] = projected.query.dims();
-        let Projected { query, key, value } = projected;
+        let [rows, width] = [projected.dims()[0], projected.dims()[1] / 3];
         let shape = attention::Shape::of(rows, width, heads);
-        let (mixed, log_sums) =
-            attention::forward(&Slice::of(query), &Slice::of(key), &Slice::of(value), shape, dropout);
+        let (mixed, log_sums) = attention::forward(&Slice::of(projected), shape, dropout);
         let sums = [heads.batch * heads.heads, rows / heads.batch];
         Attended { mixed: matrix(mixed, [rows, width]), log_sums: matrix(log_sums, sums) }
     }
 
     fn attention_backward(
-        projected: &Projected<Self>,
+        projected: &Matrix,
         attended: &Attended<Self>,
         gradient: &Matrix,
         heads: Heads,
         dropout: Option<&Mask>,
-    ) -> Projected<Self> {
+    ) -> Matrix {
         if heads.precision != Precision::F32 {
             return plain::attention::backward(projected, attended, gradient, heads, dropout);
         }
-        let [rows, width] = projected.query.dims();
+        let [rows, width] = gradient.dims();
         let given = attention::Given {
-            query: &Slice::of(&projected.query),
-            key: &Slice::of(&projected.key),
-            value: &Slice::of(&projected.value),
+            projected: &Slice::of(projected),
             mixed: &Slice::of(&attended.mixed),
             log_sums: &Slice::of(&attended.log_sums),
             gradient: &Slice::of(gradient),
         };
-        let [query, key, value] =
-            attention::backward(&given, attention::Shape::of(rows, width, heads), dropout)
-                .map(|gradient| matrix(gradient, [rows, width]));
-        Projected { query, key, value }
+        let of_projected = attention::backward(&given, attention::Shape::of(rows, width, heads), dropout);
+        matrix(of_projected, projected.dims())
     }
 
     fn cross_entropy(

@@ -28,7 +28,7 @@ pub use runtime::configure;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    OfLinear, Projected, Scalar, plain,
+    OfLinear, Scalar, plain,
 };
 use crate::{
     Result,
@@ -157,29 +157,25 @@ impl<R: CubeRuntime> Kernels for Cube<R> {
         gelu::backward(x, bias, gradient)
     }
 
-    fn attention_forward(
-        projected: &Projected<Self>,
-        heads: Heads,
-        dropout: Option<&Mask>,
-    ) -> Attended<Self> {
-        match attention::Grid::of(&projected.query, heads) {
+    fn attention_forward(projected: &Matrix<R>, heads: Heads, dropout: Option<&Mask>) -> Attended<Self> {
+        match attention::Grid::of(projected, heads) {
             Some(grid) if dropout.is_none() => attention::forward(projected, &grid),
-            _ => plain::attention::forward(&attention::in_f32(projected), heads, dropout),
+            _ => plain::attention::forward(&linear::single(projected), heads, dropout),
         }
     }
 
     fn attention_backward(
-        projected: &Projected<Self>,
+        projected: &Matrix<R>,
         attended: &Attended<Self>,
         gradient: &Matrix<R>,
         heads: Heads,
         dropout: Option<&Mask>,
-    ) -> Projected<Self> {
-        match attention::Grid::of(&projected.query, heads) {
+    ) -> Matrix<R> {
+        match attention::Grid::of(projected, heads) {
             Some(grid) if dropout.is_none() => attention::backward(projected, attended, gradient, &grid),
             _ => {
                 let gradient = linear::single(gradient);
-                plain::attention::backward(&attention::in_f32(projected), attended, &gradient, heads, dropout)
+                plain::attention::backward(&linear::single(projected), attended, &gradient, heads, dropout)
             }
         }
     }

@@ -1,25 +1,25 @@
 //! Causal attention, all scores of a layer at once.
 
 use crate::{
-    kernels::{Attended, Heads, Kernels, Projected},
+    kernels::{Attended, Heads, Kernels},
     model::dropout::Mask,
 };
 use burn::tensor::{Bool, Int, Tensor};
 
 pub(in crate::kernels) fn forward<B: Kernels>(
-    projected: &Projected<B>,
+    projected: &Tensor<B, 2>,
     heads: Heads,
     dropout: Option<&Mask>,
 ) -> Attended<B> {
-    let Projected { query, key, value } = projected;
+    let [key, value, query] = parts(projected);
     let [rows, width] = query.dims();
-    let scores = scores(query, key, heads);
+    let scores = scores(&query, &key, heads);
     let largest = scores.clone().max_dim(3);
     let weights = (scores - largest.clone()).exp();
     let sums = weights.clone().sum_dim(3);
     let log_sums = sums.clone().log() + largest;
     let weights = dropped(weights / sums, dropout);
-    let mixed = B::product(weights, split(value, heads), heads.precision);
+    let mixed = B::product(weights, split(&value, heads), heads.precision);
     Attended {
         mixed: mixed.swap_dims(1, 2).reshape([rows, width]),
         log_sums: log_sums.reshape([heads.batch * heads.heads, rows / heads.batch]),
@@ -27,19 +27,19 @@ pub(in crate::kernels) fn forward<B: Kernels>(
 }
 
 pub(in crate::kernels) fn backward<B: Kernels>(
-    projected: &Projected<B>,
+    projected: &Tensor<B, 2>,
     attended: &Attended<B>,
     gradient: &Tensor<B, 2>,
     heads: Heads,
     dropout: Option<&Mask>,
-) -> Projected<B> {
-    let Projected { query, key, value } = projected;
+) -> Tensor<B, 2> {
+    let [key, value, query] = parts(projected);
     let [rows, width] = query.dims();
     let length = rows / heads.batch;
     let product = |a, b| B::product(a, b, heads.precision);
     let log_sums = attended.log_sums.clone().reshape([heads.batch, heads.heads, length, 1]);
-    let weights = (scores(query, key, heads) - log_sums).exp();
-    let (gradient, value) = (split(gradient, heads), split(value, heads));
+    let weights = (scores(&query, &key, heads) - log_sums).exp();
+    let (gradient, value) = (split(gradient, heads), split(&value, heads));
     let mixed = split(&attended.mixed, heads);
     let merge = |x: Tensor<B, 4>| x.swap_dims(1, 2).reshape([rows, width]);
 
@@ -47,11 +47,15 @@ pub(in crate::kernels) fn backward<B: Kernels>(
     let of_weights = dropped(product(gradient.clone(), value.transpose()), dropout);
     let along = (gradient * mixed).sum_dim(3);
     let of_scores = weights * (of_weights - along);
-    Projected {
-        query: merge(product(of_scores.clone(), split(key, heads))),
-        key: merge(product(of_scores.transpose(), split(query, heads))),
-        value: merge(of_value),
-    }
+    let of_key = product(of_scores.clone().transpose(), split(&query, heads));
+    let of_query = product(of_scores, split(&key, heads));
+    Tensor::cat([of_key, of_value, of_query].map(merge).to_vec(), 1)
+}
+
+/// Keys, values and queries.
+fn parts<B: Kernels>(projected: &Tensor<B, 2>) -> [Tensor<B, 2>; 3] {
+    let width = projected.dims()[1] / 3;
+    [0, 1, 2].map(|part| projected.clone().narrow(1, part * width, width))
 }
 
 /// `[batch * length, width]` to `[batch, heads, length, width / heads]`.

@@ -3,7 +3,7 @@
 use super::{CONFIG, Sums, WEIGHTS, Weights};
 use crate::{
     Error, Result,
-    model::{GptNeo, GptNeoConfig, gpt_neo::ParameterShape},
+    model::{GptNeo, GptNeoConfig, gpt_neo::TensorShape},
 };
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use std::path::Path;
@@ -27,10 +27,10 @@ pub fn load<B: Backend>(folder: &Path, device: &B::Device) -> Result<GptNeo<B>> 
     let config = GptNeoConfig::read(&folder.join(CONFIG))?;
     let weights = Weights::open(folder)?;
     weights.check_tied()?;
-    GptNeo::try_build(&config, |parameter| take(&weights, "", parameter, device))
+    GptNeo::try_build(&config, |tensor| take(&weights, "", tensor, device))
 }
 
-/// Loads one tensor per parameter from a safetensors file, each stored under its name behind `prefix`.
+/// Loads the tensors of a model's parameters from a safetensors file, each stored under its name behind `prefix`.
 ///
 /// # Errors
 /// When the file is damaged, a tensor is missing, or has the wrong shape.
@@ -41,15 +41,15 @@ pub fn load_tensors<B: Backend>(
     device: &B::Device,
 ) -> Result<GptNeo<B>> {
     let weights = Weights::open_file(file)?;
-    GptNeo::try_build(config, |parameter| take(&weights, prefix, parameter, device))
+    GptNeo::try_build(config, |tensor| take(&weights, prefix, tensor, device))
 }
 
 fn take<B: Backend>(
     weights: &Weights,
     prefix: &str,
-    parameter: &ParameterShape,
+    tensor: &TensorShape,
     device: &B::Device,
 ) -> Result<Tensor<B, 2>> {
-    let values = weights.floats(&format!("{prefix}{}", parameter.name), &parameter.stored())?;
-    Ok(Tensor::from_data(TensorData::new(values, parameter.shape), device))
+    let values = weights.floats(&format!("{prefix}{}", tensor.name), &tensor.stored())?;
+    Ok(Tensor::from_data(TensorData::new(values, tensor.shape), device))
 }

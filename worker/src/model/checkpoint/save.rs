@@ -4,8 +4,8 @@ use super::{CONFIG, OPTIMIZER, Sums, TRAINER_STATE, WEIGHTS};
 use crate::{
     Error, Result, files,
     model::{
-        GptNeo,
-        gpt_neo::{ParameterShape, shapes},
+        GptNeo, GptNeoConfig,
+        gpt_neo::{self, TensorShape, shapes},
     },
 };
 use burn::tensor::{Tensor, TensorData, backend::Backend};
@@ -36,8 +36,10 @@ const UNFINISHED: &str = ".unfinished-";
 pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'_, B>>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
-    let parameters = shapes(&model.config);
-    files::require_space(folder, bytes(&parameters, 1 + extra.map_or(0, |extra| extra.optimizer.len())))?;
+    files::require_space(
+        folder,
+        bytes(&shapes(&model.config), 1 + extra.map_or(0, |extra| extra.optimizer.len())),
+    )?;
     let temporary =
         tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
     let inside = temporary.path();
@@ -47,10 +49,10 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
         other => other,
     };
     files::write_json(&inside.join(CONFIG), &model.config.to_fields()).map_err(named)?;
-    write_tensors(&inside.join(WEIGHTS), folder, &parameters, &[("", model.parameters())])?;
+    write_tensors(&inside.join(WEIGHTS), folder, &model.config, &[("", model.parameters())])?;
     let mut written = vec![CONFIG, WEIGHTS];
     if let Some(extra) = extra {
-        write_tensors(&inside.join(OPTIMIZER), folder, &parameters, &extra.optimizer)?;
+        write_tensors(&inside.join(OPTIMIZER), folder, &model.config, &extra.optimizer)?;
         files::write_json(&inside.join(TRAINER_STATE), &extra.trainer_state).map_err(named)?;
         written.extend([OPTIMIZER, TRAINER_STATE]);
     }
@@ -71,13 +73,13 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
 }
 
-/// The bytes of a folder with so many tensors for every parameter, on the safe side.
-fn bytes(parameters: &[ParameterShape], lists: usize) -> u64 {
+/// The bytes of a folder with so many lists of tensors, on the safe side.
+fn bytes(tensors: &[TensorShape], lists: usize) -> u64 {
     /// Configuration, state and hashes.
     const REST: usize = 64 << 10;
     /// Name, type and place of a tensor in its file's header.
     const ENTRY: usize = 256;
-    let values: usize = parameters.iter().map(|one| one.stored().iter().product::<usize>() * 4 + ENTRY).sum();
+    let values: usize = tensors.iter().map(|one| one.stored().iter().product::<usize>() * 4 + ENTRY).sum();
     (values * lists + REST) as u64
 }
 
@@ -154,18 +156,17 @@ impl View for Stored {
 fn write_tensors<B: Backend>(
     file: &Path,
     shown: &Path,
-    parameters: &[ParameterShape],
+    config: &GptNeoConfig,
     lists: &[(&str, &[Tensor<B, 2>])],
 ) -> Result<()> {
     let mut tensors = Vec::new();
     for (prefix, list) in lists {
-        for (parameter, tensor) in parameters.iter().zip(*list) {
+        for (of, tensor) in shapes(config).into_iter().zip(gpt_neo::tensors(config, list)) {
             let data = tensor
-                .clone()
                 .try_into_data()
                 .map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?
                 .convert::<f32>();
-            tensors.push((format!("{prefix}{}", parameter.name), Stored { shape: parameter.stored(), data }));
+            tensors.push((format!("{prefix}{}", of.name), Stored { shape: of.stored(), data }));
         }
     }
     // What the library writes, and insists on when reading.

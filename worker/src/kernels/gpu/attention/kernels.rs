@@ -1,6 +1,6 @@
 //! The kernels: each goes over the rows of one side, with the other side in tiles.
 
-use super::{GROUP, LOWEST, Split, TILE, UNITS};
+use super::{GROUP, KEYS, LOWEST, QUERIES, Split, TILE, UNITS, VALUES};
 use cubecl::prelude::*;
 
 /// Columns that are computed with at once.
@@ -18,11 +18,46 @@ pub(super) struct Place {
     pub(super) window: usize,
 }
 
+/// The rows of a head of a sequence in a matrix.
+#[derive(CubeType, Clone, Copy)]
+pub(super) struct Rows {
+    /// The first row.
+    pub(super) start: usize,
+    /// From a row to the next.
+    pub(super) stride: usize,
+}
+
+/// The rows of the cube's head in one of some matrices that stand side by side; `width` is that of one of them, `size` that
+/// of a head.
+#[cube]
+pub(super) fn rows_of_head(
+    place: &Place,
+    width: usize,
+    #[comptime] size: usize,
+    #[comptime] matrices: usize,
+    #[comptime] one: usize,
+) -> Rows {
+    let head = CUBE_POS_Y as usize;
+    let stride = width * matrices;
+    let start = head / place.heads * place.length * stride + width * one + head % place.heads * size;
+    Rows { start, stride }
+}
+
+/// The rows of the cube's head in a matrix of all heads.
+#[cube]
+fn alone(place: &Place, #[comptime] split: Split) -> Rows {
+    rows_of_head(place, place.width, comptime!(split.fours), 1usize, 0usize)
+}
+
+/// The same in [`KEYS`], [`VALUES`] or [`QUERIES`].
+#[cube]
+fn projected_rows(place: &Place, #[comptime] split: Split, #[comptime] one: usize) -> Rows {
+    rows_of_head(place, place.width, comptime!(split.fours), 3usize, one)
+}
+
 /// What a unit works on.
 #[derive(CubeType, Clone, Copy)]
 struct Own {
-    /// First four of the cube's head.
-    base: usize,
     /// First row of the cube.
     first: usize,
     /// The unit's row.
@@ -30,28 +65,21 @@ struct Own {
     exists: bool,
     /// The unit's first four of a row of the head.
     part: usize,
-    /// The same in memory.
-    start: usize,
     /// Position of the row among those of all heads.
     at: usize,
 }
 
 #[cube]
 fn own(place: &Place, #[comptime] split: Split) -> Own {
-    let head = CUBE_POS_Y as usize;
-    let base = head / place.heads * place.length * place.width + head % place.heads * comptime!(split.fours);
     let unit = UNIT_POS as usize;
-    let part = unit % comptime!(split.parts) * comptime!(split.own());
     let first = CUBE_POS_X as usize * comptime!(split.rows());
     let row = first + unit / comptime!(split.parts);
     Own {
-        base,
         first,
         row,
         exists: row < place.length,
-        part,
-        start: base + row * place.width + part,
-        at: head * place.length + row,
+        part: unit % comptime!(split.parts) * comptime!(split.own()),
+        at: CUBE_POS_Y as usize * place.length + row,
     }
 }
 
@@ -68,12 +96,13 @@ fn zeros(#[comptime] split: Split) -> Array<Four> {
 
 /// A unit's columns of its row; zeros where there is no such row.
 #[cube]
-fn held<E: Float>(x: &Array<Stored<E>>, own: &Own, #[comptime] split: Split) -> Array<Four> {
+fn held<E: Float>(x: &Array<Stored<E>>, rows: Rows, own: &Own, #[comptime] split: Split) -> Array<Four> {
     let mut held = zeros(split);
+    let start = rows.start + own.row * rows.stride + own.part;
     if own.exists {
         #[unroll]
         for at in 0..comptime!(split.own()) {
-            held[at] = Four::cast_from(x[own.start + at]);
+            held[at] = Four::cast_from(x[start + at]);
         }
     }
     held
@@ -81,11 +110,18 @@ fn held<E: Float>(x: &Array<Stored<E>>, own: &Own, #[comptime] split: Split) -> 
 
 /// Writes a unit's columns to its row, if that exists.
 #[cube]
-fn keep<E: Float>(held: &Array<Four>, x: &mut Array<Stored<E>>, own: &Own, #[comptime] split: Split) {
+fn keep<E: Float>(
+    held: &Array<Four>,
+    x: &mut Array<Stored<E>>,
+    rows: Rows,
+    own: &Own,
+    #[comptime] split: Split,
+) {
+    let start = rows.start + own.row * rows.stride + own.part;
     if own.exists {
         #[unroll]
         for at in 0..comptime!(split.own()) {
-            x[own.start + at] = Stored::<E>::cast_from(held[at]);
+            x[start + at] = Stored::<E>::cast_from(held[at]);
         }
     }
 }
@@ -125,9 +161,10 @@ fn tile_of(#[comptime] split: Split) -> SharedMemory<Four> {
 fn load<E: Float>(
     a: &Array<Stored<E>>,
     b: &Array<Stored<E>>,
+    a_rows: Rows,
+    b_rows: Rows,
     a_tile: &mut SharedMemory<Four>,
     b_tile: &mut SharedMemory<Four>,
-    base: usize,
     first: usize,
     place: &Place,
     #[comptime] split: Split,
@@ -139,9 +176,8 @@ fn load<E: Float>(
         let mut x = Four::new(0.0);
         let mut y = Four::new(0.0);
         if row < place.length {
-            let from = base + row * place.width + at % fours;
-            x = Four::cast_from(a[from]);
-            y = Four::cast_from(b[from]);
+            x = Four::cast_from(a[a_rows.start + row * a_rows.stride + at % fours]);
+            y = Four::cast_from(b[b_rows.start + row * b_rows.stride + at % fours]);
         }
         a_tile[at] = x;
         b_tile[at] = y;
@@ -157,9 +193,7 @@ fn first_seen(own: &Own, place: &Place) -> usize {
 
 #[cube(launch_unchecked)]
 pub(super) fn forward_kernel<E: Float>(
-    query: &Array<Stored<E>>,
-    key: &Array<Stored<E>>,
-    value: &Array<Stored<E>>,
+    projected: &Array<Stored<E>>,
     mixed: &mut Array<Stored<E>>,
     log_sums: &mut Array<f32>,
     place: &Place,
@@ -167,7 +201,10 @@ pub(super) fn forward_kernel<E: Float>(
 ) {
     let own = own(place, split);
     let row = own.row;
-    let asked = held(query, &own, split);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
+    let asked = held(projected, query_rows, &own, split);
     let mut sum = zeros(split);
     let mut largest = f32::new(LOWEST);
     let mut total = f32::new(0.0);
@@ -177,7 +214,7 @@ pub(super) fn forward_kernel<E: Float>(
     let end = min(own.first + comptime!(split.rows()), place.length);
     let mut tile = first_seen(&own, place);
     while tile < end {
-        load(key, value, &mut keys, &mut values, own.base, tile, place, split);
+        load(projected, projected, key_rows, value_rows, &mut keys, &mut values, tile, place, split);
         sync_cube();
         let mut group = 0usize;
         while group < TILE {
@@ -220,7 +257,7 @@ pub(super) fn forward_kernel<E: Float>(
     for at in 0..comptime!(split.own()) {
         sum[at] *= share;
     }
-    keep(&sum, mixed, &own, split);
+    keep(&sum, mixed, alone(place, split), &own, split);
     if own.exists && own.part == 0 {
         log_sums[own.at] = largest + total.ln();
     }
@@ -229,22 +266,24 @@ pub(super) fn forward_kernel<E: Float>(
 /// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
 #[cube(launch_unchecked)]
 pub(super) fn query_kernel<E: Float>(
-    query: &Array<Stored<E>>,
-    key: &Array<Stored<E>>,
-    value: &Array<Stored<E>>,
+    projected: &Array<Stored<E>>,
     mixed: &Array<Stored<E>>,
     gradient: &Array<Stored<E>>,
     log_sums: &Array<f32>,
-    of_query: &mut Array<Stored<E>>,
+    of_projected: &mut Array<Stored<E>>,
     along: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
 ) {
     let own = own(place, split);
     let row = own.row;
-    let asked = held(query, &own, split);
-    let slope = held(gradient, &own, split);
-    let given = held(mixed, &own, split);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
+    let mixed_rows = alone(place, split);
+    let asked = held(projected, query_rows, &own, split);
+    let slope = held(gradient, mixed_rows, &own, split);
+    let given = held(mixed, mixed_rows, &own, split);
     let mut sum = zeros(split);
     let mut products = Four::new(0.0);
     #[unroll]
@@ -265,7 +304,7 @@ pub(super) fn query_kernel<E: Float>(
     let end = min(own.first + comptime!(split.rows()), place.length);
     let mut tile = first_seen(&own, place);
     while tile < end {
-        load(key, value, &mut keys, &mut values, own.base, tile, place, split);
+        load(projected, projected, key_rows, value_rows, &mut keys, &mut values, tile, place, split);
         sync_cube();
         for one in 0..TILE {
             let from = one * comptime!(split.fours) + own.part;
@@ -283,27 +322,27 @@ pub(super) fn query_kernel<E: Float>(
         sync_cube();
         tile += TILE;
     }
-    keep(&sum, of_query, &own, split);
+    keep(&sum, of_projected, query_rows, &own, split);
 }
 
 /// Gradients of keys and values: rows are keys, tiles are of queries.
 #[cube(launch_unchecked)]
 pub(super) fn key_kernel<E: Float>(
-    query: &Array<Stored<E>>,
-    key: &Array<Stored<E>>,
-    value: &Array<Stored<E>>,
+    projected: &Array<Stored<E>>,
     gradient: &Array<Stored<E>>,
     log_sums: &Array<f32>,
     along: &Array<f32>,
-    of_key: &mut Array<Stored<E>>,
-    of_value: &mut Array<Stored<E>>,
+    of_projected: &mut Array<Stored<E>>,
     place: &Place,
     #[comptime] split: Split,
 ) {
     let own = own(place, split);
     let row = own.row;
-    let found = held(key, &own, split);
-    let given = held(value, &own, split);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
+    let found = held(projected, key_rows, &own, split);
+    let given = held(projected, value_rows, &own, split);
     let mut key_sum = zeros(split);
     let mut value_sum = zeros(split);
 
@@ -316,7 +355,17 @@ pub(super) fn key_kernel<E: Float>(
     let end = min(last + min(place.window, place.length), place.length);
     let mut tile = own.first / TILE * TILE;
     while tile < end {
-        load(query, gradient, &mut queries, &mut slopes, own.base, tile, place, split);
+        load(
+            projected,
+            gradient,
+            query_rows,
+            alone(place, split),
+            &mut queries,
+            &mut slopes,
+            tile,
+            place,
+            split,
+        );
         let unit = UNIT_POS as usize;
         if unit < TILE && tile + unit < place.length {
             let at = CUBE_POS_Y as usize * place.length + tile + unit;
@@ -345,6 +394,6 @@ pub(super) fn key_kernel<E: Float>(
         sync_cube();
         tile += TILE;
     }
-    keep(&key_sum, of_key, &own, split);
-    keep(&value_sum, of_value, &own, split);
+    keep(&key_sum, of_projected, key_rows, &own, split);
+    keep(&value_sum, of_projected, value_rows, &own, split);
 }

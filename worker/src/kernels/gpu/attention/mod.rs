@@ -1,5 +1,5 @@
-//! Attention without a matrix of scores (Dao et al. 2022, arXiv 2205.14135), on queries, keys and values as they leave
-//! their linear layers: `[batch * length, width]`, a head being some neighbouring columns.
+//! Attention without a matrix of scores (Dao et al. 2022, arXiv 2205.14135), on keys, values and queries as they leave
+//! their linear layer: side by side, `[batch * length, 3 * width]`, a head being some neighbouring columns of each.
 //!
 //! A row (a query, or in the gradients of keys and values a key) belongs to one, two or four neighbouring units of a
 //! plane, each with up to 16 of its columns in registers. The units of a cube go through the other side in tiles that they
@@ -15,7 +15,7 @@ use super::{
     memory::{arg, array, empty, floats, matrix},
 };
 use crate::{
-    kernels::{Attended, Heads, Projected},
+    kernels::{Attended, Heads},
     model::Precision,
 };
 use burn::tensor::DType;
@@ -30,6 +30,10 @@ const UNITS: usize = 128;
 const TILE: usize = 32;
 /// Keys whose scores are known before any of them is used.
 const GROUP: usize = 8;
+/// Which of what is projected are keys, values, queries.
+const KEYS: usize = 0;
+const VALUES: usize = 1;
+const QUERIES: usize = 2;
 /// Smaller than every score.
 const LOWEST: f32 = -1e30;
 
@@ -77,18 +81,18 @@ pub(super) struct Grid {
     heads: Heads,
     /// Whether products are left to the units for matrices.
     products: bool,
-    /// Of queries, keys, values and mixtures, and their gradients.
+    /// Of what is projected, of mixtures, and of their gradients.
     dtype: DType,
 }
 
 impl Grid {
-    /// The launch for these queries; none where there are no kernels for these heads.
-    pub(super) fn of<R: CubeRuntime>(query: &Matrix<R>, heads: Heads) -> Option<Self> {
-        let [rows, width] = query.dims();
+    /// The launch for what is projected; none where there are no kernels for these heads.
+    pub(super) fn of<R: CubeRuntime>(projected: &Matrix<R>, heads: Heads) -> Option<Self> {
+        let [rows, width] = [projected.dims()[0], projected.dims()[1] / 3];
         let split = Split::of(width / heads.heads)?;
         let products = heads.precision == Precision::Bf16
             && split.size().is_multiple_of(matrix_units::DEEP)
-            && matrix_units::exist(&R::client(&query.device()));
+            && matrix_units::exist(&R::client(&projected.device()));
         let dtype = linear::of_factors(heads.precision);
         Some(Self { split, length: rows / heads.batch, width, heads, products, dtype })
     }
@@ -107,18 +111,12 @@ impl Grid {
     }
 }
 
-/// For operations that know nothing of factors.
-pub(super) fn in_f32<R: CubeRuntime>(projected: &Projected<Cube<R>>) -> Projected<Cube<R>> {
-    let [query, key, value] = [&projected.query, &projected.key, &projected.value].map(linear::single);
-    Projected { query, key, value }
-}
-
 #[expect(unsafe_code, reason = "rows are compared with the length before memory is touched")]
-pub(super) fn forward<R: CubeRuntime>(projected: &Projected<Cube<R>>, grid: &Grid) -> Attended<Cube<R>> {
-    let [query, key, value] = [&projected.query, &projected.key, &projected.value]
-        .map(|factor| linear::in_numbers(array(factor), grid.dtype));
-    let mixed = empty(&query, projected.query.dims(), grid.dtype);
-    let log_sums = floats(&query, grid.sums());
+pub(super) fn forward<R: CubeRuntime>(projected: &Matrix<R>, grid: &Grid) -> Attended<Cube<R>> {
+    let [rows, _] = projected.dims();
+    let projected = linear::in_numbers(array(projected), grid.dtype);
+    let mixed = empty(&projected, [rows, grid.width], grid.dtype);
+    let log_sums = floats(&projected, grid.sums());
     let launch = match grid.dtype {
         _ if grid.products => products::forward_kernel::launch_unchecked::<R>,
         DType::BF16 => kernels::forward_kernel::launch_unchecked::<bf16, R>,
@@ -127,12 +125,10 @@ pub(super) fn forward<R: CubeRuntime>(projected: &Projected<Cube<R>>, grid: &Gri
     // SAFETY: see above; the heads are those of the second dimension of the launch.
     unsafe {
         launch(
-            &query.client,
+            &projected.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),
-            arg(&query),
-            arg(&key),
-            arg(&value),
+            arg(&projected),
             arg(&mixed),
             arg(&log_sums),
             grid.place(),
@@ -144,18 +140,17 @@ pub(super) fn forward<R: CubeRuntime>(projected: &Projected<Cube<R>>, grid: &Gri
 
 #[expect(unsafe_code, reason = "rows are compared with the length before memory is touched")]
 pub(super) fn backward<R: CubeRuntime>(
-    projected: &Projected<Cube<R>>,
+    projected: &Matrix<R>,
     attended: &Attended<Cube<R>>,
     gradient: &Matrix<R>,
     grid: &Grid,
-) -> Projected<Cube<R>> {
-    let [query, key, value, mixed, gradient] =
-        [&projected.query, &projected.key, &projected.value, &attended.mixed, gradient]
-            .map(|factor| linear::in_numbers(array(factor), grid.dtype));
+) -> Matrix<R> {
+    let shape = projected.dims();
+    let [projected, mixed, gradient] =
+        [projected, &attended.mixed, gradient].map(|factor| linear::in_numbers(array(factor), grid.dtype));
     let log_sums = array(&attended.log_sums);
-    let shape = projected.query.dims();
-    let [of_query, of_key, of_value] = [shape; 3].map(|shape| empty(&query, shape, grid.dtype));
-    let along = floats(&query, grid.sums());
+    let of_projected = empty(&projected, shape, grid.dtype);
+    let along = floats(&projected, grid.sums());
     let of_queries = match grid.dtype {
         _ if grid.products => products::query_kernel::launch_unchecked::<R>,
         DType::BF16 => kernels::query_kernel::launch_unchecked::<bf16, R>,
@@ -169,37 +164,32 @@ pub(super) fn backward<R: CubeRuntime>(
     // SAFETY: see above; the heads are those of the second dimension of the launch.
     unsafe {
         of_queries(
-            &query.client,
+            &projected.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),
-            arg(&query),
-            arg(&key),
-            arg(&value),
+            arg(&projected),
             arg(&mixed),
             arg(&gradient),
             arg(&log_sums),
-            arg(&of_query),
+            arg(&of_projected),
             arg(&along),
             grid.place(),
             grid.split,
         );
         of_keys(
-            &query.client,
+            &projected.client,
             grid.cubes(),
             CubeDim::new_1d(UNITS as u32),
-            arg(&query),
-            arg(&key),
-            arg(&value),
+            arg(&projected),
             arg(&gradient),
             arg(&log_sums),
             arg(&along),
-            arg(&of_key),
-            arg(&of_value),
+            arg(&of_projected),
             grid.place(),
             grid.split,
         );
     }
-    Projected { query: matrix(of_query), key: matrix(of_key), value: matrix(of_value) }
+    matrix(of_projected)
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 //! (Dao 2023, arXiv 2307.08691). Scores, their softmax and all sums are `f32`; weights and gradients of scores are rounded
 //! where they become a factor.
 
-use super::{LOWEST, Split, UNITS, kernels::Place};
+use super::{
+    KEYS, LOWEST, QUERIES, Split, UNITS, VALUES,
+    kernels::{Place, Rows, rows_of_head},
+};
 use crate::kernels::gpu::matrix_units::{
     DEEP, Eight, HIGH, Pair, Two, WIDE, add_products, as_left, largest_of_row, left, own_column, own_row,
     rights, rights_of_rows, sum_of_row, zeros,
@@ -13,7 +16,7 @@ use half::bf16;
 /// Rows of a cube: 16 for each plane.
 pub(super) const ROWS: usize = UNITS / 32 * HIGH;
 /// Keys of a tile of the forward pass.
-const KEYS: usize = 64;
+const WIDE_TILE: usize = 64;
 /// Rows of a tile of the backward pass, which holds more sums.
 const TILE: usize = 32;
 /// What the largest score starts from: above those of keys that are not seen, so that these weigh nothing.
@@ -22,8 +25,6 @@ const START: f32 = LOWEST / 10.0;
 /// Where a cube works.
 #[derive(CubeType, Clone, Copy)]
 struct Block {
-    /// First eight of the cube's head.
-    base: usize,
     /// First row of the cube.
     first: usize,
     /// First row of the plane, among those of the cube.
@@ -33,14 +34,24 @@ struct Block {
 }
 
 #[cube]
-fn block(place: &Place, #[comptime] size: usize) -> Block {
-    let head = CUBE_POS_Y as usize;
+fn block(place: &Place) -> Block {
     Block {
-        base: head / place.heads * place.length * place.width / 2 + head % place.heads * comptime!(size / 8),
         first: CUBE_POS_X as usize * ROWS,
         plane: UNIT_POS as usize / 32 * HIGH,
-        sums: head * place.length,
+        sums: CUBE_POS_Y as usize * place.length,
     }
+}
+
+/// The rows of the cube's head in a matrix of all heads, in eights.
+#[cube]
+fn alone(place: &Place, #[comptime] size: usize) -> Rows {
+    rows_of_head(place, place.width / 2, comptime!(size / 8), 1usize, 0usize)
+}
+
+/// The same in [`KEYS`], [`VALUES`] or [`QUERIES`].
+#[cube]
+fn projected_rows(place: &Place, #[comptime] size: usize, #[comptime] one: usize) -> Rows {
+    rows_of_head(place, place.width / 2, comptime!(size / 8), 3usize, one)
 }
 
 /// Eights of a row of a tile, with the one that keeps banks apart.
@@ -58,8 +69,8 @@ fn room(#[comptime] rows: usize, #[comptime] size: usize) -> SharedMemory<Eight>
 #[cube]
 fn bring(
     x: &Array<Eight>,
+    of: Rows,
     tile: &mut SharedMemory<Eight>,
-    base: usize,
     first: usize,
     place: &Place,
     #[comptime] rows: usize,
@@ -72,7 +83,7 @@ fn bring(
         let eight = at % eights;
         let mut value = Eight::new(bf16::from_int(0));
         if first + row < place.length {
-            value = x[base + (first + row) * (place.width / 2) + eight];
+            value = x[of.start + (first + row) * of.stride + eight];
         }
         tile[row * comptime!(stride(size)) + eight] = value;
         at += UNITS;
@@ -135,6 +146,7 @@ fn add_weighted(
 fn keep(
     sums: &Sequence<Array<Pair>>,
     x: &mut Array<Two>,
+    of: Rows,
     block: &Block,
     place: &Place,
     #[comptime] size: usize,
@@ -143,7 +155,7 @@ fn keep(
     for half in 0..2usize {
         let row = block.first + block.plane + own_row() + 8 * half;
         if row < place.length {
-            let start = 4 * (block.base + row * (place.width / 2)) + own_column() / 2;
+            let start = 4 * (of.start + row * of.stride) + own_column() / 2;
             #[unroll]
             for at in 0..comptime!(size / WIDE) {
                 let sum = sums.index(at);
@@ -155,20 +167,21 @@ fn keep(
 
 #[cube(launch_unchecked)]
 pub(super) fn forward_kernel(
-    query: &Array<Eight>,
-    key: &Array<Eight>,
-    value: &Array<Eight>,
+    projected: &Array<Eight>,
     mixed: &mut Array<Two>,
     log_sums: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
 ) {
     let size = comptime!(split.size());
-    let block = block(place, size);
-    let mut keys = room(KEYS, size);
-    let mut values = room(KEYS, size);
+    let block = block(place);
+    let key_rows = projected_rows(place, size, KEYS);
+    let value_rows = projected_rows(place, size, VALUES);
+    let query_rows = projected_rows(place, size, QUERIES);
+    let mut keys = room(WIDE_TILE, size);
+    let mut values = room(WIDE_TILE, size);
     // There are as many keys in a tile as rows in a cube.
-    bring(query, &mut keys, block.base, block.first, place, ROWS, size);
+    bring(projected, query_rows, &mut keys, block.first, place, ROWS, size);
     sync_cube();
     let asked = rows_of_plane(&keys, &block, size);
     let row = block.first + block.plane + own_row();
@@ -182,18 +195,18 @@ pub(super) fn forward_kernel(
         totals[half] = f32::new(0.0);
     }
     let end = min(block.first + ROWS, place.length);
-    let mut tile = (max(block.first + 1, place.window) - place.window) / KEYS * KEYS;
+    let mut tile = (max(block.first + 1, place.window) - place.window) / WIDE_TILE * WIDE_TILE;
     while tile < end {
         sync_cube();
-        bring(key, &mut keys, block.base, tile, place, KEYS, size);
-        bring(value, &mut values, block.base, tile, place, KEYS, size);
+        bring(projected, key_rows, &mut keys, tile, place, WIDE_TILE, size);
+        bring(projected, value_rows, &mut values, tile, place, WIDE_TILE, size);
         sync_cube();
-        let mut scores = with_rows(&asked, &keys, KEYS, size);
+        let mut scores = with_rows(&asked, &keys, WIDE_TILE, size);
         // Whether the plane's first row sees the last key, and its last row the first one.
         let first = block.first + block.plane;
-        if tile + KEYS > first + 1 || tile + place.window < first + HIGH {
+        if tile + WIDE_TILE > first + 1 || tile + place.window < first + HIGH {
             #[unroll]
-            for at in 0..comptime!(KEYS / WIDE) {
+            for at in 0..comptime!(WIDE_TILE / WIDE) {
                 let score = scores.index_mut(at);
                 #[unroll]
                 for half in 0..2usize {
@@ -213,7 +226,7 @@ pub(super) fn forward_kernel(
         for half in 0..2usize {
             let mut best = largest[half];
             #[unroll]
-            for at in 0..comptime!(KEYS / WIDE) {
+            for at in 0..comptime!(WIDE_TILE / WIDE) {
                 let pair = scores.index(at)[half];
                 best = max(best, max(pair[0], pair[1]));
             }
@@ -222,7 +235,7 @@ pub(super) fn forward_kernel(
             largest[half] = best;
             let mut total = totals[half] * factor;
             #[unroll]
-            for at in 0..comptime!(KEYS / WIDE) {
+            for at in 0..comptime!(WIDE_TILE / WIDE) {
                 let score = scores.index_mut(at);
                 let mut pair = score[half];
                 #[unroll]
@@ -239,8 +252,8 @@ pub(super) fn forward_kernel(
                 sum[half] *= Pair::new(factor);
             }
         }
-        add_weighted(&mut sums, &scores, &values, KEYS, size);
-        tile += KEYS;
+        add_weighted(&mut sums, &scores, &values, WIDE_TILE, size);
+        tile += WIDE_TILE;
     }
     #[unroll]
     for half in 0..2usize {
@@ -256,39 +269,41 @@ pub(super) fn forward_kernel(
             log_sums[block.sums + row] = largest[half] + total.ln();
         }
     }
-    keep(&sums, mixed, &block, place, size);
+    keep(&sums, mixed, alone(place, size), &block, place, size);
 }
 
 /// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
 #[cube(launch_unchecked)]
 pub(super) fn query_kernel(
-    query: &Array<Eight>,
-    key: &Array<Eight>,
-    value: &Array<Eight>,
+    projected: &Array<Eight>,
     mixed: &Array<Eight>,
     gradient: &Array<Eight>,
     log_sums: &Array<f32>,
-    of_query: &mut Array<Two>,
+    of_projected: &mut Array<Two>,
     along: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
 ) {
     let size = comptime!(split.size());
-    let block = block(place, size);
+    let block = block(place);
+    let key_rows = projected_rows(place, size, KEYS);
+    let value_rows = projected_rows(place, size, VALUES);
+    let query_rows = projected_rows(place, size, QUERIES);
+    let mixed_rows = alone(place, size);
     let mut own = room(ROWS, size);
     let mut keys = room(TILE, size);
     let mut values = room(TILE, size);
-    bring(query, &mut own, block.base, block.first, place, ROWS, size);
+    bring(projected, query_rows, &mut own, block.first, place, ROWS, size);
     sync_cube();
     let asked = rows_of_plane(&own, &block, size);
     sync_cube();
-    bring(gradient, &mut own, block.base, block.first, place, ROWS, size);
+    bring(gradient, mixed_rows, &mut own, block.first, place, ROWS, size);
     // Two units to a row.
     let mut of_rows = SharedMemory::<f32>::new(ROWS);
     let at = UNIT_POS as usize / 2;
     let mut product = f32::new(0.0);
     if block.first + at < place.length {
-        let row = block.base + (block.first + at) * (place.width / 2);
+        let row = mixed_rows.start + (block.first + at) * mixed_rows.stride;
         let from = row + UNIT_POS as usize % 2 * comptime!(size / 16);
         #[unroll]
         for eight in 0..comptime!(size / 16) {
@@ -327,8 +342,8 @@ pub(super) fn query_kernel(
     let mut tile = (max(block.first + 1, place.window) - place.window) / TILE * TILE;
     while tile < end {
         sync_cube();
-        bring(key, &mut keys, block.base, tile, place, TILE, size);
-        bring(value, &mut values, block.base, tile, place, TILE, size);
+        bring(projected, key_rows, &mut keys, tile, place, TILE, size);
+        bring(projected, value_rows, &mut values, tile, place, TILE, size);
         sync_cube();
         let mut scores = with_rows(&asked, &keys, TILE, size);
         let of_weights = with_rows(&slopes, &values, TILE, size);
@@ -354,35 +369,36 @@ pub(super) fn query_kernel(
         add_weighted(&mut sums, &scores, &keys, TILE, size);
         tile += TILE;
     }
-    keep(&sums, of_query, &block, place, size);
+    keep(&sums, of_projected, query_rows, &block, place, size);
 }
 
 /// Gradients of keys and values: rows are keys, tiles are of queries.
 #[cube(launch_unchecked)]
 pub(super) fn key_kernel(
-    query: &Array<Eight>,
-    key: &Array<Eight>,
-    value: &Array<Eight>,
+    projected: &Array<Eight>,
     gradient: &Array<Eight>,
     log_sums: &Array<f32>,
     along: &Array<f32>,
-    of_key: &mut Array<Two>,
-    of_value: &mut Array<Two>,
+    of_projected: &mut Array<Two>,
     place: &Place,
     #[comptime] split: Split,
 ) {
     let size = comptime!(split.size());
-    let block = block(place, size);
+    let block = block(place);
+    let key_rows = projected_rows(place, size, KEYS);
+    let value_rows = projected_rows(place, size, VALUES);
+    let query_rows = projected_rows(place, size, QUERIES);
+    let mixed_rows = alone(place, size);
     let mut own = room(ROWS, size);
     let mut queries = room(TILE, size);
     let mut slopes = room(TILE, size);
     let mut tile_sums = SharedMemory::<f32>::new(TILE);
     let mut tile_along = SharedMemory::<f32>::new(TILE);
-    bring(key, &mut own, block.base, block.first, place, ROWS, size);
+    bring(projected, key_rows, &mut own, block.first, place, ROWS, size);
     sync_cube();
     let found = rows_of_plane(&own, &block, size);
     sync_cube();
-    bring(value, &mut own, block.base, block.first, place, ROWS, size);
+    bring(projected, value_rows, &mut own, block.first, place, ROWS, size);
     sync_cube();
     let given = rows_of_plane(&own, &block, size);
     let row = block.first + block.plane + own_row();
@@ -395,8 +411,8 @@ pub(super) fn key_kernel(
     let mut tile = block.first / TILE * TILE;
     while tile < end {
         sync_cube();
-        bring(query, &mut queries, block.base, tile, place, TILE, size);
-        bring(gradient, &mut slopes, block.base, tile, place, TILE, size);
+        bring(projected, query_rows, &mut queries, tile, place, TILE, size);
+        bring(gradient, mixed_rows, &mut slopes, tile, place, TILE, size);
         let unit = UNIT_POS as usize;
         if unit < TILE {
             tile_sums[unit] = f32::new(0.0);
@@ -436,6 +452,6 @@ pub(super) fn key_kernel(
         add_weighted(&mut key_sums, &of_scores, &queries, TILE, size);
         tile += TILE;
     }
-    keep(&key_sums, of_key, &block, place, size);
-    keep(&value_sums, of_value, &block, place, size);
+    keep(&key_sums, of_projected, key_rows, &block, place, size);
+    keep(&value_sums, of_projected, value_rows, &block, place, size);
 }
