@@ -114,6 +114,9 @@ pub struct SlurmJob {
     pub array_task: Option<u32>,
     /// `SLURM_RESTART_COUNT`.
     pub restart_count: u32,
+    /// `SLURMD_NODENAME`: the node as Slurm names it, which may not be its host name.
+    #[serde(default)]
+    pub node: Option<String>,
 }
 
 /// The daemon's answer to a claim that it grants. A refusal is a problem with status 409: the worker

@@ -42,12 +42,64 @@ impl Request {
         self.pack.unwrap_or(1).max(1)
     }
 
+    /// Asks for no more time and memory than a cluster gives: with what was learned, a job would wait for ever.
+    pub fn cut(&mut self, ceilings: &[Ceiling]) {
+        let own: Vec<_> = ceilings.iter().filter(|ceiling| ceiling.is_of(self)).collect();
+        // It goes where there is most, of the partitions that it names.
+        let most = |of: fn(&Ceiling) -> Option<u64>| own.iter().map(|ceiling| of(ceiling)).max_by_key(open);
+        fn open(most: &Option<u64>) -> u64 {
+            most.unwrap_or(u64::MAX)
+        }
+        for (asked, most) in [
+            (&mut self.minutes, most(|ceiling| ceiling.minutes)),
+            (&mut self.memory_mb, most(|ceiling| ceiling.memory_mb)),
+        ] {
+            if let Some(most) = most.flatten() {
+                *asked = asked.map(|asked| asked.min(most));
+            }
+        }
+    }
+
+    /// Leaves these nodes out, unless they are most of those that there are: then it is not the nodes.
+    pub fn leave_out(&mut self, nodes: &[String], ceilings: &[Ceiling]) {
+        let own = ceilings.iter().filter(|ceiling| ceiling.is_of(self));
+        let there: usize = own.map(|ceiling| ceiling.nodes as usize).sum();
+        if there == 0 || nodes.len() * 2 <= there {
+            self.exclude = nodes.to_vec();
+        }
+    }
+
     /// Doubles what earlier attempts had too little of.
     pub fn grow(&mut self, memory_doublings: u32, time_doublings: u32) {
         let double =
             |value: Option<u64>, times: u32| value.map(|value| value.saturating_mul(1 << times.min(10)));
         self.memory_mb = double(self.memory_mb, memory_doublings);
         self.minutes = double(self.minutes, time_doublings);
+    }
+}
+
+/// The most that a partition gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// Its name.
+    pub partition: String,
+    /// Whether jobs that name none go there.
+    pub default: bool,
+    /// How many nodes it has.
+    pub nodes: u32,
+    /// Longest time limit, in minutes; none where there is none.
+    pub minutes: Option<u64>,
+    /// Memory of its largest node, in megabytes; none where that is unknown.
+    pub memory_mb: Option<u64>,
+}
+
+impl Ceiling {
+    /// Whether what is asked for may go to this partition.
+    fn is_of(&self, request: &Request) -> bool {
+        match &request.partition {
+            Some(list) => list.split(',').any(|name| name == self.partition),
+            None => self.default,
+        }
     }
 }
 
@@ -276,6 +328,46 @@ mod tests {
         assert_eq!(request(&rules, StageKind::Prepare, None).runs(), 1);
         // A study that shares nothing asks as before: with the same words in the record.
         assert_eq!(request(&rules, StageKind::Train, Some((2, 768))).pack, None);
+    }
+
+    #[test]
+    fn nothing_is_asked_for_that_no_partition_gives() {
+        let of = |partition: &str, nodes, minutes, memory_mb| Ceiling {
+            partition: partition.into(),
+            default: partition == "short",
+            nodes,
+            minutes,
+            memory_mb,
+        };
+        let cluster = [
+            of("short", 1, Some(60), Some(1000)),
+            of("long", 3, Some(600), Some(500)),
+            of("open", 2, None, None),
+        ];
+        let cut = |partition: Option<&str>| {
+            let partition = partition.map(str::to_owned);
+            let mut asked =
+                Request { partition, minutes: Some(2880), memory_mb: Some(4000), ..Request::default() };
+            asked.cut(&cluster);
+            (asked.minutes, asked.memory_mb)
+        };
+        assert_eq!(cut(None), (Some(60), Some(1000)));
+        assert_eq!(cut(Some("long")), (Some(600), Some(500)));
+        assert_eq!(cut(Some("short,long")), (Some(600), Some(1000)));
+        assert_eq!(cut(Some("long,open")), (Some(2880), Some(4000)));
+        assert_eq!(cut(Some("elsewhere")), (Some(2880), Some(4000)));
+        let mut little = Request { minutes: Some(5), ..Request::default() };
+        little.cut(&cluster);
+        assert_eq!((little.minutes, little.memory_mb), (Some(5), None));
+
+        let left_out = |partition: &str, nodes: &[&str]| {
+            let mut asked = Request { partition: Some(partition.into()), ..Request::default() };
+            asked.leave_out(&nodes.iter().map(|&node| node.to_owned()).collect::<Vec<_>>(), &cluster);
+            asked.exclude.len()
+        };
+        assert_eq!(left_out("short", &["a"]), 0, "the only one");
+        assert_eq!((left_out("long", &["a"]), left_out("long", &["a", "b"])), (1, 0));
+        assert_eq!(left_out("elsewhere", &["a"]), 1);
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub fn stage(from: StageState, to: StageState) -> Result<(), IllegalTransition> 
         S::Ready => matches!(to, S::Queued | S::Cancelled),
         S::Queued => to != S::Queued,
         S::Running => matches!(to, S::Waiting | S::Ready | S::Done | S::Failed | S::Cancelled),
-        S::Failed | S::Cancelled | S::Skipped => to == S::Waiting,
+        S::Skipped => matches!(to, S::Waiting | S::Cancelled),
+        S::Failed | S::Cancelled => to == S::Waiting,
         S::Done => false,
     };
     if legal { Ok(()) } else { Err(IllegalTransition::Stage { from, to }) }

@@ -35,7 +35,7 @@ pub struct Live {
     pub stopping: bool,
     /// Whether it is in a cluster's queue.
     pub queued: bool,
-    /// Whether an attempt that it was queued behind ended without success.
+    /// Whether an attempt that it was queued behind, or one in the same job, ended without success.
     pub outdated: bool,
     /// Whether it came further than every attempt before.
     pub progressed: bool,
@@ -60,6 +60,8 @@ pub enum Event {
     Vanished,
     /// The queue started the attempt although its parents are not done.
     Premature,
+    /// The queue does not take so many attempts at once; this one is to be handed over with fewer.
+    Split,
     /// The executor could not take the attempt.
     NotSubmitted {
         /// One line.
@@ -129,6 +131,7 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
         Event::Outdated => Ok(outdated(now)),
         Event::Vanished => vanished(now),
         Event::Premature => premature(now),
+        Event::Split => split(now),
         Event::Cancel => Ok(cancel(now)),
         Event::Retry => Ok(retry(now)),
         Event::Submitted => {
@@ -185,6 +188,18 @@ fn premature(now: &Situation) -> Result<Vec<Effect>, Refused> {
     let mut effects = vec![Effect::Attempt(AttemptState::Cancelled, ending)];
     if !live.stopping {
         effects.push(Effect::Stage(StageState::Waiting, None));
+    }
+    Ok(effects)
+}
+
+/// Nothing was done: once more, with others.
+fn split(now: &Situation) -> Result<Vec<Effect>, Refused> {
+    let live = live(now)?;
+    let message = "handed over in a smaller array: the queue does not take so many jobs at once";
+    let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
+    let mut effects = vec![Effect::Attempt(AttemptState::Cancelled, ending)];
+    if !live.stopping {
+        effects.push(Effect::Stage(open(now), None));
     }
     Ok(effects)
 }
@@ -266,7 +281,7 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
         AttemptState::Preempted if exit.cause == Cause::Preempted => again(now, state, ending, None),
         AttemptState::Preempted | AttemptState::TimedOut => interrupted(now, live, state, ending),
         AttemptState::Cancelled if live.outdated => {
-            vec![Effect::Attempt(state, ending), Effect::Stage(StageState::Waiting, None)]
+            vec![Effect::Attempt(state, ending), Effect::Stage(open(now), None)]
         }
         AttemptState::Cancelled => vec![
             Effect::Attempt(state, ending),
@@ -334,13 +349,18 @@ fn again(now: &Situation, state: AttemptState, ending: Ending, failures: Option<
     let reason = ending.message.as_ref().map(|message| format!("to be tried again: {message}"));
     let mut effects = vec![Effect::Attempt(state, ending)];
     effects.extend(failures.map(Effect::Failures));
-    let next = if now.parents_done { StageState::Ready } else { StageState::Waiting };
-    effects.push(Effect::Stage(next, reason));
+    effects.push(Effect::Stage(open(now), reason));
     effects
 }
 
+/// The state of a stage that is to be queued once more.
+const fn open(now: &Situation) -> StageState {
+    if now.parents_done { StageState::Ready } else { StageState::Waiting }
+}
+
+/// Also what was skipped is given up: it does not come back when what it waited for is tried again.
 fn cancel(now: &Situation) -> Vec<Effect> {
-    if now.stage.is_final() {
+    if now.stage.is_final() && now.stage != StageState::Skipped {
         return Vec::new();
     }
     let mut effects = Vec::new();

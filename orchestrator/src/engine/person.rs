@@ -67,7 +67,7 @@ impl Engine {
             tx.set_priority(runs, priority).await?;
             acted = tx.open_stages_of(runs).await?;
             let queued = acted.iter().filter(|(_, state)| *state == StageState::Queued).count();
-            if queued > 0 && self.executor.cluster().await.is_some() {
+            if queued > 0 && self.executor.capabilities().queue {
                 note =
                     Some(format!("{queued} stages are in the cluster's queue already and keep their place"));
             }

@@ -9,7 +9,7 @@ use crate::{
         resources,
         work::Settings,
     },
-    store::{Queueable, Tx},
+    store::{Queueable, Terms, Tx},
 };
 use chrono::Utc;
 use protocol::{
@@ -44,6 +44,8 @@ impl Engine {
             keep_checkpoints: spec.training.keep_checkpoints,
         };
         self.check_cluster(&configs, &settings).await?;
+        // The cluster may take its time to answer; the record is not held meanwhile.
+        let cluster = if dry_run { self.cluster().await } else { None };
         let mut tx = self.store.begin(Utc::now()).await?;
         if tx.import_hash(&spec.name).await?.is_some() {
             return Err(EngineError::Conflict(format!(
@@ -78,7 +80,10 @@ impl Engine {
             runs,
             new_stages: count.new_stages,
             existing_stages: count.existing_stages,
-            arrays: if dry_run { self.arrays(&mut tx, &spec.name).await? } else { Vec::new() },
+            arrays: match &cluster {
+                Some((terms, most)) => self.arrays(&mut tx, &spec.name, terms, *most).await?,
+                None => Vec::new(),
+            },
         };
         if !dry_run {
             tx.commit().await?;
@@ -88,24 +93,35 @@ impl Engine {
         Ok(plan)
     }
 
-    /// The job arrays that a study's open stages would be handed over as, if nothing were in the way.
-    async fn arrays(&self, tx: &mut Tx, study: &str) -> Result<Vec<PlannedArray>> {
+    /// What the cluster says about jobs, and its largest array; none without a queue.
+    async fn cluster(&self) -> Option<(Terms<'_>, u32)> {
         if !self.executor.capabilities().queue {
-            return Ok(Vec::new());
+            return None;
         }
+        let most = match self.executor.room(0).await.array {
+            // It can't be asked now, or nothing may be handed over: Slurm's default.
+            0 => 1000,
+            most => most,
+        };
+        Some((self.terms().await, most))
+    }
+
+    /// The job arrays that a study's open stages would be handed over as, if nothing were in the way.
+    async fn arrays(
+        &self,
+        tx: &mut Tx,
+        study: &str,
+        terms: &Terms<'_>,
+        most: u32,
+    ) -> Result<Vec<PlannedArray>> {
         let own: BTreeSet<_> = tx
             .in_scope(&super::Target::Study(study.to_owned()))
             .await?
             .unwrap_or_default()
             .into_iter()
             .collect();
-        let Queueable { mut candidates, placed } = tx.queueable(self.executor.rules()).await?;
+        let Queueable { mut candidates, placed } = tx.queueable(terms).await?;
         candidates.retain(|candidate| own.contains(&candidate.stage));
-        let most = match self.executor.room(0).await.array {
-            // It can't be asked now, or nothing may be handed over: Slurm's default.
-            0 => 1000,
-            most => most,
-        };
         let batches = batch::batches(candidates, &placed, most);
         let mut arrays = Vec::with_capacity(batches.len());
         for batch in batches {

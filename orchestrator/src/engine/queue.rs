@@ -12,7 +12,7 @@ use crate::{
     },
     executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
     fault, secret,
-    store::{NewAttempt, NewSubmission, OpenSubmission, Queueable, Tx},
+    store::{NewAttempt, NewSubmission, OpenSubmission, Queueable, Terms, Tx},
 };
 use chrono::{TimeDelta, Utc};
 use protocol::{
@@ -24,7 +24,7 @@ use protocol::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -47,14 +47,15 @@ impl Engine {
         if room.attempts == 0 {
             return Ok(());
         }
-        let Queueable { mut candidates, placed } = self.store.queueable(self.executor.rules()).await?;
+        let terms = self.terms().await;
+        let Queueable { mut candidates, placed } = self.store.queueable(&terms).await?;
         if candidates.is_empty() {
             return Ok(());
         }
         candidates.truncate(room.attempts as usize);
         let exclude = self.store.failing_nodes(Utc::now()).await?;
         for candidate in &mut candidates {
-            candidate.request.exclude.clone_from(&exclude);
+            candidate.request.leave_out(&exclude, &terms.ceilings);
         }
         let parents: HashMap<_, _> =
             candidates.iter().map(|candidate| (candidate.stage, candidate.parents.clone())).collect();
@@ -77,6 +78,11 @@ impl Engine {
         Ok(())
     }
 
+    /// What the cluster adds to the rules of studies.
+    pub(super) async fn terms(&self) -> Terms<'_> {
+        Terms { rules: self.executor.rules(), ceilings: self.executor.ceilings().await }
+    }
+
     /// The batch script of a stage: that of an attempt by its number, or else of the newest, or the one it would
     /// get now.
     ///
@@ -91,8 +97,8 @@ impl Engine {
         {
             return Ok(StageScript { script, file: Some(file.display().to_string()) });
         }
-        let (kind, request) =
-            self.store.request_of(stage, self.executor.rules()).await?.ok_or_else(missing)?;
+        let terms = self.terms().await;
+        let (kind, request) = self.store.request_of(stage, &terms).await?.ok_or_else(missing)?;
         let order = self.preview(kind, request, &[0], Vec::new());
         let script = self.executor.script(&order).map_err(EngineError::Conflict)?;
         Ok(StageScript { script, file: None })
@@ -252,6 +258,24 @@ impl Engine {
                 let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
                 tx.move_submission(id, "held", None, due, Some(message)).await?;
             }
+            Err(SubmitError::TooMany { message, after }) => {
+                tracing::warn!(submission = %id, %kind, message, seconds = after.as_secs(), "held");
+                let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
+                tx.move_submission(id, "held", None, due, Some(message)).await?;
+                // With little else in the queue it may be too large for ever: the second half goes alone.
+                let indices: BTreeSet<_> = order.jobs.iter().filter_map(index).collect();
+                if indices.len() > 1 && (tx.in_queue().await? as usize) < order.jobs.len() {
+                    let rest: BTreeSet<_> = indices.iter().skip(indices.len() / 2).collect();
+                    let rest =
+                        order.jobs.iter().filter(|job| index(job).is_some_and(|index| rest.contains(&index)));
+                    let rest: HashSet<_> = rest.map(|job| job.attempt).collect();
+                    for attempt in attempts.iter().filter(|attempt| rest.contains(&attempt.id)) {
+                        if let Some(stage) = tx.stage(attempt.stage).await? {
+                            happen(&mut tx, &stage, Event::Split, None).await?;
+                        }
+                    }
+                }
+            }
             Err(SubmitError::Unclear { message }) => {
                 tracing::warn!(submission = %id, %kind, message, "whether it was queued is unclear");
                 tx.move_submission(id, "ambiguous", None, now, Some(message)).await?;
@@ -262,6 +286,11 @@ impl Engine {
         fault::point("recorded");
         Ok(answer.is_ok())
     }
+}
+
+/// The index of an attempt's job.
+fn index(job: &Job) -> Option<u32> {
+    job.queued.map(|queued| queued.index())
 }
 
 async fn not_submitted(tx: &mut Tx, stage: StageId, message: &str, permanent: bool) -> Result<()> {

@@ -60,7 +60,8 @@ impl Engine {
         happen(&mut tx, &stage, Happening::Claimed, None).await?;
         if attempt.claim != Some(request.claim) {
             let place = place(&request.process);
-            let at = (request.process.host.as_str(), restarts);
+            let named = request.process.slurm.as_ref().and_then(|job| job.node.as_deref());
+            let at = (named.unwrap_or(&request.process.host), restarts);
             tx.set_claim(request.attempt, request.claim, request.process.pid, &place, at).await?;
         }
         tx.commit().await?;

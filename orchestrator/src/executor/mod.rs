@@ -10,7 +10,7 @@ pub mod slurm;
 
 use crate::domain::{
     batch::{How, Queued},
-    resources::Request,
+    resources::{Ceiling, Request},
 };
 use async_trait::async_trait;
 use protocol::{
@@ -154,6 +154,14 @@ pub enum SubmitError {
         /// When.
         after: Duration,
     },
+    /// It certainly does not run: the queue does not take so many attempts now, and perhaps never so many at once.
+    #[error("{message}")]
+    TooMany {
+        /// One line.
+        message: String,
+        /// When to hand over again.
+        after: Duration,
+    },
     /// It may or may not be in the queue.
     #[error("{message}")]
     Unclear {
@@ -199,6 +207,11 @@ pub trait Executor: Send + Sync {
     /// Rules that go before those of every study.
     fn rules(&self) -> &[ResourceRule] {
         &[]
+    }
+
+    /// The most that the cluster gives, by partition; none where that is unknown.
+    async fn ceilings(&self) -> Vec<Ceiling> {
+        Vec::new()
     }
 
     /// Whether the queue starts interrupted attempts again by itself.

@@ -17,11 +17,16 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Does what is due until `stop`. A copy that was missed while no daemon ran is made at once.
 pub async fn run(store: Store, layout: Layout, stop: CancellationToken) {
     let Ok(schedule) = Schedule::from_str(BACKUP_TIME) else { return };
-    let started = Local::now();
+    // Until there is a first copy: since there is something to copy.
+    let mut since = Local::now();
+    match store.first_study().await {
+        Ok(first) => since = first.map_or(since, |time| time.with_timezone(&Local)),
+        Err(error) => tracing::warn!(%error, "can't tell how old the record is"),
+    }
     loop {
         let now = Local::now();
         let newest = backup::newest(&layout.backups()).map(|time| time.with_timezone(&Local));
-        if is_due(&schedule, newest.unwrap_or(started), now) {
+        if is_due(&schedule, newest.unwrap_or(since), now) {
             match backup::make(&store, &layout.backups(), now.to_utc()).await {
                 Ok(path) => tracing::info!(path = %path.display(), "copied the record"),
                 Err(error) => tracing::error!(%error, "failed to copy the record; trying again in a minute"),
@@ -43,6 +48,23 @@ fn is_due(schedule: &Schedule, last: DateTime<Local>, now: DateTime<Local>) -> b
 mod tests {
     use super::*;
     use chrono::TimeZone as _;
+
+    #[tokio::test]
+    async fn the_first_copy_is_made_though_no_daemon_ran_through_a_night() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        let store = Store::open(&layout).await.unwrap();
+        let over = CancellationToken::new();
+        over.cancel();
+        run(store.clone(), layout.clone(), over.clone()).await;
+        assert_eq!(backup::newest(&layout.backups()), None, "there is nothing to copy");
+        let spec = protocol::study::StudySpec::named("s");
+        let mut tx = store.begin(chrono::Utc::now() - chrono::TimeDelta::days(1)).await.unwrap();
+        tx.save_study(&spec).await.unwrap();
+        tx.commit().await.unwrap();
+        run(store, layout.clone(), over).await;
+        assert!(backup::newest(&layout.backups()).is_some());
+    }
 
     #[test]
     fn a_copy_is_due_once_a_night_and_after_a_night_that_was_missed() {

@@ -136,7 +136,7 @@ impl Store {
         rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
     }
 
-    /// The attempts that one was queued behind and that are not over.
+    /// The attempts that one was queued behind, and those that share their jobs, that are not over.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -150,8 +150,11 @@ impl Store {
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
                       json_extract(s.request, '$.pack') AS "pack?: i64",
                       a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
-               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
-               JOIN attempt_parents ap ON ap.parent_id = a.id
+               FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id JOIN submissions s ON s.id = p.submission_id
+               JOIN attempts a ON a.submission_id = s.id AND a.task BETWEEN
+                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1) AND
+                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1)
+                        + ifnull(json_extract(s.request, '$.pack'), 1) - 1
                WHERE ap.attempt_id = ? AND a.live = 1"#,
             attempt
         );
@@ -330,7 +333,7 @@ impl Tx {
         claim: ClaimId,
         pid: u32,
         place: &str,
-        (host, restarts): (&str, u32),
+        (node, restarts): (&str, u32),
     ) -> Result<()> {
         let (id, claim, now) = (id.to_string(), claim.to_string(), self.now_ms());
         let changed = sqlx::query!(
@@ -342,7 +345,7 @@ impl Tx {
             place,
             id,
             restarts,
-            host,
+            node,
             now
         );
         if changed.execute(self.conn()).await?.rows_affected() != 1 {

@@ -12,6 +12,7 @@ pub mod lease;
 mod metrics;
 mod open;
 mod plan;
+mod queue;
 mod results;
 mod row;
 mod runs;
@@ -27,8 +28,9 @@ pub use attempts::{AttemptRow, Ending, NewAttempt};
 pub use changes::KEPT_CHANGES;
 pub use failures::{FailedAttempt, FailureDetail, Outcomes};
 pub use plan::RunRow;
+pub use queue::{Queueable, Terms};
 pub use stages::{Scope, StageRow};
-pub use submissions::{NewSubmission, OpenSubmission, Queueable};
+pub use submissions::{NewSubmission, OpenSubmission};
 pub use table::{Moves, TableNews, TableRun, TableStage, TableStudy};
 pub use tx::Tx;
 

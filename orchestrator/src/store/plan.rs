@@ -53,14 +53,15 @@ impl Tx {
         Ok(())
     }
 
-    /// Studies that hold the stage are wanted again.
+    /// Studies that hold the stage's run are wanted again. Data that studies share says nothing about them.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn revive_studies(&mut self, stage: StageId) -> Result<()> {
         sqlx::query!(
             "UPDATE studies SET cancelled = NULL
-             WHERE cancelled IS NOT NULL AND id IN (SELECT study_id FROM study_stages WHERE stage_id = ?)",
+             WHERE cancelled IS NOT NULL AND id IN (SELECT sr.study_id FROM study_runs sr
+                   JOIN stages s ON s.run_id = sr.run_id WHERE s.id = ?)",
             stage.0
         )
         .execute(self.conn())
@@ -150,6 +151,18 @@ impl Tx {
     /// When the record can't be used.
     pub async fn set_settings(&mut self, run: RunId, settings: &Settings) -> Result<()> {
         let text = row::to_json(settings)?;
+        let rules = row::to_json(&settings.resources.rules)?;
+        // What earlier attempts taught was over other rules.
+        sqlx::query!(
+            "UPDATE stages SET memory_doublings = 0, time_doublings = 0
+             WHERE (run_id = ?1 OR data_hash = (SELECT data_hash FROM runs WHERE id = ?1))
+               AND (SELECT ifnull(json_extract(settings, '$.resources.rules'), '[]') FROM runs WHERE id = ?1)
+                   <> json(?2)",
+            run.0,
+            rules
+        )
+        .execute(self.conn())
+        .await?;
         sqlx::query!("UPDATE runs SET settings = ? WHERE id = ?", text, run.0).execute(self.conn()).await?;
         let allowed = settings.resources.attempts;
         sqlx::query!(

@@ -2,6 +2,7 @@
 
 use super::{Result, Store, row, runs};
 use crate::domain::layout::Layout;
+use chrono::{DateTime, Utc};
 use protocol::{
     ids::RunId,
     report::Origin,
@@ -43,6 +44,18 @@ impl Store {
             ..head(&self.layout, study.name, study.created, study.results)
         });
         Ok(StudyPage { items: items.collect(), next })
+    }
+
+    /// When the first study was recorded, or the first results imported.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn first_study(&self) -> Result<Option<DateTime<Utc>>> {
+        let first = sqlx::query_scalar!(
+            r#"SELECT min(created) AS "first?: i64"
+               FROM (SELECT created FROM studies UNION ALL SELECT created FROM imports)"#
+        );
+        Ok(first.fetch_one(&self.readers).await?.map(row::time))
     }
 
     /// A study without its runs, or imported results: what it was created with. Its stages are not counted.

@@ -1,23 +1,13 @@
 //! A cluster's queue in the record: submissions, and what their attempts wait for.
 
 use super::{AttemptRow, Result, Store, Tx, row};
-use crate::domain::{
-    batch::{Candidate, Earlier, Parent, Place},
-    resources::{self, Request},
-    work::{Settings, Work},
-};
+use crate::domain::resources::Request;
 use chrono::{DateTime, Utc};
 use protocol::{
-    ids::{AttemptId, StageId, SubmissionId},
-    resources::ResourceRule,
-    run::RunConfig,
+    ids::{AttemptId, SubmissionId},
     stage::{AttemptState, StageKind},
 };
-use sqlx::SqliteConnection;
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// A submission to be recorded.
 #[derive(Clone, Debug)]
@@ -51,15 +41,6 @@ pub struct OpenSubmission {
     pub due: DateTime<Utc>,
 }
 
-/// What could be queued, and what is.
-#[derive(Clone, Debug, Default)]
-pub struct Queueable {
-    /// Stages without an attempt that is not over, those that may start at once first.
-    pub candidates: Vec<Candidate>,
-    /// Where stages are in the queue.
-    pub placed: HashMap<StageId, Place>,
-}
-
 impl Store {
     /// Submissions that are not known to be in the queue, oldest first.
     ///
@@ -88,16 +69,6 @@ impl Store {
             .collect()
     }
 
-    /// The stages that could be queued now, and the places of those that are.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn queueable(&self, rules: &[ResourceRule]) -> Result<Queueable> {
-        // One transaction, so that all parts are of the same moment.
-        let mut tx = self.readers.begin().await?;
-        queueable(&mut tx, rules).await
-    }
-
     /// How many stages are not over.
     ///
     /// # Errors
@@ -107,24 +78,6 @@ impl Store {
             r#"SELECT count(*) AS "count!: i64" FROM stages WHERE state IN ('waiting', 'ready', 'queued', 'running')"#
         );
         Ok(row::unsigned(count.fetch_one(&self.readers).await?))
-    }
-
-    /// What a stage's job would ask for; none if there is no such stage.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn request_of(
-        &self,
-        stage: StageId,
-        rules: &[ResourceRule],
-    ) -> Result<Option<(StageKind, Request)>> {
-        Ok(self.work(stage).await?.map(|work| match work {
-            Work::Prepare { .. } => (StageKind::Prepare, resources::request(rules, StageKind::Prepare, None)),
-            Work::Run { kind, config, settings, .. } => {
-                let rules = rules.iter().chain(&settings.resources.rules);
-                (kind, resources::request(rules, kind, Some((config.layers, config.width))))
-            }
-        }))
     }
 
     /// Attempts that wait in the queue behind an attempt that ended without success.
@@ -141,7 +94,8 @@ impl Store {
         rows.iter().map(|id| row::word("an attempt's id", id)).collect()
     }
 
-    /// Nodes that lost or broke attempts at three stages or more in the last day, and finished none since.
+    /// Nodes that lost or broke attempts at three stages or more in the last day, at three times or more (what a reboot
+    /// ends, ends at once), and finished none since.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -152,7 +106,8 @@ impl Store {
                WHERE bad.node IS NOT NULL AND bad.finished > ?1 AND bad.state IN ('node_failed', 'lost')
                AND NOT EXISTS (SELECT 1 FROM attempts good WHERE good.node = bad.node AND good.state = 'succeeded'
                                AND good.finished > bad.finished)
-               GROUP BY bad.node HAVING count(DISTINCT bad.stage_id) >= 3 ORDER BY bad.node"#,
+               GROUP BY bad.node HAVING count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3
+               ORDER BY bad.node"#,
             since
         );
         Ok(rows.fetch_all(&self.readers).await?)
@@ -174,14 +129,6 @@ impl Store {
 }
 
 impl Tx {
-    /// As [`Store::queueable`], with what this transaction has changed.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn queueable(&mut self, rules: &[ResourceRule]) -> Result<Queueable> {
-        queueable(self.conn(), rules).await
-    }
-
     /// Records the intent to hand over an array.
     ///
     /// # Errors
@@ -214,6 +161,18 @@ impl Tx {
             .execute(self.conn())
             .await?;
         Ok(())
+    }
+
+    /// How many attempts a cluster's queue has.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn in_queue(&mut self) -> Result<u32> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!: i64" FROM attempts a JOIN submissions s ON s.id = a.submission_id
+               WHERE a.live = 1 AND s.state = 'submitted'"#
+        );
+        Ok(row::small(count.fetch_one(self.conn()).await?))
     }
 
     /// The state of a submission, if there is one of this id.
@@ -323,15 +282,21 @@ impl Tx {
         Ok(found)
     }
 
-    /// Whether an attempt that this one was queued behind ended without success.
+    /// Whether an attempt that this one was queued behind ended without success, or one that shared its job: the job
+    /// may have failed for that, and with it what waited.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn is_outdated(&mut self, id: AttemptId) -> Result<bool> {
         let id = id.to_string();
         let found = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!: i64" FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id
-               WHERE ap.attempt_id = ? AND p.live = 0 AND p.state <> 'succeeded'"#,
+            r#"SELECT count(*) AS "count!: i64"
+               FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id JOIN submissions s ON s.id = p.submission_id
+               JOIN attempts a ON a.submission_id = s.id AND a.task BETWEEN
+                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1) AND
+                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1)
+                        + ifnull(json_extract(s.request, '$.pack'), 1) - 1
+               WHERE ap.attempt_id = ? AND a.live = 0 AND a.state <> 'succeeded'"#,
             id
         );
         Ok(found.fetch_one(self.conn()).await? > 0)
@@ -376,144 +341,4 @@ impl Tx {
         .await?;
         Ok(())
     }
-}
-
-/// Runs whose stages of a kind take the same time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PaceKey {
-    layers: u32,
-    width: u32,
-    epochs: u32,
-    data_hash: String,
-}
-
-type Asked = (PaceKey, Settings);
-
-/// Minutes to plan for stages of a kind, from the slowest first attempt at such a stage: one that went on from a
-/// checkpoint tells a wrong rate.
-async fn paces(conn: &mut SqliteConnection) -> Result<HashMap<(StageKind, PaceKey), u64>> {
-    let rows = sqlx::query!(
-        r#"SELECT s.kind AS "kind!: String", json_extract(r.config, '$.layers') AS "layers!: i64",
-                  json_extract(r.config, '$.width') AS "width!: i64", json_extract(r.config, '$.epochs') AS "epochs!: i64",
-                  r.data_hash AS "data_hash!: String",
-                  max((a.finished - a.started) * 1.0 / a.progress_done) AS "pace!: f64",
-                  max(a.progress_total) AS "units!: i64"
-           FROM attempts a JOIN stages s ON s.id = a.stage_id JOIN runs r ON r.id = s.run_id
-           WHERE a.number = 1 AND a.submission_id IS NOT NULL AND a.progress_done > 0 AND a.finished > a.started
-             AND a.state IN ('succeeded', 'preempted', 'timed_out')
-           GROUP BY 1, 2, 3, 4, 5"#
-    );
-    let mut paces = HashMap::new();
-    for found in rows.fetch_all(conn).await? {
-        let key = PaceKey {
-            layers: row::small(found.layers),
-            width: row::small(found.width),
-            epochs: row::small(found.epochs),
-            data_hash: found.data_hash,
-        };
-        let minutes = resources::planned_minutes(found.pace / 60_000.0 * found.units as f64);
-        paces.insert((row::word("a stage's kind", &found.kind)?, key), minutes);
-    }
-    Ok(paces)
-}
-
-/// What could be queued now, and what is.
-async fn queueable(conn: &mut SqliteConnection, rules: &[ResourceRule]) -> Result<Queueable> {
-    let stages = sqlx::query!(
-        r#"SELECT s.id AS "id!: i64", s.kind AS "kind!: String", s.checkpoint AS "checkpoint?: i64",
-                  s.run_id AS "run?: i64", s.state AS "state!: String",
-                  s.memory_doublings AS "memory!: i64", s.time_doublings AS "time!: i64",
-                  s.data_hash AS "data_hash?: String", ifnull(r.priority, 0) AS "priority!: i32"
-           FROM stages s LEFT JOIN runs r ON r.id = s.run_id WHERE s.state IN ('ready', 'waiting')
-           AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.stage_id = s.id AND a.live = 1)
-           ORDER BY ifnull(r.priority, 0) DESC, s.state = 'waiting', CASE WHEN s.state = 'ready' THEN
-               CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1 WHEN 'means' THEN 2
-                    WHEN 'evaluate' THEN 3 WHEN 'train' THEN 4 ELSE 5 END END, s.id"#
-    );
-    let stages = stages.fetch_all(&mut *conn).await?;
-    if stages.is_empty() {
-        return Ok(Queueable::default());
-    }
-    let mut parents: HashMap<i64, Vec<Parent>> = HashMap::new();
-    let open = sqlx::query!(
-        r#"SELECT sp.stage_id AS "stage!: i64", p.id AS "parent!: i64", p.kind AS "kind!: String"
-           FROM stages s JOIN stage_parents sp ON sp.stage_id = s.id JOIN stages p ON p.id = sp.parent_id
-           WHERE s.state IN ('ready', 'waiting') AND p.state <> 'done'"#
-    );
-    for found in open.fetch_all(&mut *conn).await? {
-        let parent = Parent { stage: StageId(found.parent), kind: row::word("a stage's kind", &found.kind)? };
-        parents.entry(found.stage).or_default().push(parent);
-    }
-    let mut placed = HashMap::new();
-    let live = sqlx::query!(
-        r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64",
-                  json_extract(s.request, '$.pack') AS "pack?: i64"
-           FROM attempts a JOIN submissions s ON s.id = a.submission_id
-           WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0"#
-    );
-    for found in live.fetch_all(&mut *conn).await? {
-        let array = Earlier::Known(row::word("a submission's id", &found.submission)?);
-        let pack = found.pack.map_or(1, row::small).max(1);
-        placed.insert(StageId(found.stage), Place { array, task: row::small(found.task), pack });
-    }
-    let paces = paces(conn).await?;
-    let mut asked: HashMap<i64, Asked> = HashMap::new();
-    let mut prepared: HashMap<String, Settings> = HashMap::new();
-    let mut candidates = Vec::with_capacity(stages.len());
-    for found in stages {
-        let kind = row::word("a stage's kind", &found.kind)?;
-        let (key, settings) = match (found.run, found.data_hash) {
-            (Some(run), _) => {
-                let (key, settings) = match asked.entry(run) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(place) => {
-                        let of_run =
-                            sqlx::query!("SELECT config, settings, data_hash FROM runs WHERE id = ?", run);
-                        let of_run = of_run.fetch_one(&mut *conn).await?;
-                        let config: RunConfig = row::json("a run's configuration", &of_run.config)?;
-                        let settings = row::json("a run's settings", &of_run.settings)?;
-                        let key = PaceKey {
-                            layers: config.layers,
-                            width: config.width,
-                            epochs: config.epochs,
-                            data_hash: of_run.data_hash,
-                        };
-                        place.insert((key, settings))
-                    }
-                };
-                (Some(key.clone()), Some(settings.clone()))
-            }
-            (None, Some(data_hash)) => {
-                if !prepared.contains_key(&data_hash) {
-                    let newest = sqlx::query_scalar!(
-                        "SELECT settings FROM runs WHERE data_hash = ? ORDER BY id DESC LIMIT 1",
-                        data_hash
-                    );
-                    if let Some(settings) = newest.fetch_optional(&mut *conn).await? {
-                        prepared.insert(data_hash.clone(), row::json("a run's settings", &settings)?);
-                    }
-                }
-                (None, prepared.get(&data_hash).cloned())
-            }
-            (None, None) => (None, None),
-        };
-        let of_study = settings.map(|settings| settings.resources.rules).unwrap_or_default();
-        let architecture = key.as_ref().map(|key| (key.layers, key.width));
-        let mut request = resources::request(rules.iter().chain(&of_study), kind, architecture);
-        let asks_for_time = resources::request(&of_study, kind, architecture).minutes.is_some();
-        if let Some(&minutes) = key.filter(|_| !asks_for_time).and_then(|key| paces.get(&(kind, key))) {
-            request.minutes = Some(minutes);
-        }
-        request.grow(row::small(found.memory), row::small(found.time));
-        candidates.push(Candidate {
-            stage: StageId(found.id),
-            kind,
-            checkpoint: found.checkpoint.map(row::small),
-            architecture,
-            priority: found.priority,
-            request,
-            parents: parents.remove(&found.id).unwrap_or_default(),
-        });
-    }
-    Ok(Queueable { candidates, placed })
 }

@@ -49,6 +49,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Outdated),
         1 => Just(Event::Vanished),
         1 => Just(Event::Premature),
+        1 => Just(Event::Split),
         1 => Just(Event::Cancel),
         2 => Just(Event::Retry),
     ]

@@ -2,11 +2,16 @@
 
 use super::bench::{Bench, progress, states, study};
 use axum::http::StatusCode;
-use orchestrator::executor::Exit;
+use orchestrator::{
+    executor::{Cause, Exit},
+    store::Terms,
+};
 use protocol::{
     attempt::Outcome,
+    stage::StageKind,
     view::{Changed, StudyState},
 };
+use serde_json::json;
 
 #[tokio::test]
 async fn cancelling_stops_the_worker_and_starts_nothing_more() {
@@ -88,6 +93,65 @@ async fn one_stage_can_be_cancelled_alone() {
     assert_eq!(states(&stages)[3..], ["means cancelled", "vars skipped", "decs skipped", "analyze skipped"]);
     assert_eq!(stages[4].reason.as_deref(), Some("means was cancelled"));
     assert_eq!(bench.finish().await, 3);
+}
+
+#[tokio::test]
+async fn what_was_given_up_does_not_come_back_when_another_study_is_tried_again() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    bench.plan(&study("b", &[32], &[1])).await;
+    bench.started().await.remove(0).fail(&bench, true).await;
+    let a = bench.study("a").await;
+    assert_eq!(states(&a.runs[0].stages)[..2], ["prepare failed", "train skipped"]);
+    bench.post::<()>("/studies/a/cancel", None).await;
+    let a = bench.study("a").await;
+    assert!(states(&a.runs[0].stages)[1..].iter().all(|state| state.ends_with(" cancelled")));
+    // The data that both need is prepared; only b goes on.
+    bench.post::<()>("/studies/b/retry", None).await;
+    assert_eq!(bench.finish().await, 7);
+    assert_eq!(bench.study("b").await.summary.state, StudyState::Done);
+    assert_eq!(bench.study("a").await.summary.state, StudyState::Cancelled);
+    bench.post::<()>("/studies/a/retry", None).await;
+    assert_eq!(bench.finish().await, 6);
+    assert_eq!(bench.study("a").await.summary.state, StudyState::Done);
+}
+
+#[tokio::test]
+async fn data_is_prepared_with_the_priority_of_the_runs_that_wait_for_it() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0, 1])).await;
+    let first = json!({"verb": "prioritise", "filter": "seed=1", "priority": 5});
+    bench.post("/studies/s/actions", Some(&first)).await;
+    let queueable = bench.store.queueable(&Terms::default()).await.unwrap();
+    let order: Vec<_> = queueable.candidates.iter().map(|found| (found.kind, found.priority)).collect();
+    assert_eq!(order[..2], [(StageKind::Prepare, 5), (StageKind::Train, 5)]);
+    assert!(order[7..].iter().all(|(_, priority)| *priority == 0), "{order:?}");
+}
+
+#[tokio::test]
+async fn new_rules_undo_what_was_learned_over_the_old_ones() {
+    let bench = Bench::new(1).await;
+    let rules = |mem: &str| {
+        let mut spec = study("s", &[32], &[0]);
+        spec.resources.rules = vec![serde_json::from_value(json!({"mem": mem})).unwrap()];
+        spec
+    };
+    bench.plan(&rules("1G")).await;
+    bench.started().await.remove(0).succeed(&bench).await;
+    let worker = bench.started().await.remove(0);
+    worker.claim(&bench).await;
+    let exit = Exit { cause: Cause::OutOfMemory, ..Exit::default() };
+    bench.hands.is_gone(worker.id(), exit);
+    let asked = async || {
+        let stage = bench.study("s").await.runs[0].stages[1].id;
+        bench.store.request_of(stage, &Terms::default()).await.unwrap().unwrap().1.memory_mb
+    };
+    bench.started().await;
+    assert_eq!(asked().await, Some(2048));
+    bench.plan(&rules("1G")).await;
+    assert_eq!(asked().await, Some(2048));
+    bench.plan(&rules("3G")).await;
+    assert_eq!(asked().await, Some(3072));
 }
 
 #[tokio::test]

@@ -84,6 +84,44 @@ fn runs_share_jobs_and_yet_end_each_for_itself() {
 }
 
 #[test]
+fn what_waits_for_a_run_that_succeeded_is_done_though_the_others_of_its_job_were_cancelled() {
+    let Some(cluster) = Cluster::get() else { return };
+    let site = Site::new(&fake_work(3.0, ""), Some(&cluster.conf()), None);
+    site.run(&["sweep", "--name", "three", "--width", "64", "--seed", "0..2", "--pack", "3"]);
+    cluster.wait("three trainings", MINUTES, || (trainings(&site).len() == 3).then_some(()));
+    let runs: Vec<_> = site.study("three").runs.into_iter().map(|run| run.name).collect();
+    let stuck: Vec<_> = runs[1..].iter().map(|run| trainings(&site)[&attempts(&site, run)[0].0]).collect();
+    for &process in &stuck {
+        kill(Pid::from_raw(process), Signal::SIGSTOP).unwrap();
+    }
+    let trained = || {
+        site.show(&runs[0])
+            .attempts
+            .iter()
+            .any(|a| a.kind == StageKind::Train && a.state == AttemptState::Succeeded)
+    };
+    cluster.wait("the first training's end", MINUTES, || trained().then_some(()));
+    // Now nobody needs the job: it is cancelled, and Slurm cancels what waits for it.
+    for run in &runs[1..] {
+        site.run(&["cancel", "three", "--run", run]);
+    }
+    for &process in &stuck {
+        // Ended by the queue meanwhile, perhaps.
+        let _ = kill(Pid::from_raw(process), Signal::SIGCONT);
+    }
+    let states =
+        |run: &str| site.show(run).summary.stages.into_iter().map(|stage| stage.state).collect::<Vec<_>>();
+    cluster.wait("the run that was left alone", MINUTES, || {
+        let states = states(&runs[0]);
+        assert!(!states.contains(&StageState::Cancelled), "{states:?}");
+        states.iter().all(|state| *state == StageState::Done).then_some(())
+    });
+    for run in &runs[1..] {
+        assert_eq!(states(run)[1], StageState::Cancelled);
+    }
+}
+
+#[test]
 fn a_job_that_made_room_goes_on_with_all_of_its_runs() {
     let Some(cluster) = Cluster::get() else { return };
     let profile =

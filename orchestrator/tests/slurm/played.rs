@@ -243,6 +243,7 @@ fn a_refusal_fails_with_slurms_words_and_a_retry_goes_on() {
 #[test]
 fn out_of_memory_asks_for_twice_the_memory() {
     let Some(fake) = Fake::new() else { return };
+    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|2-00:00:00|2|64|130|gpu:a100:4|a100\n").unwrap();
     let site = fake.site("");
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));
@@ -255,12 +256,21 @@ fn out_of_memory_asks_for_twice_the_memory() {
     assert_eq!(attempts(&site, StageKind::Train)[0], AttemptState::OutOfMemory);
     // What waited for the first is queued again behind the second.
     wait(&site, "all jobs again", || fake.job("analyze").filter(|(id, _)| *id > first + 5));
+    // Never more than a node has: no job would ever start.
+    let (second, _) = fake.job("train").unwrap();
+    fake.fake(&["set", &format!("{second}_0"), "OUT_OF_MEMORY", "exit=0:125"]);
+    let (_, script) = wait(&site, "a third job", || fake.job("train").filter(|(id, _)| *id > second));
+    assert!(script.contains("--mem=130M"), "{script}");
+    let told = site.run(&["script", "01x0064_01d00", "train"]);
+    assert!(told.contains("--mem=130M"), "{told}");
+    wait(&site, "all jobs once more", || fake.job("analyze").filter(|(id, _)| *id > second + 5));
     finish(&fake, &site, 1);
 }
 
 #[test]
-fn a_time_limit_without_progress_asks_for_twice_the_time() {
+fn a_time_limit_without_progress_asks_for_twice_the_time_as_far_as_there_is_any() {
     let Some(fake) = Fake::new() else { return };
+    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|1:20:00|2|64|512000|gpu:a100:4|a100\n").unwrap();
     let site = fake.site("");
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));
@@ -273,9 +283,12 @@ fn a_time_limit_without_progress_asks_for_twice_the_time() {
         "{script}"
     );
     fake.fake(&["set", &format!("{first}_0"), "TIMEOUT"]);
-    let (_, script) = wait(&site, "a second job", || fake.job("train").filter(|(id, _)| *id != first));
+    let (second, script) = wait(&site, "a second job", || fake.job("train").filter(|(id, _)| *id != first));
     assert!(script.contains("1:00:00"), "{script}");
     assert_eq!(attempts(&site, StageKind::Train)[0], AttemptState::TimedOut);
+    fake.fake(&["set", &format!("{second}_0"), "TIMEOUT"]);
+    let (_, script) = wait(&site, "a third job", || fake.job("train").filter(|(id, _)| *id > second));
+    assert!(script.contains("1:20:00"), "{script}");
 }
 
 #[test]
@@ -358,9 +371,11 @@ fn what_can_never_start_is_taken_out_and_queued_again() {
 }
 
 #[test]
-fn a_node_that_loses_job_after_job_is_left_out() {
+fn a_node_that_loses_job_after_job_is_left_out_and_one_that_was_restarted_is_not() {
     let Some(fake) = Fake::new() else { return };
     let site = fake.site("");
+    let jobs =
+        || fake.jobs().into_iter().filter(|job| job["name"].as_str().unwrap().starts_with("lc-train-"));
     site.run(&["sweep", "--name", "s", "--width", "64", "--seed", "0..2"]);
     wait(&site, "all jobs", || fake.job("analyze"));
     fake.work("prepare");
@@ -373,12 +388,59 @@ fn a_node_that_loses_job_after_job_is_left_out() {
     for task in 0..3 {
         fake.fake(&["set", &format!("{first}_{task}"), "NODE_FAIL"]);
     }
-    let script = wait(&site, "a job elsewhere", || {
-        fake.job("train")
-            .filter(|(id, script)| *id != first && script.contains("--exclude=n2"))
-            .map(|found| found.1)
+    // A reboot: all at once.
+    let (second, script) = wait(&site, "new jobs", || fake.job("train").filter(|(id, _)| *id > first + 3));
+    assert!(!script.contains("--exclude"), "{script}");
+    // The same again and again, by the record.
+    site.sql("UPDATE attempts SET finished = finished - 1000000 * rowid WHERE state = 'node_failed'");
+    let lose_one = || {
+        let running = jobs()
+            .flat_map(|job| job["tasks"].as_object().unwrap().clone())
+            .find(|(_, task)| task["state"] == "PENDING");
+        let (id, _) = running.unwrap();
+        fake.fake(&["set", &id, "RUNNING", "node=n1"]);
+        fake.fake(&["set", &id, "FAILED", "exit=0:9"]);
+    };
+    lose_one();
+    let left_out = wait(&site, "a job elsewhere", || {
+        fake.job("train").filter(|(id, script)| *id > second && script.contains("#SBATCH --exclude=n2"))
     });
-    assert!(script.contains("#SBATCH --exclude=n2"), "{script}");
+    // A queue that does not know the node: the job goes out all the same.
+    let wrong = "sbatch: error: Batch job submission failed: Invalid node name specified\n";
+    fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": wrong}]}));
+    lose_one();
+    let (_, script) = wait(&site, "a job anywhere", || fake.job("train").filter(|(id, _)| *id > left_out.0));
+    assert!(!script.contains("--exclude"), "{script}");
+    assert!(!site.states("s").contains_key(&StageState::Failed));
+}
+
+#[test]
+fn an_array_that_is_too_large_for_the_queue_goes_in_parts() {
+    let Some(fake) = Fake::new() else { return };
+    let limit = "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n";
+    fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": limit, "times": 2, "match": "/train/"}]}));
+    let site = fake.site("pause_seconds = 1");
+    site.run(&["sweep", "--name", "s", "--width", "64", "--seed", "0..3"]);
+    wait(&site, "all jobs", || {
+        let waits = site.cluster().waits;
+        (waits.values().sum::<u64>() == 25 && site.states("s").get(&StageState::Queued) == Some(&25))
+            .then_some(())
+    });
+    let arrays: Vec<_> = fake
+        .jobs()
+        .iter()
+        .filter(|job| job["name"].as_str().unwrap().starts_with("lc-train-"))
+        .map(|job| job["tasks"].as_object().unwrap().len())
+        .collect();
+    // Four were too many, and so were two.
+    assert_eq!(arrays, [1, 3]);
+    let attempts: Vec<_> =
+        site.study("s").runs.iter().flat_map(|run| site.show(&run.name).attempts).collect();
+    let split = attempts
+        .iter()
+        .filter(|attempt| attempt.message.as_deref().is_some_and(|why| why.contains("smaller array")));
+    assert!(split.clone().all(|attempt| attempt.state == AttemptState::Cancelled));
+    assert_eq!(split.count(), 3);
 }
 
 #[test]

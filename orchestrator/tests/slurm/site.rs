@@ -63,6 +63,16 @@ impl Site {
         }
     }
 
+    /// Changes the record under the daemon.
+    pub fn sql(&self, statement: &'static str) {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.root().join("lc.sqlite"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut record = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            sqlx::query(statement).execute(&mut record).await.unwrap();
+        });
+    }
+
     /// `LC_ROOT`.
     pub fn root(&self) -> PathBuf {
         self.home.path().join(&self.name)

@@ -30,6 +30,7 @@ fn slurm_job() -> Option<SlurmJob> {
         array_job_id: number("SLURM_ARRAY_JOB_ID"),
         array_task: number("SLURM_ARRAY_TASK_ID"),
         restart_count: number("SLURM_RESTART_COUNT").unwrap_or(0),
+        node: number("SLURMD_NODENAME"),
     })
 }
 

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     config::profile::Profile,
-    domain::{resources::Request, window::Windows},
+    domain::{
+        resources::{self, Ceiling, Request},
+        window::Windows,
+    },
 };
 use async_trait::async_trait;
 use call::{Answer, CallError, Caller};
@@ -157,24 +160,8 @@ impl Slurm {
         }
     }
 
-    /// Nothing is handed over for a while, longer each time.
-    async fn pause(&self, reason: String) -> Duration {
-        let mut memory = self.memory.lock().await;
-        let first = Duration::from_secs(self.profile.pause_seconds);
-        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
-        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
-        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
-        length
-    }
-}
-
-#[async_trait]
-impl Executor for Slurm {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "slurm", slots: 0, queue: true }
-    }
-
-    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+    /// Hands an array over.
+    async fn sbatch(&self, order: &Order) -> Result<u64, SubmitError> {
         let wrong = |message: String| SubmitError::Refused { message, permanent: true };
         let text = self.script(order).map_err(wrong)?;
         let path = order.folder.join(SCRIPT_FILE);
@@ -203,12 +190,46 @@ impl Executor for Slurm {
             Refusal::Wrong(why) => wrong(format!(
                 "Slurm refused it: {why}; change the rules of study or profile, then lcctl retry"
             )),
-            Refusal::Limit(why) | Refusal::Away(why) => {
+            Refusal::Limit(why) => {
+                let after = self.pause(why.clone()).await;
+                SubmitError::TooMany { message: format!("held back: {why}"), after }
+            }
+            Refusal::Away(why) => {
                 let after = self.pause(why.clone()).await;
                 SubmitError::Later { message: format!("held back: {why}"), after }
             }
             Refusal::Unclear(why) => SubmitError::Unclear { message: format!("sbatch: {why}") },
         })
+    }
+
+    /// Nothing is handed over for a while, longer each time.
+    async fn pause(&self, reason: String) -> Duration {
+        let mut memory = self.memory.lock().await;
+        let first = Duration::from_secs(self.profile.pause_seconds);
+        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
+        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
+        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
+        length
+    }
+}
+
+#[async_trait]
+impl Executor for Slurm {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "slurm", slots: 0, queue: true }
+    }
+
+    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        match self.sbatch(order).await {
+            Err(SubmitError::Refused { message, .. }) if !order.request.exclude.is_empty() => {
+                // Nodes are left out to be on the safe side; that is never what a job fails for.
+                tracing::warn!(message, nodes = ?order.request.exclude, "refused; trying without leaving out nodes");
+                let mut order = order.clone();
+                order.request.exclude.clear();
+                self.sbatch(&order).await
+            }
+            answer => answer,
+        }
     }
 
     async fn survey(&self, jobs: &[Job], unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
@@ -300,6 +321,18 @@ impl Executor for Slurm {
 
     fn rules(&self) -> &[ResourceRule] {
         &self.profile.rules
+    }
+
+    async fn ceilings(&self) -> Vec<Ceiling> {
+        let Ok(cluster) = self.describe().await else { return Vec::new() };
+        let of = |partition: &Partition| Ceiling {
+            partition: partition.name.clone(),
+            default: partition.default,
+            nodes: partition.nodes,
+            minutes: partition.limit.map(resources::minutes),
+            memory_mb: Some(partition.memory_mb).filter(|&megabytes| megabytes > 0),
+        };
+        cluster.partitions.iter().map(of).collect()
     }
 
     fn requeues(&self) -> bool {
