@@ -1,5 +1,5 @@
 //! Which runs: `depth=1,2 width>=256 seed=0..4 train=failed`. All terms must hold; a bare word is looked for in
-//! names.
+//! names. What stands in double quotes is text, whatever it looks like: a comma there separates nothing.
 
 use super::{
     Result, TableError,
@@ -21,6 +21,8 @@ enum Term {
 
 #[derive(Debug, PartialEq)]
 enum Operand {
+    /// No value: `val_loss=`.
+    Nothing,
     Number(f64),
     Range(f64, f64),
     Text(String),
@@ -46,39 +48,63 @@ impl Filter {
     }
 }
 
+/// A letter of a filter, and whether it stands in double quotes. The quotation marks themselves stay, as letters that
+/// are not quoted, so that `name=""` can be told from `name=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Letter {
+    is: char,
+    quoted: bool,
+}
+
+/// The mark that begins and ends what is quoted; within it, two stand for one.
+const QUOTE: char = '"';
+
+impl Letter {
+    const fn is_mark(self) -> bool {
+        self.is == QUOTE && !self.quoted
+    }
+}
+
 /// Splits at spaces outside of double quotes.
-fn words(text: &str) -> Result<Vec<String>> {
-    let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
-    for letter in text.chars() {
-        match letter {
-            '"' => (quoted, any) = (!quoted, true),
-            letter if letter.is_whitespace() && !quoted => {
-                if any || !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                any = false;
-            }
-            letter => word.push(letter),
+fn words(text: &str) -> Result<Vec<Vec<Letter>>> {
+    let mut letters = Vec::new();
+    let (mut quoted, mut rest) = (false, text.chars().peekable());
+    while let Some(is) = rest.next() {
+        if is == QUOTE && !(quoted && rest.next_if_eq(&QUOTE).is_some()) {
+            quoted = !quoted;
+            letters.push(Letter { is, quoted: false });
+        } else {
+            letters.push(Letter { is, quoted });
         }
     }
     if quoted {
         return Err(TableError::Query(format!("a quotation mark of {text} is not closed")));
     }
-    if any || !word.is_empty() {
-        words.push(word);
-    }
-    Ok(words)
+    let words = letters.split(|letter| letter.is.is_whitespace() && !letter.quoted);
+    Ok(words.filter(|word| !word.is_empty()).map(<[Letter]>::to_vec).collect())
 }
 
-fn term(word: &str, study: &Study<'_>) -> Result<Term> {
-    let Some(at) = word.find(['=', '<', '>', '!']) else { return Ok(Term::Word(word.to_lowercase())) };
-    let (name, rest) = word.split_at(at);
+/// What is meant by letters: all but the marks.
+fn plain(letters: &[Letter]) -> String {
+    letters.iter().filter(|letter| !letter.is_mark()).map(|letter| letter.is).collect()
+}
+
+fn term(word: &[Letter], study: &Study<'_>) -> Result<Term> {
+    let sign = word.iter().position(|letter| matches!(letter.is, '=' | '<' | '>' | '!'));
+    let Some(at) = sign else { return Ok(Term::Word(plain(word).to_lowercase())) };
+    let (name, rest) = (plain(&word[..at]), &word[at..]);
+    let word = plain(word);
     if name.is_empty() {
         return Err(TableError::Query(format!("{word}: the column is missing; write for example width=64")));
     }
-    let field = Field::parse(name, study)?;
+    let field = Field::parse(&name, study)?;
+    let after = |sign: &str| {
+        let fits = sign.chars().zip(rest).filter(|(wanted, letter)| *wanted == letter.is).count();
+        (fits == sign.len()).then(|| &rest[fits..])
+    };
     for (sign, how) in [("<=", How::AtMost), (">=", How::AtLeast), ("<", How::Less), (">", How::More)] {
-        if let Some(bound) = rest.strip_prefix(sign) {
+        if let Some(bound) = after(sign) {
+            let bound = plain(bound);
             let bound = bound.parse().map_err(|_| {
                 TableError::Query(format!(
                     "{word}: {bound:?} is not a number; write for example {name}{sign}3.5"
@@ -87,7 +113,7 @@ fn term(word: &str, study: &Study<'_>) -> Result<Term> {
             return Ok(Term::Against { field, how, bound });
         }
     }
-    let (not, list) = match (rest.strip_prefix("!="), rest.strip_prefix('=')) {
+    let (not, list) = match (after("!="), after("=")) {
         (Some(list), _) => (true, list),
         (_, Some(list)) => (false, list),
         _ => {
@@ -95,16 +121,24 @@ fn term(word: &str, study: &Study<'_>) -> Result<Term> {
             return Err(TableError::Query(detail));
         }
     };
-    Ok(Term::OneOf { field, not, operands: list.split(',').map(operand).collect() })
+    let operands = list.split(|letter| letter.is == ',' && !letter.quoted).map(operand).collect();
+    Ok(Term::OneOf { field, not, operands })
 }
 
-fn operand(text: &str) -> Operand {
+fn operand(letters: &[Letter]) -> Operand {
+    let text = plain(letters);
+    if letters.iter().any(|letter| letter.quoted || letter.is_mark()) {
+        return Operand::Text(text);
+    }
+    if text.is_empty() {
+        return Operand::Nothing;
+    }
     if let Some((low, high)) = text.split_once("..")
         && let (Ok(low), Ok(high)) = (low.parse(), high.trim_start_matches('=').parse())
     {
         return Operand::Range(low, high);
     }
-    text.parse().map_or_else(|_| Operand::Text(text.to_owned()), Operand::Number)
+    text.parse().map_or(Operand::Text(text), Operand::Number)
 }
 
 impl Term {
@@ -138,8 +172,7 @@ impl Operand {
             (Self::Number(wanted), Value::Text(text)) => text.parse() == Ok(*wanted),
             (Self::Text(wanted), Value::Text(text)) => **text == **wanted,
             (Self::Text(wanted), Value::State(state)) => state.as_str() == wanted,
-            // `val_loss=` asks for runs without one.
-            (Self::Text(wanted), Value::Nothing) => wanted.is_empty(),
+            (Self::Nothing, Value::Nothing) => true,
             _ => false,
         }
     }
@@ -147,12 +180,116 @@ impl Operand {
 
 /// A term that holds for the runs with a value, as it is written in a filter.
 pub(super) fn written(field: &Field, value: &Value) -> String {
-    let value = match value {
-        Value::Nothing => String::new(),
-        Value::Number(number) => number.to_string(),
-        Value::State(state) => state.as_str().to_owned(),
-        Value::Text(text) if text.contains([' ', ',']) => return format!("\"{}={text}\"", field.name()),
-        Value::Text(text) => text.to_string(),
-    };
-    format!("{}={value}", field.name())
+    let name = field.name();
+    match value {
+        Value::Nothing => format!("{name}="),
+        Value::Number(number) => format!("{name}={number}"),
+        Value::State(state) => format!("{name}={state}"),
+        Value::Text(text) if reads_as_it_is(text) => format!("{name}={text}"),
+        Value::Text(text) => format!("\"{name}={}\"", text.replace(QUOTE, "\"\"")),
+    }
+}
+
+/// Whether a text means itself without quotes.
+fn reads_as_it_is(text: &str) -> bool {
+    let letters: Vec<Letter> = text.chars().map(|is| Letter { is, quoted: false }).collect();
+    let apart = |letter: &Letter| letter.is.is_whitespace() || matches!(letter.is, ',' | QUOTE);
+    !letters.iter().any(apart) && matches!(operand(&letters), Operand::Text(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::entry::{Leaf, Settings};
+    use proptest::prelude::*;
+    use protocol::{ids::RunId, study::StudySpec};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    const PATH: &str = "data.dataset";
+
+    /// A run whose setting has a value, or none.
+    fn run(id: i64, value: Option<Leaf>) -> Entry {
+        let config = crate::domain::grid::expand(&StudySpec::named("s")).unwrap().remove(0);
+        Entry {
+            id: RunId(id),
+            identifier: config.identifier().to_string().into(),
+            name: "s".into(),
+            data_hash: "".into(),
+            layers: config.layers,
+            width: config.width,
+            seed: config.seed,
+            epochs: config.epochs,
+            weight_decay: config.weight_decay,
+            decay: config.decay,
+            priority: 0,
+            settings: Arc::new(Settings(value.map(|leaf| (PATH.to_owned(), leaf)).into_iter().collect())),
+            stages: Vec::new(),
+            device_ms: 0.0,
+            took_ms: 0,
+            running: (0.0, 0.0),
+            loss: None,
+            measures: BTreeMap::new(),
+        }
+    }
+
+    fn texts(texts: &[&str]) -> Vec<Entry> {
+        let leaf = |(id, text): (usize, &&str)| run(id as i64, Some(Leaf::Text((*text).into())));
+        texts.iter().enumerate().map(leaf).collect()
+    }
+
+    /// The positions of the runs that a filter selects.
+    fn selected(filter: &str, runs: &[Entry]) -> Vec<usize> {
+        let study = Study {
+            runs: runs.iter().collect(),
+            settings: runs.iter().map(|run| &*run.settings).collect(),
+            measures: &[],
+        };
+        let filter = Filter::parse(filter, &study).unwrap();
+        let moment = Moment { checkpoint: None, now: 0 };
+        (0..runs.len()).filter(|&at| filter.fits(&runs[at], moment)).collect()
+    }
+
+    /// The filter that is written for a run's value.
+    fn written_for(run: &Entry) -> String {
+        let field = Field::Setting(PATH.to_owned());
+        written(&field, &field.value(run, Moment { checkpoint: None, now: 0 }))
+    }
+
+    #[test]
+    fn a_comma_in_quotes_separates_nothing() {
+        let runs = texts(&["global,local", "global", "local", "my stories"]);
+        assert_eq!(written_for(&runs[0]), "\"data.dataset=global,local\"");
+        assert_eq!(selected("\"data.dataset=global,local\"", &runs), [0]);
+        assert_eq!(selected("data.dataset=global,local", &runs), [1, 2]);
+        assert_eq!(selected("data.dataset=\"global,local\",\"my stories\"", &runs), [0, 3]);
+        assert_eq!(selected("data.dataset!=\"global,local\"", &runs), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_quoted_is_no_number_range_or_missing_value() {
+        let mut runs = texts(&["0..9", "5", "", "a\"b"]);
+        runs.push(run(4, Some(Leaf::Number(5.0))));
+        runs.push(run(5, None));
+        assert_eq!(selected("data.dataset=0..9", &runs), [4]);
+        assert_eq!(selected("data.dataset=\"0..9\"", &runs), [0]);
+        assert_eq!(selected("data.dataset=\"5\"", &runs), [1]);
+        assert_eq!(selected("data.dataset=\"\"", &runs), [2]);
+        assert_eq!(selected("data.dataset=", &runs), [5]);
+        assert_eq!(selected("data.dataset=\"a\"\"b\"", &runs), [3]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_filter_written_for_a_run_selects_the_runs_with_its_value(
+            values in proptest::collection::btree_set("[a1.,=!<>\" *\\-e\u{a0}]{0,5}", 1..8),
+        ) {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let mut runs = texts(&values);
+            runs.push(run(99, None));
+            for (at, run) in runs.iter().enumerate() {
+                let filter = written_for(run);
+                prop_assert_eq!(selected(&filter, &runs), [at], "{}", filter);
+            }
+        }
+    }
 }

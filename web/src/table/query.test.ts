@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Column } from '../api/types';
-import { formatSort, parseSort, toggleColumn, toggleSort, withTerm } from './query';
+import { formatSort, parseSort, toggleColumn, toggleSort } from './query';
 
 test('an order survives the address', () => {
   for (const text of ['-val_loss,width', 'state', undefined]) {
@@ -28,9 +28,4 @@ test('a column comes back at its place', () => {
   const all = ['run', 'depth', 'width', 'state'].map((name) => ({ name }) as Column);
   expect(toggleColumn(['run', 'state'], 'depth', all)).toEqual(['run', 'depth', 'state']);
   expect(toggleColumn(['run', 'depth', 'state'], 'depth', all)).toEqual(['run', 'state']);
-});
-
-test('a term is not added twice', () => {
-  expect(withTerm('width=64', 'seed=0')).toBe('width=64 seed=0');
-  expect(withTerm('width=64 seed=0', 'seed=0')).toBe('width=64 seed=0');
 });

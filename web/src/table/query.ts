@@ -58,9 +58,3 @@ export function toggleColumn(
   const place = new Map(all.map((column, index) => [column.name, index]));
   return wanted.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0));
 }
-
-/** A filter with one term more; it is read as: all terms hold. */
-export function withTerm(filter: string, term: string): string {
-  const terms = filter.split(/\s+/).filter((each) => each !== '');
-  return terms.includes(term) ? filter : [...terms, term].join(' ');
-}
