@@ -197,6 +197,9 @@ views! {
         /// Which runs, as a filter; all of the study if empty.
         #[serde(default)]
         filter: String,
+        /// Checkpoint index that the filter is about, as in the runs table.
+        #[serde(default)]
+        checkpoint: Option<u32>,
         /// Only these kinds of stages; all if empty.
         #[serde(default)]
         kinds: Vec<StageKind>,

@@ -173,7 +173,7 @@ pub(super) async fn act(
     Query(DryRun { dry_run }): Query<DryRun>,
     Body(action): Body<Action>,
 ) -> Result<Json<Acted>, ApiError> {
-    let runs = app.table.selected(&name, &action.filter).await?;
+    let runs = app.table.selected(&name, &action.filter, action.checkpoint).await?;
     let runs = runs.ok_or_else(|| ApiError::missing("study", &name))?;
     Ok(Json(app.engine.act(&name, &runs, &action, dry_run).await?))
 }

@@ -128,15 +128,21 @@ impl Table {
         inner.study(name).map(|study| grid::grid(&study, query, Utc::now())).transpose()
     }
 
-    /// The runs that a filter selects, in the study's order; none if there is no such study.
+    /// The runs that a filter selects at a checkpoint (each run's last one if missing), in the study's order; none if
+    /// there is no such study.
     ///
     /// # Errors
     /// When the filter is not understood, or the record can't be used.
-    pub async fn selected(&self, name: &str, filter: &str) -> Result<Option<Vec<RunId>>> {
+    pub async fn selected(
+        &self,
+        name: &str,
+        filter: &str,
+        checkpoint: Option<u32>,
+    ) -> Result<Option<Vec<RunId>>> {
         let inner = self.current().await?;
         let Some(study) = inner.study(name) else { return Ok(None) };
         let filter = filter::Filter::parse(filter, &study)?;
-        let moment = field::Moment { checkpoint: None, now: Utc::now().timestamp_millis() };
+        let moment = field::Moment { checkpoint, now: Utc::now().timestamp_millis() };
         Ok(Some(study.runs.iter().filter(|run| filter.fits(run, moment)).map(|run| run.id).collect()))
     }
 }

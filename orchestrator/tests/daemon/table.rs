@@ -9,6 +9,7 @@ use protocol::{
     real::Real,
     spec::StageSpec,
     stage::StageState,
+    study::Checkpoints,
     table::{Acted, Cell, Failures, HeatMap, RunsPage, SavedView, Spread, StudyBoard},
     view::{RunDetail, StudyPage, StudyState},
 };
@@ -26,32 +27,40 @@ async fn eight() -> Bench {
 /// Lets all stages of a study succeed, with a validation loss of its own for each run.
 async fn measured() -> Bench {
     let bench = eight().await;
+    all_done(&bench, |name, _| {
+        // 01x0032_01d00: depth, width and seed are told apart by their digits.
+        let digit = |at: std::ops::Range<usize>| name[at].parse::<f64>().unwrap();
+        4.0 - digit(0..2) - digit(3..7) / 100.0 + digit(11..13) / 10.0
+    })
+    .await;
+    bench
+}
+
+/// Lets all stages succeed, with the validation loss of each run and checkpoint.
+async fn all_done(bench: &Bench, loss: impl Fn(&str, u32) -> f64) {
     loop {
         let workers = bench.started().await;
         if workers.is_empty() {
-            return bench;
+            return;
         }
         for worker in workers {
-            worker.claim(&bench).await;
+            worker.claim(bench).await;
             let outcome = match &worker.file.spec {
                 StageSpec::Analyze(spec) => {
-                    let (name, _) = spec.only.as_ref().unwrap();
-                    // 01x0032_01d00: depth, width and seed are told apart by their digits.
-                    let digit = |at: std::ops::Range<usize>| name[at].parse::<f64>().unwrap();
-                    let loss = 4.0 - digit(0..2) - digit(3..7) / 100.0 + digit(11..13) / 10.0;
+                    let (name, checkpoint) = spec.only.as_ref().unwrap();
                     Outcome::Succeeded {
                         output: StageOutput::Analyze(AnalyzeOutput {
                             columns: vec!["val_loss".into(), "cdnv".into()],
                             rows: vec![MeasureRow {
                                 model: "any".into(),
-                                values: [("val_loss".to_owned(), Real(loss))].into(),
+                                values: [("val_loss".to_owned(), Real(loss(name, *checkpoint)))].into(),
                             }],
                         }),
                     }
                 }
                 _ => worker.success(),
             };
-            worker.ends(&bench, &outcome).await;
+            worker.ends(bench, &outcome).await;
         }
     }
 }
@@ -193,6 +202,28 @@ async fn a_selection_is_cancelled_and_tried_again_and_a_dry_run_changes_nothing(
     assert_eq!(names(&bench, "filter=evaluate%3Dcancelled").await.len(), 0);
     let bad = json!({"verb": "retry", "filter": "nonsense=1"});
     assert_eq!(bench.post("/studies/s/actions", Some(&bad)).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn an_action_takes_the_runs_that_the_table_shows_at_the_checkpoint() {
+    let bench = Bench::new(8).await;
+    let mut spec = study("s", &[32], &[0, 1]);
+    spec.grid.epochs = Counted(vec![2]);
+    spec.collection.checkpoints = Checkpoints::All;
+    bench.plan(&spec).await;
+    // The loss of one run falls from 6 to 4, that of the other rises from 4 to 6.
+    let loss = |name: &str, checkpoint: u32| {
+        if name.ends_with('1') == (checkpoint == 0) { 4.0 } else { 6.0 }
+    };
+    all_done(&bench, loss).await;
+    let at_first = names(&bench, "checkpoint=0&filter=val_loss%3C5").await;
+    assert_eq!(at_first, ["01x0032_02d01"]);
+    let first = json!({"verb": "prioritise", "filter": "val_loss<5", "checkpoint": 0, "priority": 5});
+    bench.post("/studies/s/actions", Some(&first)).await;
+    assert_eq!(names(&bench, "filter=priority%3D5").await, at_first);
+    let last = json!({"verb": "prioritise", "filter": "val_loss<5", "priority": 7});
+    bench.post("/studies/s/actions", Some(&last)).await;
+    assert_eq!(names(&bench, "filter=priority%3D7").await, ["01x0032_02d00"]);
 }
 
 #[tokio::test]

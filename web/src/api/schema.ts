@@ -686,6 +686,11 @@ export interface components {
         };
         /** @description `POST /api/v1/studies/{name}/actions` */
         Action: {
+            /**
+             * Format: int32
+             * @description Checkpoint index that the filter is about, as in the runs table.
+             */
+            checkpoint?: number | null;
             /** @description Which runs, as a filter; all of the study if empty. */
             filter?: string;
             /** @description Only these kinds of stages; all if empty. */

@@ -22,6 +22,12 @@ export function choice(key: string): string | undefined {
   return readChoice(query, key);
 }
 
+/** A choice that is a number. */
+export function numberChoice(key: string): number | undefined {
+  const text = choice(key);
+  return text === undefined ? undefined : Number(text);
+}
+
 /** Puts a choice into the address, without a step in the browser's history. */
 export function choose(key: string, value: string | undefined): void {
   chooseAll({ [key]: value });

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest';
 import type { TableRow } from '../api/types';
-import { countRuns, everyRun, filterOf, idsOf, keyOf, type Selection } from './selection';
+import {
+  countRuns,
+  everyRun,
+  filterOf,
+  idsOf,
+  keyOf,
+  singleRuns,
+  type Selection,
+} from './selection';
 
 const row = (run: number | null, runs: number, filter: string): TableRow => ({
   run,
@@ -23,6 +31,12 @@ test('one row of several runs is selected by its filter, several by ids that wer
   expect(countRuns(both)).toBe(4);
   expect(filterOf(both, undefined)).toBeUndefined();
   expect(filterOf(both, [1, 2, 3, 9])).toBe('id=1,2,3,9');
+});
+
+test('only single runs stay selected where a filter may mean others', () => {
+  const one = row(3, 1, 'id=3');
+  expect([...singleRuns(select(one, row(null, 2, 'width=64'))).values()]).toEqual([one]);
+  expect(singleRuns(everyRun('val_loss<5', 9)).size).toBe(0);
 });
 
 test('nothing selected is never everything', () => {

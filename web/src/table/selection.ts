@@ -24,6 +24,11 @@ export function everyRun(filter: string, runs: number): Selection {
   return new Map([[filter, { run: null, runs, filter, cells: [] }]]);
 }
 
+/** The selected rows of one run each: of others, the filter may mean other runs at another checkpoint. */
+export function singleRuns(selection: Selection): Selection {
+  return new Map([...selection].filter(([, row]) => row.run != null));
+}
+
 /** Runs in all selected rows. */
 export function countRuns(selection: Selection): number {
   return [...selection.values()].reduce((sum, row) => sum + row.runs, 0);
