@@ -43,7 +43,8 @@ pub(super) struct Rows {
     columns: Option<String>,
     /// Average over runs that differ only in these columns, separated by commas: `seed`.
     over: Option<String>,
-    /// Checkpoint index of the measures; each run's last one if missing.
+    /// Checkpoint index of the measures and stages; each run's last one if missing. A filter by a kind of stage then
+    /// looks at all of them.
     checkpoint: Option<u32>,
 }
 

@@ -264,6 +264,18 @@ impl Field {
             }
         }
     }
+
+    /// The values of a run that a filter looks at: of a kind of stage those of all checkpoints, where none is asked
+    /// for. A failure counts at whichever of them it happened.
+    pub fn values(&self, run: &Entry, moment: Moment) -> Vec<Value> {
+        match self {
+            Self::Kind(kind) if moment.checkpoint.is_none() && run.stage(*kind, None).is_some() => {
+                let of_kind = run.stages.iter().filter(|stage| stage.kind == *kind);
+                of_kind.map(|stage| Value::State(stage.state)).collect()
+            }
+            _ => vec![self.value(run, moment)],
+        }
+    }
 }
 
 fn moment_of(milliseconds: Option<i64>) -> Value {

@@ -148,8 +148,8 @@ impl Term {
                 run.identifier.to_lowercase().contains(word) || run.name.to_lowercase().contains(word)
             }
             Self::OneOf { field, not, operands } => {
-                let value = field.value(run, moment);
-                operands.iter().any(|operand| operand.is(&value)) != *not
+                let is = |value: &Value| operands.iter().any(|operand| operand.is(value));
+                field.values(run, moment).iter().any(is) != *not
             }
             Self::Against { field, how, bound } => match field.value(run, moment) {
                 Value::Number(value) => match how {

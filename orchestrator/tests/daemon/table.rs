@@ -8,7 +8,7 @@ use protocol::{
     output::{AnalyzeOutput, MeasureRow, StageOutput},
     real::Real,
     spec::StageSpec,
-    stage::StageState,
+    stage::{StageKind, StageState},
     study::Checkpoints,
     table::{Acted, Cell, Failures, HeatMap, RunsPage, SavedView, Spread, StudyBoard},
     view::{RunDetail, StudyPage, StudyState},
@@ -224,6 +224,30 @@ async fn an_action_takes_the_runs_that_the_table_shows_at_the_checkpoint() {
     let last = json!({"verb": "prioritise", "filter": "val_loss<5", "priority": 7});
     bench.post("/studies/s/actions", Some(&last)).await;
     assert_eq!(names(&bench, "filter=priority%3D7").await, ["01x0032_02d00"]);
+}
+
+#[tokio::test]
+async fn a_stage_that_failed_at_any_checkpoint_is_found_and_tried_again() {
+    let bench = Bench::new(8).await;
+    let mut spec = study("s", &[32], &[0]);
+    spec.grid.epochs = Counted(vec![2]);
+    spec.collection.checkpoints = Checkpoints::All;
+    bench.plan(&spec).await;
+    for _ in 0..2 {
+        bench.started().await.remove(0).succeed(&bench).await;
+    }
+    let workers = bench.started().await;
+    workers.iter().find(|worker| worker.label() == "means 01x0032_02d00@0").unwrap().fail(&bench, true).await;
+    workers.iter().find(|worker| worker.label() == "means 01x0032_02d00@1").unwrap().succeed(&bench).await;
+    let found: Failures = bench.get("/failures?study=s").await;
+    assert_eq!((found.groups[0].kind, found.groups[0].failed), (StageKind::Means, 1));
+    assert_eq!(names(&bench, "filter=means%3Dfailed").await.len(), 1);
+    assert_eq!(names(&bench, "filter=means!%3Dfailed").await.len(), 0);
+    assert_eq!(names(&bench, "filter=means%3Dfailed&checkpoint=1").await.len(), 0);
+    let retry = json!({"verb": "retry", "filter": "means=failed", "kinds": ["means"]});
+    let (_, would) = bench.post("/studies/s/actions?dry_run=true", Some(&retry)).await;
+    // With what was skipped because of it.
+    assert_eq!((would["runs"].clone(), would["stages"].clone()), (json!(1), json!(4)));
 }
 
 #[tokio::test]

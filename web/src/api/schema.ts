@@ -3419,7 +3419,10 @@ export interface operations {
                 columns?: string;
                 /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
                 over?: string;
-                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                /**
+                 * @description Checkpoint index of the measures and stages; each run's last one if missing. A filter by a kind of stage then
+                 *     looks at all of them.
+                 */
                 checkpoint?: number;
                 /** @description Rows to leave out at the start. */
                 offset?: number;
@@ -3464,7 +3467,10 @@ export interface operations {
                 columns?: string;
                 /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
                 over?: string;
-                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                /**
+                 * @description Checkpoint index of the measures and stages; each run's last one if missing. A filter by a kind of stage then
+                 *     looks at all of them.
+                 */
                 checkpoint?: number;
             };
             header?: never;
@@ -3505,7 +3511,10 @@ export interface operations {
                 columns?: string;
                 /** @description Average over runs that differ only in these columns, separated by commas: `seed`. */
                 over?: string;
-                /** @description Checkpoint index of the measures; each run's last one if missing. */
+                /**
+                 * @description Checkpoint index of the measures and stages; each run's last one if missing. A filter by a kind of stage then
+                 *     looks at all of them.
+                 */
                 checkpoint?: number;
             };
             header?: never;
