@@ -10,7 +10,7 @@ use protocol::{
     problem::Problem,
     report::{Import, Report},
     study::StudySpec,
-    table::Curve,
+    table::{Acted, Action, Curve},
     view::{
         Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript, StudyDetail,
         StudyPage, StudyPlan, StudySummary,
@@ -253,6 +253,15 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn retry(&self, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
         self.change(target, "retry", dry_run).await
+    }
+
+    /// Does something with stages of a study, all at once.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn act(&self, study: &str, action: &Action, dry_run: bool) -> Result<Acted, ClientError> {
+        let path = format!("/studies/{}/actions", segment(study));
+        self.json(self.request(Method::POST, &path).query(&[("dry_run", dry_run)]).json(action)).await
     }
 
     /// A link that opens the dashboard once.

@@ -10,6 +10,7 @@ use protocol::{
     real::Real,
     stage::{StageKind, StageState},
     study::StudySpec,
+    table::{Acted, Action, ActionVerb},
     view::{
         Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunSummary, StageCounts, StageView,
         StudyDetail, StudyPlan, StudyState, StudySummary,
@@ -234,17 +235,36 @@ fn cancelling_one_kind_of_stage_leaves_the_rest_alone() {
         stage(4, StageKind::Vars, StageState::Waiting, None),
     ];
     daemon.answers("GET /studies/s", &study(StudyState::Active, stages));
-    let changed = Changed { stages: vec![stage(3, StageKind::Means, StageState::Cancelled, None)] };
-    daemon.answers("POST /stages/3/cancel", &changed);
-    let (code, stdout, stderr) = run(home.path(), &["cancel", "s", "--stage", "means", "--dry-run"]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("1 stage would be cancelled") && stdout.contains("means@0"), "{stdout}");
-    let lines: Vec<_> = daemon.asked("POST").into_iter().map(|asked| asked.line).collect();
-    assert_eq!(lines, ["POST /stages/3/cancel?dry_run=true"]);
+    let acted =
+        Acted { runs: 1, stages: 2, kinds: vec![(StageKind::Means, 1), (StageKind::Vars, 1)], note: None };
+    daemon.answers("POST /studies/s/actions", &acted);
+    let (code, stdout, stderr) = run(home.path(), &["cancel", "s", "--stage", "means@0", "--dry-run"]);
+    assert_eq!((code, stdout.as_str()), (0, "2 stages would be cancelled: 1 means, 1 vars\n"), "{stderr}");
+    let asked = daemon.asked("POST");
+    let lines: Vec<_> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(lines, ["POST /studies/s/actions?dry_run=true"]);
+    let action: Action = serde_json::from_slice(&asked[0].body).unwrap();
+    assert_eq!((action.verb, action.filter.as_str()), (ActionVerb::Cancel, ""));
+    assert_eq!(action.kinds, ["means@0".parse().unwrap()]);
+    let (_, stdout, _) = run(home.path(), &["retry", "s", "--stage", "means", "--json"]);
+    assert_eq!(serde_json::from_str::<Acted>(&stdout).unwrap(), acted);
 
     let (code, stdout, _) = run(home.path(), &["cancel", "s", "--run", "01x0032_01d00", "--stage", "train"]);
-    assert_eq!(code, 0);
-    assert!(stdout.contains("nothing to cancel"), "{stdout}");
+    assert_eq!((code, stdout.as_str()), (0, "nothing to cancel: all of it is over\n"));
+}
+
+#[test]
+fn what_another_study_needs_is_told_from_what_is_over() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let stages = vec![stage(3, StageKind::Means, StageState::Running, None)];
+    daemon.answers("GET /studies/s", &study(StudyState::Active, stages));
+    daemon.answers("POST /studies/s/cancel", &Changed { stages: vec![] });
+    daemon.answers("POST /studies/s/actions", &Acted { runs: 1, stages: 0, kinds: vec![], note: None });
+    for args in [vec!["cancel", "s"], vec!["cancel", "s", "--stage", "means"]] {
+        let (code, stdout, _) = run(home.path(), &args);
+        assert_eq!((code, stdout.as_str()), (0, "nothing to cancel: another study needs what is not over\n"));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Stage kinds and the states of stages and attempts.
+//! Stage kinds, how stages of a run are named, and the states of stages and attempts.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
@@ -95,6 +96,82 @@ impl StageKind {
     }
 }
 
+/// Stages of a run: `train`, `means@2`, or `means` for those of all checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageRef {
+    /// Kind.
+    pub kind: StageKind,
+    /// Checkpoint index; all if missing.
+    pub checkpoint: Option<u32>,
+}
+
+/// Why a text is not a [`StageRef`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAStage(String);
+
+impl StageRef {
+    /// Whether the stage of a kind and checkpoint is one of them.
+    #[must_use]
+    pub fn means(self, kind: StageKind, checkpoint: Option<u32>) -> bool {
+        self.kind == kind && (self.checkpoint.is_none() || self.checkpoint == checkpoint)
+    }
+}
+
+impl From<StageKind> for StageRef {
+    fn from(kind: StageKind) -> Self {
+        Self { kind, checkpoint: None }
+    }
+}
+
+impl fmt::Display for StageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.checkpoint {
+            Some(checkpoint) => write!(f, "{}@{checkpoint}", self.kind),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+impl FromStr for StageRef {
+    type Err = NotAStage;
+
+    fn from_str(text: &str) -> Result<Self, NotAStage> {
+        let (kind, checkpoint) = match text.split_once('@') {
+            Some((kind, index)) => (
+                kind,
+                Some(index.parse().map_err(|_| {
+                    NotAStage(format!("'{index}' is not a checkpoint index; expected for example means@0"))
+                })?),
+            ),
+            None => (text, None),
+        };
+        let kind: StageKind = kind.parse().map_err(|_| {
+            let kinds: Vec<_> = StageKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            NotAStage(format!(
+                "'{kind}' is not a stage; accepted: {}, each but prepare and train also with @CHECKPOINT",
+                kinds.join(", ")
+            ))
+        })?;
+        if checkpoint.is_some() && !kind.per_checkpoint() {
+            return Err(NotAStage(format!("'{kind}' has no checkpoints; write {kind} alone")));
+        }
+        Ok(Self { kind, checkpoint })
+    }
+}
+
+impl Serialize for StageRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StageRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 words!(
     /// Where a stage stands.
     StageState {
@@ -167,7 +244,7 @@ impl AttemptState {
 
 #[cfg(test)]
 mod tests {
-    use super::{AttemptState, StageKind, StageState};
+    use super::{AttemptState, StageKind, StageRef, StageState};
 
     #[test]
     fn words_round_trip() {
@@ -184,6 +261,20 @@ mod tests {
         }
         let refused = "finished".parse::<StageState>().unwrap_err().to_string();
         assert!(refused.contains("waiting, ready, queued"), "{refused}");
+    }
+
+    #[test]
+    fn stages_are_named_with_their_checkpoint() {
+        for name in ["means@2", "means", "train"] {
+            let json = format!("\"{name}\"");
+            let stage: StageRef = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::to_string(&stage).unwrap(), json);
+        }
+        let means: StageRef = "means".parse().unwrap();
+        assert!(means.means(StageKind::Means, Some(4)) && !means.means(StageKind::Vars, Some(4)));
+        let said = |name: &str| name.parse::<StageRef>().unwrap_err().to_string();
+        assert_eq!(said("train@0"), "'train' has no checkpoints; write train alone");
+        assert!(said("mean").contains("accepted: prepare, train, evaluate, means"), "{}", said("mean"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     ids::{AttemptId, RunId, StageId},
     real::Real,
     run::RunConfig,
-    stage::{AttemptState, StageKind, StageState},
+    stage::{AttemptState, StageKind, StageRef, StageState},
     study::StudySpec,
     view::{StageCounts, StudySummary, views},
 };
@@ -200,9 +200,10 @@ views! {
         /// Checkpoint index that the filter is about, as in the runs table.
         #[serde(default)]
         checkpoint: Option<u32>,
-        /// Only these kinds of stages; all if empty.
+        /// Only these stages: `means`, or of one checkpoint `means@2`; all but the shared `prepare` if empty.
         #[serde(default)]
-        kinds: Vec<StageKind>,
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+        kinds: Vec<StageRef>,
         /// The new priority, from -100 to 100; 0 is usual, higher goes first.
         #[serde(default)]
         priority: Option<i32>,

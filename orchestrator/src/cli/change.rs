@@ -4,15 +4,16 @@ use super::{
     connect,
     context::Context,
     failure::Failure,
-    find::{self, StageRef},
+    find,
     output::{Screen, View},
     table,
 };
 use crate::client::{Client, ClientError, Target};
 use clap::Args;
 use protocol::{
-    stage::StageState,
-    view::{Changed, StudyDetail},
+    stage::{StageRef, StageState},
+    table::{Acted, Action, ActionVerb},
+    view::{Changed, RunSummary, StageView, StudyDetail},
 };
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
@@ -56,6 +57,23 @@ impl Verb {
         }
     }
 
+    /// The same of many stages at once.
+    const fn action(self) -> ActionVerb {
+        match self {
+            Self::Cancel => ActionVerb::Cancel,
+            Self::Retry => ActionVerb::Retry,
+        }
+    }
+
+    /// Why nothing changes. `open`: whether some of it is not over.
+    const fn nothing(self, open: bool) -> &'static str {
+        match (self, open) {
+            (Self::Cancel, false) => "nothing to cancel: all of it is over",
+            (Self::Cancel, true) => "nothing to cancel: another study needs what is not over",
+            (Self::Retry, _) => "nothing to try again: nothing of it failed or was cancelled",
+        }
+    }
+
     const fn told(self, dry_run: bool) -> &'static str {
         match (self, dry_run) {
             (Self::Cancel, false) => "cancelled",
@@ -70,50 +88,82 @@ impl Part {
     pub(super) async fn change(&self, context: &Context, verb: Verb) -> Result<(), Failure> {
         let client = connect::daemon(context).await?;
         let detail = client.study(&self.study).await?;
-        let mut changed = Changed { stages: Vec::new() };
-        let mut seen = BTreeSet::new();
-        for target in self.targets(&client, &detail, verb).await? {
-            let one = verb.call(&client, &target, self.dry_run).await?;
-            changed.stages.extend(one.stages.into_iter().filter(|stage| seen.insert(stage.id)));
-        }
-        context.out.answer(&Told { changed: &changed, detail: &detail, verb, dry_run: self.dry_run })
-    }
-
-    async fn targets(
-        &self,
-        client: &Client,
-        detail: &StudyDetail,
-        verb: Verb,
-    ) -> Result<Vec<Target>, Failure> {
         let run = match &self.run {
-            Some(run) => Some(find::run(client, run, Some(&self.study)).await?),
+            Some(run) => Some(find::run(&client, run, Some(&self.study)).await?),
             None => None,
         };
-        Ok(match (run, self.stage) {
+        let targets = match (&run, self.stage) {
             (None, None) => vec![Target::Study(self.study.clone())],
             (Some(run), None) => vec![Target::Run(run.id)],
             (Some(run), Some(stage)) => {
-                stage.pick(&run)?;
-                meant(std::slice::from_ref(&run), stage, verb)
+                find::stage(run, stage)?;
+                meant(run, stage, verb)
             }
             (None, Some(stage)) => {
                 if let Some(run) = detail.runs.first() {
-                    stage.pick(run)?;
+                    find::stage(run, stage)?;
                 }
-                meant(&detail.runs, stage, verb)
+                // In one go, in which the daemon leaves alone what another study needs.
+                let action = Action {
+                    verb: verb.action(),
+                    filter: String::new(),
+                    checkpoint: None,
+                    kinds: vec![stage],
+                    priority: None,
+                };
+                let acted = client.act(&self.study, &action, self.dry_run).await?;
+                let open = is_open(detail.runs.iter(), Some(stage));
+                return context.out.answer(&Counted { acted, open, verb, dry_run: self.dry_run });
             }
-        })
+        };
+        let mut changed = Changed { stages: Vec::new() };
+        let mut seen = BTreeSet::new();
+        for target in targets {
+            let one = verb.call(&client, &target, self.dry_run).await?;
+            changed.stages.extend(one.stages.into_iter().filter(|stage| seen.insert(stage.id)));
+        }
+        let open = match &run {
+            Some(run) => is_open(std::iter::once(run), self.stage),
+            None => is_open(detail.runs.iter(), None),
+        };
+        context.out.answer(&Told { changed: &changed, detail: &detail, open, verb, dry_run: self.dry_run })
     }
 }
 
-fn meant(runs: &[protocol::view::RunSummary], stage: StageRef, verb: Verb) -> Vec<Target> {
-    let ids: BTreeSet<_> = runs
-        .iter()
-        .flat_map(|run| &run.stages)
-        .filter(|view| stage.means(view) && verb.concerns(view.state))
-        .map(|view| view.id)
-        .collect();
-    ids.into_iter().map(Target::Stage).collect()
+/// Whether some of the stages that are meant are not over.
+fn is_open<'a>(runs: impl Iterator<Item = &'a RunSummary>, which: Option<StageRef>) -> bool {
+    let meant = |stage: &&StageView| which.is_none_or(|which| which.means(stage.kind, stage.checkpoint));
+    runs.flat_map(|run| &run.stages).filter(meant).any(|stage| !stage.state.is_final())
+}
+
+fn meant(run: &RunSummary, which: StageRef, verb: Verb) -> Vec<Target> {
+    let stages = run.stages.iter().filter(|stage| which.means(stage.kind, stage.checkpoint));
+    stages.filter(|stage| verb.concerns(stage.state)).map(|stage| Target::Stage(stage.id)).collect()
+}
+
+/// What changed, as counts.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Counted {
+    acted: Acted,
+    #[serde(skip)]
+    open: bool,
+    #[serde(skip)]
+    verb: Verb,
+    #[serde(skip)]
+    dry_run: bool,
+}
+
+impl View for Counted {
+    fn table(&self, _screen: Screen) -> String {
+        let stages = self.acted.stages;
+        if stages == 0 {
+            return self.verb.nothing(self.open).to_owned();
+        }
+        let kinds: Vec<_> = self.acted.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let plural = if stages == 1 { "" } else { "s" };
+        format!("{stages} stage{plural} {}: {}", self.verb.told(self.dry_run), kinds.join(", "))
+    }
 }
 
 #[derive(Serialize)]
@@ -122,6 +172,8 @@ struct Told<'a> {
     changed: &'a Changed,
     #[serde(skip)]
     detail: &'a StudyDetail,
+    #[serde(skip)]
+    open: bool,
     #[serde(skip)]
     verb: Verb,
     #[serde(skip)]
@@ -132,11 +184,7 @@ impl View for Told<'_> {
     fn table(&self, screen: Screen) -> String {
         let stages = &self.changed.stages;
         if stages.is_empty() {
-            let nothing = match self.verb {
-                Verb::Cancel => "nothing to cancel: all of it is over",
-                Verb::Retry => "nothing to try again: nothing of it failed or was cancelled",
-            };
-            return nothing.to_owned();
+            return self.verb.nothing(self.open).to_owned();
         }
         let names: HashMap<_, _> =
             self.detail.runs.iter().map(|run| (run.id, run.identifier.as_str())).collect();

@@ -3,66 +3,23 @@
 use super::{failure::Failure, table};
 use crate::client::Client;
 use protocol::{
-    stage::{StageKind, StageState},
+    stage::{StageRef, StageState},
     view::{RunSummary, StageView},
 };
-use std::str::FromStr;
 
 /// Shortest prefix of a hash that may stand for a run.
 const HASH_PREFIX: usize = 6;
 
-/// A stage as written on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StageRef {
-    kind: StageKind,
-    checkpoint: Option<u32>,
-}
-
-impl FromStr for StageRef {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, checkpoint) = match text.split_once('@') {
-            Some((kind, index)) => (
-                kind,
-                Some(index.parse().map_err(|_| {
-                    format!("'{index}' is not a checkpoint index; expected for example means@0")
-                })?),
-            ),
-            None => (text, None),
-        };
-        let kind: StageKind = kind.parse().map_err(|_| {
-            let kinds: Vec<_> = StageKind::ALL.iter().map(|kind| kind.as_str()).collect();
-            format!(
-                "'{kind}' is not a stage; accepted: {}, each but prepare and train also with @CHECKPOINT",
-                kinds.join(", ")
-            )
-        })?;
-        if checkpoint.is_some() && !kind.per_checkpoint() {
-            return Err(format!("'{kind}' has no checkpoints; write {kind} alone"));
-        }
-        Ok(Self { kind, checkpoint })
-    }
-}
-
-impl StageRef {
-    /// Whether the stage is meant.
-    pub(super) fn means(self, stage: &StageView) -> bool {
-        self.kind == stage.kind && (self.checkpoint.is_none() || self.checkpoint == stage.checkpoint)
-    }
-
-    /// The stage of a run that is meant; of several checkpoints the newest that was started.
-    ///
-    /// # Errors
-    /// When the run has no such stage.
-    pub(super) fn pick(self, run: &RunSummary) -> Result<&StageView, Failure> {
-        let named = || run.stages.iter().filter(|stage| self.means(stage));
-        named().rfind(|stage| stage.attempts > 0).or_else(|| named().next_back()).ok_or_else(|| {
-            let has: Vec<_> = run.stages.iter().map(|s| table::stage_name(s.kind, s.checkpoint)).collect();
-            let asked = table::stage_name(self.kind, self.checkpoint);
-            Failure::Usage(format!("run {} has no stage {asked}; it has {}", run.name, has.join(", ")))
-        })
-    }
+/// The stage of a run that is meant; of several checkpoints the newest that was started.
+///
+/// # Errors
+/// When the run has no such stage.
+pub(super) fn stage(run: &RunSummary, which: StageRef) -> Result<&StageView, Failure> {
+    let named = || run.stages.iter().filter(|stage| which.means(stage.kind, stage.checkpoint));
+    named().rfind(|stage| stage.attempts > 0).or_else(|| named().next_back()).ok_or_else(|| {
+        let has: Vec<_> = run.stages.iter().map(|s| table::stage_name(s.kind, s.checkpoint)).collect();
+        Failure::Usage(format!("run {} has no stage {which}; it has {}", run.name, has.join(", ")))
+    })
 }
 
 /// The stage that a person most likely asks about: what runs, else what failed, else what came last.
@@ -139,7 +96,7 @@ fn choose(runs: Vec<RunSummary>, name: &str) -> Result<RunSummary, Vec<String>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{StageRef, choose};
+    use super::choose;
     use protocol::{ids::RunId, view::RunSummary};
 
     fn run(id: i64, identifier: &str, name: &str, hash: &str) -> RunSummary {
@@ -156,18 +113,6 @@ mod tests {
             priority: 0,
             stages: Vec::new(),
         }
-    }
-
-    #[test]
-    fn stages_are_read_with_their_checkpoint() {
-        assert!("means@2".parse::<StageRef>().is_ok());
-        assert!("train".parse::<StageRef>().is_ok());
-        assert_eq!(
-            "train@0".parse::<StageRef>().unwrap_err(),
-            "'train' has no checkpoints; write train alone"
-        );
-        let refused = "mean".parse::<StageRef>().unwrap_err();
-        assert!(refused.contains("accepted: prepare, train, evaluate, means"), "{refused}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     connect,
     context::Context,
     failure::Failure,
-    find::{self, StageRef},
+    find,
     output::{Screen, View},
     table,
 };
@@ -12,6 +12,7 @@ use crate::client::Client;
 use clap::{Args, value_parser};
 use protocol::{
     ids::{AttemptId, RunId, StageId},
+    stage::StageRef,
     view::{LogTail, RunSummary},
 };
 use serde::Serialize;
@@ -51,7 +52,7 @@ impl Logs {
         let client = connect::daemon(context).await?;
         let run = find::run(&client, &self.run, self.study.as_deref()).await?;
         let stage = match self.stage {
-            Some(stage) => stage.pick(&run)?,
+            Some(stage) => find::stage(&run, stage)?,
             None => find::telling(&run)
                 .ok_or_else(|| Failure::Failed(format!("run {} has no stages", run.name)))?,
         };

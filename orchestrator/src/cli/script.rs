@@ -4,11 +4,11 @@ use super::{
     connect,
     context::Context,
     failure::Failure,
-    find::{self, StageRef},
+    find,
     output::{Screen, View},
 };
 use clap::Args;
-use protocol::view::StageScript;
+use protocol::{stage::StageRef, view::StageScript};
 use serde::Serialize;
 
 /// Print the batch script of a stage: that of its newest attempt, or the one it would get
@@ -31,7 +31,7 @@ impl Script {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         let client = connect::daemon(context).await?;
         let run = find::run(&client, &self.run, self.study.as_deref()).await?;
-        let stage = self.stage.pick(&run)?;
+        let stage = find::stage(&run, self.stage)?;
         let script = client.script(stage.id).await?;
         match &script.file {
             Some(file) => context.out.note(&format!("handed over as {file}")),

@@ -9,7 +9,7 @@ use protocol::{
     attempt::Progress,
     ids::{RunId, StageId},
     output::StageOutput,
-    stage::{StageKind, StageState},
+    stage::{StageKind, StageRef, StageState},
     view::StageView,
 };
 use sqlx::SqliteConnection;
@@ -339,20 +339,26 @@ impl Tx {
         Ok((!ids.is_empty()).then(|| ids.into_iter().map(StageId).collect()))
     }
 
-    /// The stages of runs, without the `prepare` that they share, of some kinds or, with none named, of all; in
-    /// topological order.
+    /// Some stages of runs or, with none named, all but the `prepare` that they share; in topological order.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn stages_of(&mut self, runs: &[RunId], kinds: &[StageKind]) -> Result<Vec<StageId>> {
+    pub async fn stages_of(&mut self, runs: &[RunId], named: &[StageRef]) -> Result<Vec<StageId>> {
         let runs = row::to_json(&runs)?;
-        let kinds = if kinds.is_empty() { StageKind::ALL } else { kinds };
-        let kinds = row::to_json(&kinds)?;
+        let all = StageKind::ALL.iter().filter(|&&kind| kind != StageKind::Prepare).copied();
+        let named =
+            if named.is_empty() { row::to_json(&all.collect::<Vec<_>>())? } else { row::to_json(&named)? };
         let ids = sqlx::query_scalar!(
-            r#"SELECT s.id AS "id!: i64" FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value
-               WHERE s.kind IN (SELECT value FROM json_each(?)) ORDER BY s.id"#,
+            r#"SELECT s.id AS "id!: i64" FROM stages s
+               WHERE s.id IN (
+                   SELECT own.id FROM json_each(?1) ids JOIN stages own ON own.run_id = ids.value
+                   UNION SELECT shared.id FROM json_each(?1) ids JOIN runs ON runs.id = ids.value
+                         JOIN stages shared ON shared.data_hash = runs.data_hash)
+               AND (s.kind IN (SELECT value FROM json_each(?2))
+                    OR s.kind || '@' || s.checkpoint IN (SELECT value FROM json_each(?2)))
+               ORDER BY s.id"#,
             runs,
-            kinds
+            named
         );
         Ok(ids.fetch_all(self.conn()).await?.into_iter().map(StageId).collect())
     }

@@ -84,6 +84,29 @@ async fn what_another_study_needs_goes_on_until_that_one_is_cancelled_too() {
 }
 
 #[tokio::test]
+async fn stages_of_one_kind_go_on_where_another_study_needs_them() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("a", &[32], &[0, 1])).await;
+    bench.plan(&study("b", &[32], &[1, 2])).await;
+    let cancel = |kind: &str| json!({"verb": "cancel", "kinds": [kind]});
+    let (_, acted) = bench.post("/studies/a/actions", Some(&cancel("means@0"))).await;
+    // The means of one run, and what needs them.
+    assert_eq!((acted["runs"].clone(), acted["stages"].clone()), (json!(2), json!(4)));
+    let a = bench.study("a").await;
+    assert_eq!(states(&a.runs[0].stages)[3], "means cancelled");
+    assert_eq!(states(&a.runs[1].stages)[3], "means waiting");
+    let (_, acted) = bench.post("/studies/a/actions", Some(&cancel("means@1"))).await;
+    assert_eq!(acted["stages"], 0, "there is no such checkpoint");
+    let (_, acted) = bench.post("/studies/a/actions", Some(&cancel("prepare"))).await;
+    assert_eq!(acted["stages"], 0);
+    bench.post::<()>("/studies/b/cancel", None).await;
+    let (_, acted) = bench.post("/studies/a/actions?dry_run=true", Some(&json!({"verb": "cancel"}))).await;
+    assert!(acted["kinds"].as_array().unwrap().iter().all(|kind| kind[0] != "prepare"), "{acted}");
+    let (_, acted) = bench.post("/studies/a/actions?dry_run=true", Some(&cancel("prepare"))).await;
+    assert_eq!(acted["kinds"][0], json!(["prepare", 1]), "named, what all runs share is meant as well");
+}
+
+#[tokio::test]
 async fn one_stage_can_be_cancelled_alone() {
     let bench = Bench::new(1).await;
     bench.plan(&study("s", &[32], &[0])).await;

@@ -693,8 +693,8 @@ export interface components {
             checkpoint?: number | null;
             /** @description Which runs, as a filter; all of the study if empty. */
             filter?: string;
-            /** @description Only these kinds of stages; all if empty. */
-            kinds?: components["schemas"]["StageKind"][];
+            /** @description Only these stages: `means`, or of one checkpoint `means@2`; all but the shared `prepare` if empty. */
+            kinds?: string[];
             /**
              * Format: int32
              * @description The new priority, from -100 to 100; 0 is usual, higher goes first.
