@@ -49,6 +49,7 @@ fn stage(id: i64, kind: StageKind, state: StageState, reason: Option<&str>) -> S
         progress: None,
         attempts: 1,
         started: None,
+        attempt_started: None,
         finished: None,
         reason: reason.map(str::to_owned),
     }

@@ -223,6 +223,9 @@ views! {
         attempts: u32,
         /// When its first attempt started.
         started: Option<DateTime<Utc>>,
+        /// When the attempt that runs, or that succeeded, started.
+        #[serde(default)]
+        attempt_started: Option<DateTime<Utc>>,
         /// When it became final.
         finished: Option<DateTime<Utc>>,
         /// Why it failed or was skipped, or why it waits; one line.

@@ -3,7 +3,8 @@
 use protocol::stage::{StageKind, StageState};
 use std::collections::HashMap;
 
-/// A stage, as far as its time goes. Times are milliseconds since 1970.
+/// A stage, as far as its time goes: only that of the attempt that runs or succeeded, not what passed between attempts.
+/// Times are milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
     /// Kind.
@@ -12,9 +13,9 @@ pub struct Work {
     pub architecture: (u32, u32),
     /// State.
     pub state: StageState,
-    /// When it started.
+    /// When that attempt started.
     pub started: Option<i64>,
-    /// When it ended.
+    /// When it ended, and the stage with it.
     pub finished: Option<i64>,
 }
 

@@ -51,6 +51,7 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
         r#"SELECT s.id AS "id!: i64", s.run_id AS "run?: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", s.state AS "state!: String", s.reason AS "reason?: String",
                   s.started AS "started?: i64", s.finished AS "finished?: i64",
+                  ifnull(live.started, good.started) AS "attempt_started?: i64",
                   (SELECT count(*) FROM attempts a WHERE a.stage_id = s.id) AS "attempts!: i64",
                   live.progress_done AS "done?: i64", live.progress_total AS "total?: i64",
                   live.progress_unit AS "unit?: String", live.waits AS "waits?: String",
@@ -58,6 +59,7 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
                   (SELECT group_concat(p.kind, ', ') FROM stage_parents sp JOIN stages p ON p.id = sp.parent_id
                    WHERE sp.stage_id = s.id AND p.state <> 'done') AS "missing?: String"
            FROM stages s LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1
+           LEFT JOIN attempts good ON good.stage_id = s.id AND good.state = 'succeeded'
            WHERE s.id IN (SELECT value FROM json_each(?))"#,
         ids
     );
@@ -89,6 +91,7 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
             progress,
             attempts: row::small(found.attempts),
             started: found.started.map(row::time),
+            attempt_started: found.attempt_started.map(row::time),
             finished: found.finished.map(row::time),
             reason,
         });

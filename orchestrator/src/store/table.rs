@@ -53,6 +53,8 @@ pub struct TableStage {
     pub state: StageState,
     /// When its first attempt started, in milliseconds.
     pub started: Option<i64>,
+    /// When the attempt that runs, or that succeeded, started, in milliseconds.
+    pub attempt_started: Option<i64>,
     /// When it became final, in milliseconds.
     pub finished: Option<i64>,
     /// What is done of its running attempt, from 0 to 1.
@@ -171,8 +173,10 @@ impl Store {
         let rows = sqlx::query!(
             r#"SELECT s.id AS "id!: i64", s.data_hash AS "data_hash!: String", s.state AS "state!: String",
                       s.started AS "started?: i64", s.finished AS "finished?: i64",
+                      ifnull(live.started, good.started) AS "attempt_started?: i64",
                       live.progress_done AS "done?: i64", live.progress_total AS "total?: i64"
                FROM stages s LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1
+               LEFT JOIN attempts good ON good.stage_id = s.id AND good.state = 'succeeded'
                WHERE s.data_hash IS NOT NULL"#
         );
         let rows = rows.fetch_all(&self.readers).await?;
@@ -185,6 +189,7 @@ impl Store {
                     checkpoint: None,
                     state,
                     started: found.started,
+                    attempt_started: found.attempt_started,
                     finished: found.finished,
                     progress: progress(state, found.done, found.total),
                 };
@@ -246,10 +251,11 @@ async fn stages(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId
     let rows = sqlx::query!(
         r#"SELECT s.id AS "id!: i64", s.run_id AS "run!: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", s.state AS "state!: String", s.started AS "started?: i64",
-                  s.finished AS "finished?: i64", live.progress_done AS "done?: i64",
-                  live.progress_total AS "total?: i64"
+                  s.finished AS "finished?: i64", ifnull(live.started, good.started) AS "attempt_started?: i64",
+                  live.progress_done AS "done?: i64", live.progress_total AS "total?: i64"
            FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value
-           LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1"#,
+           LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1
+           LEFT JOIN attempts good ON good.stage_id = s.id AND good.state = 'succeeded'"#,
         ids
     );
     for found in rows.fetch_all(conn).await? {
@@ -260,6 +266,7 @@ async fn stages(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId
             checkpoint: found.checkpoint.map(row::small),
             state,
             started: found.started,
+            attempt_started: found.attempt_started,
             finished: found.finished,
             progress: progress(state, found.done, found.total),
         };

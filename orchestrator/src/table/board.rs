@@ -79,7 +79,7 @@ pub(super) fn summarise(study: &Study<'_>, summary: &mut StudySummary, now: Date
             kind: stage.kind,
             architecture,
             state: stage.state,
-            started: stage.started,
+            started: stage.attempt_started,
             finished: stage.finished,
         });
     }

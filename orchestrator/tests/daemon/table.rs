@@ -8,7 +8,7 @@ use protocol::{
     output::{AnalyzeOutput, MeasureRow, StageOutput},
     real::Real,
     spec::StageSpec,
-    stage::{StageKind, StageState},
+    stage::{AttemptState, StageKind, StageState},
     study::Checkpoints,
     table::{Acted, Cell, Failures, HeatMap, RunsPage, SavedView, Spread, StudyBoard},
     view::{RunDetail, StudyPage, StudyState},
@@ -180,6 +180,31 @@ async fn the_board_and_the_list_count_what_the_record_holds() {
     assert_eq!(board.summary.gpu_hours_left, Some(0.0));
     let list: StudyPage = bench.get("/studies").await;
     assert_eq!(list.items[0].stages, bench.study("s").await.summary.stages);
+}
+
+#[tokio::test]
+async fn what_is_left_counts_no_time_between_attempts() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0, 1])).await;
+    bench.started().await.remove(0).succeed(&bench).await;
+    let first = bench.started().await.remove(0);
+    first.claim(&bench).await;
+    first.ends(&bench, &Outcome::Interrupted { message: "asked to".into() }).await;
+    // What a queue may take until it goes on.
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    // All of the first run: what is nearest to a result goes first.
+    for _ in 0..6 {
+        bench.started().await.remove(0).succeed(&bench).await;
+    }
+    let run = bench.run(&bench.study("s").await.runs[0]).await;
+    let succeeded = run.attempts.iter().filter(|attempt| attempt.state == AttemptState::Succeeded);
+    let on_device =
+        succeeded.filter(|attempt| !matches!(attempt.kind, StageKind::Prepare | StageKind::Analyze));
+    let hours: f64 = on_device.map(|attempt| attempt.gpu_hours.unwrap()).sum();
+    let left = bench.get::<StudyBoard>("/studies/s/board").await.summary.gpu_hours_left.unwrap();
+    assert!((left - hours).abs() < 1e-12, "{left} {hours}");
+    let train = &run.summary.stages[1];
+    assert_eq!((train.started, train.attempt_started), (run.attempts[1].started, run.attempts[2].started));
 }
 
 #[tokio::test]

@@ -2124,6 +2124,11 @@ export interface components {
         /** @description One stage. */
         StageView: {
             /**
+             * Format: date-time
+             * @description When the attempt that runs, or that succeeded, started.
+             */
+            attempt_started?: string | null;
+            /**
              * Format: int32
              * @description Attempts so far.
              */

@@ -134,6 +134,7 @@ mod tests {
             progress: Some(Progress { done: 1, total: 2, unit: "steps".into() }),
             attempts: 1,
             started: None,
+            attempt_started: None,
             finished: None,
             reason: None,
         }

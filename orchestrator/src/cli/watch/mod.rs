@@ -150,7 +150,7 @@ fn told(moved: &Moved) -> String {
     let name = table::stage_name(stage.kind, stage.checkpoint);
     let after = match stage.state {
         StageState::Done => {
-            let took = moment::took(stage.started, stage.finished, Utc::now());
+            let took = moment::took(stage.attempt_started, stage.finished, Utc::now());
             if took.is_empty() { took } else { format!(" in {took}") }
         }
         StageState::Failed | StageState::Skipped | StageState::Cancelled => {
