@@ -10,8 +10,11 @@ use axum::{
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// Name of the session cookie.
-pub(super) const COOKIE: &str = "lc_session";
+/// Name of the session cookie: one of its own for each root, since a browser gives the cookies of a host to all its
+/// ports.
+pub(super) fn cookie_name(app: &App) -> String {
+    format!("lc_session_{}", &app.token_sha256[..8])
+}
 
 /// SHA-256 in lower-case hex: how secrets are compared and kept.
 pub(super) fn sha256_hex(secret: &str) -> String {
@@ -25,20 +28,20 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The session cookie of a request.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The cookie of a name in a request.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE).then_some(value))
+        .find_map(|(found, value)| (found == name).then_some(value))
 }
 
 /// Whether the request carries the cookie of a session that is open.
 pub(super) async fn has_session(app: &App, headers: &HeaderMap) -> Result<bool, ApiError> {
-    match cookie(headers) {
+    match cookie(headers, &cookie_name(app)) {
         Some(secret) => Ok(app.store.session_open(&sha256_hex(secret), chrono::Utc::now()).await?),
         None => Ok(false),
     }

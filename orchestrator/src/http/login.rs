@@ -71,7 +71,7 @@ async fn login(State(app): State<App>, Query(Login { code }): Query<Login>) -> R
     app.engine.open_session(&auth::sha256_hex(&session), now, now + SESSION_LIFE).await?;
     let cookie = format!(
         "{}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
-        auth::COOKIE,
+        auth::cookie_name(&app),
         SESSION_LIFE.num_seconds()
     );
     // A page of our own, not a redirect: a strict cookie is not sent along a redirect that another

@@ -94,7 +94,7 @@ async fn a_login_link_opens_the_dashboard_once() {
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
     let session = cookie.split(';').next().unwrap().to_owned();
-    assert!(session.starts_with("lc_session="));
+    let name = session.split('=').next().unwrap().to_owned();
 
     let (status, _) = bench.send(request("GET", path).body(Body::empty()).unwrap()).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "a link works once");
@@ -103,11 +103,28 @@ async fn a_login_link_opens_the_dashboard_once() {
         ("/api/v1/studies", session.as_str(), StatusCode::OK),
         ("/", session.as_str(), StatusCode::OK),
         ("/missing.js", session.as_str(), StatusCode::NOT_FOUND),
-        ("/api/v1/studies", "lc_session=guess", StatusCode::UNAUTHORIZED),
+        ("/api/v1/studies", &format!("{name}=guess"), StatusCode::UNAUTHORIZED),
+        // A browser sends those of other daemons on this host as well.
+        ("/api/v1/studies", &format!("lc_session_00000000=guess; {session}"), StatusCode::OK),
     ] {
         let request = request("GET", path).header("cookie", format!("theme=dark; {cookie}"));
         assert_eq!(bench.send(request.body(Body::empty()).unwrap()).await.0, expected, "{path} {cookie}");
     }
+}
+
+#[tokio::test]
+async fn daemons_of_one_host_do_not_sign_each_other_out() {
+    let mut names = Vec::new();
+    for token in [TOKEN, "another"] {
+        let bench = Bench::with_token(1, token).await;
+        let (_, link) = bench.call::<()>(Method::POST, "/login-links", token, None).await;
+        let path = link["url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8642").unwrap().to_owned();
+        let get = request("GET", &path).body(Body::empty()).unwrap();
+        let response = bench.router.clone().oneshot(get).await.unwrap();
+        let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        names.push(cookie.split('=').next().unwrap().to_owned());
+    }
+    assert!(names[0].starts_with("lc_session_") && names[0] != names[1], "{names:?}");
 }
 
 #[tokio::test]

@@ -112,10 +112,15 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new(slots: u32) -> Self {
-        Self::open(Arc::new(tempfile::tempdir().unwrap()), Hands::new(slots)).await
+        Self::with_token(slots, TOKEN).await
     }
 
-    async fn open(root: Arc<tempfile::TempDir>, hands: Arc<Hands>) -> Self {
+    /// One whose API token is another than [`TOKEN`].
+    pub async fn with_token(slots: u32, token: &str) -> Self {
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), Hands::new(slots), token).await
+    }
+
+    async fn open(root: Arc<tempfile::TempDir>, hands: Arc<Hands>, token: &str) -> Self {
         let layout = Layout::new(root.path());
         let store = Store::open(&layout).await.unwrap();
         let wake = Arc::new(Notify::new());
@@ -125,7 +130,7 @@ impl Bench {
             store: store.clone(),
             table: Arc::new(Table::new(store.clone())),
             engine: engine.clone(),
-            token_sha256: hex::encode(Sha256::digest(TOKEN)),
+            token_sha256: hex::encode(Sha256::digest(token)),
             listen: "127.0.0.1:8642".parse().unwrap(),
             started: Utc::now(),
             codes: LoginCodes::default(),
@@ -141,7 +146,7 @@ impl Bench {
         *hands.dies.lock().unwrap() = false;
         self.store.close().await;
         drop(self);
-        Self::open(root, hands).await
+        Self::open(root, hands, TOKEN).await
     }
 
     pub async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
