@@ -112,8 +112,9 @@ impl Teller {
             }
         }
         loop {
-            self.kept().await?;
+            // The version first: what comes while the record is read wakes this loop once more.
             let until = *self.seen.borrow_and_update();
+            self.kept().await?;
             let moved = self.store.progress_since(version).await.map_err(Some)?;
             version = until;
             for (stage, studies) in moved {
@@ -153,5 +154,49 @@ impl Teller {
             return Ok(());
         };
         self.sender.send(Ok(event)).await.map_err(|_| Left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::layout::Layout;
+    use protocol::study::StudySpec;
+    use std::task::Poll;
+
+    /// More than it takes to read the record once.
+    const STEPS: usize = 16;
+
+    async fn save_study(store: &Store, name: &str) {
+        let mut tx = store.begin(chrono::Utc::now()).await.unwrap();
+        tx.save_study(&StudySpec::named(name)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_at_whatever_step_of_reading_it_comes() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(&Layout::new(root.path())).await.unwrap();
+        for step in 0..STEPS {
+            save_study(&store, "before").await;
+            let (last, _) = store.change_range().await.unwrap();
+            let (sender, mut receiver) = mpsc::channel(64);
+            let mut teller = Teller { store: store.clone(), study: None, last, sender, seen: store.watch() };
+            let mut tell = Box::pin(teller.tell(false));
+            // So many steps, of which each has what it waits for.
+            for _ in 0..step {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                assert!(matches!(futures_util::poll!(&mut tell), Poll::Pending));
+            }
+            save_study(&store, "after").await;
+            let told = async {
+                tokio::select! {
+                    _ = &mut tell => None,
+                    told = receiver.recv() => told,
+                }
+            };
+            let told = tokio::time::timeout(Duration::from_secs(10), told).await;
+            assert!(told.is_ok_and(|told| told.is_some()), "lost at step {step}");
+        }
     }
 }
