@@ -303,7 +303,8 @@ views! {
         /// When the worker was last heard of.
         #[serde(default)]
         heard: Option<DateTime<Utc>>,
-        /// Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim.
+        /// Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim, nor
+        /// where the data is prepared or analysed.
         #[serde(default)]
         gpu_hours: Option<f64>,
     }

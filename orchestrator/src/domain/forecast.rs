@@ -42,7 +42,8 @@ impl Pace {
 }
 
 /// Whether a stage needs a device; preparing data and analysing don't.
-const fn on_device(kind: StageKind) -> bool {
+#[must_use]
+pub const fn on_device(kind: StageKind) -> bool {
     !matches!(kind, StageKind::Prepare | StageKind::Analyze)
 }
 

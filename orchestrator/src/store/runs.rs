@@ -1,6 +1,7 @@
 //! Runs, as the API shows them.
 
 use super::{Result, Store, row, stages};
+use crate::domain::forecast::on_device;
 use chrono::{DateTime, Utc};
 use protocol::{
     ids::{RunId, StageId},
@@ -151,10 +152,11 @@ async fn attempts(
     let rows = rows.fetch_all(conn).await?;
     rows.into_iter()
         .map(|found| {
+            let kind = row::word("a stage's kind", &found.kind)?;
             Ok(AttemptView {
                 id: row::word("an attempt's id", &found.id)?,
                 stage: StageId(found.stage),
-                kind: row::word("a stage's kind", &found.kind)?,
+                kind,
                 checkpoint: found.checkpoint.map(row::small),
                 number: row::small(found.number),
                 state: row::word("an attempt's state", &found.state)?,
@@ -174,7 +176,7 @@ async fn attempts(
                 waits: found.waits,
                 slurm_state: found.slurm_state,
                 heard: found.heard.map(row::time),
-                gpu_hours: found.started.map(|started| {
+                gpu_hours: found.started.filter(|_| on_device(kind)).map(|started| {
                     let end = found.finished.unwrap_or_else(|| now.timestamp_millis());
                     (end - started).max(0) as f64 / 3_600_000.0 / found.pack.max(1) as f64
                 }),

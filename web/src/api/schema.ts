@@ -795,7 +795,8 @@ export interface components {
             folder: string;
             /**
              * Format: double
-             * @description Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim.
+             * @description Its share of a GPU times the time from claim to end, or until now, in hours; nothing before its claim, nor
+             *     where the data is prepared or analysed.
              */
             gpu_hours?: number | null;
             /**
