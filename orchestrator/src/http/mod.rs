@@ -37,10 +37,15 @@ use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
 /// The largest body that is read: a batch of events, or the measures of a checkpoint, stay far below.
 const MOST_BYTES: usize = 4 << 20;
+/// The same of imported results: a whole table.
+const MOST_IMPORT_BYTES: usize = 64 << 20;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -116,7 +121,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(results::csv))
         .routes(routes!(report::show))
         .routes(routes!(report::figure))
-        .routes(routes!(report::import))
+        .routes(routes!(report::import).layer(DefaultBodyLimit::max(MOST_IMPORT_BYTES)))
         .routes(routes!(report::remove_import))
         .routes(routes!(runs::show))
         .routes(routes!(runs::compare))

@@ -77,6 +77,12 @@ impl From<EngineError> for ApiError {
 
 impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail =
+                "the request is larger than is read: 64 MiB of imported results, 4 MiB of anything else";
+            return Self::new(rejection.status(), "too-large", detail)
+                .hint("import a table in parts, each under a name of its own, or with fewer columns");
+        }
         Self::new(rejection.status(), "invalid-body", one_line(&rejection.body_text()))
     }
 }

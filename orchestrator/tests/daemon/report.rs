@@ -61,6 +61,20 @@ async fn imported_results_are_reported_like_a_study_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_large_table_is_taken_in_and_a_larger_one_is_refused_with_what_to_do() {
+    let bench = Bench::new(1).await;
+    let padded = |bytes: usize| Import { file: "x".repeat(bytes), ..import("large") };
+    let (status, answer) = bench.post("/imports", Some(&padded(5 << 20))).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{answer}");
+    let (status, problem) = bench.post("/imports", Some(&padded(65 << 20))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(problem["detail"].as_str().unwrap().contains("64 MiB of imported results"), "{problem}");
+    assert!(problem["hint"].as_str().unwrap().starts_with("import a table in parts"), "{problem}");
+    let (status, _) = bench.post("/studies", Some(&padded(5 << 20))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "other bodies stay small");
+}
+
+#[tokio::test]
 async fn figures_are_drawn_for_what_there_is() {
     let bench = imported("published").await;
     for x in ["val_loss", "width", "depth"] {
