@@ -51,9 +51,9 @@ pub(super) async fn create_link(State(app): State<App>) -> Result<Json<LoginLink
     Ok(Json(LoginLink { url: format!("{}/login?code={code}", crate::daemon::address(app.listen)) }))
 }
 
-/// The page behind a link.
+/// The page behind a link. Only `GET` uses the link up: who previews links asks with `HEAD`.
 pub(super) fn page() -> Router<App> {
-    Router::new().route("/login", get(login))
+    Router::new().route("/login", get(login).head(async || StatusCode::OK))
 }
 
 #[derive(Deserialize)]

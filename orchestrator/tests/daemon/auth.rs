@@ -88,6 +88,11 @@ async fn a_login_link_opens_the_dashboard_once() {
     assert_eq!(status, StatusCode::OK);
     let url = link["url"].as_str().unwrap();
     let path = url.strip_prefix("http://127.0.0.1:8642").unwrap();
+    // Whoever previews links looks at it before it is opened.
+    let head = request("HEAD", path).body(Body::empty()).unwrap();
+    let previewed = bench.router.clone().oneshot(head).await.unwrap();
+    assert_eq!(previewed.status(), StatusCode::OK);
+    assert!(!previewed.headers().contains_key(header::SET_COOKIE));
     let response =
         bench.router.clone().oneshot(request("GET", path).body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
