@@ -80,7 +80,9 @@ pub fn figure(
             Against::Depth => f64::from(row.identifier?.layers),
         };
         let y = measure.value(row.measures);
-        Some((row.identifier, x, y)).filter(|_| x.is_finite() && y.is_finite())
+        // Widths and depths lie along their logarithms; in results from elsewhere a name may say 0.
+        let has_place = x.is_finite() && (against == Against::Loss || x > 0.0);
+        Some((row.identifier, x, y)).filter(|_| has_place && y.is_finite())
     };
     let points: Vec<Point<'_>> = rows
         .iter()
@@ -399,6 +401,21 @@ mod tests {
         ];
         assert_eq!(drawn(&rows, Against::Width).unwrap().matches("stroke-opacity").count(), 1);
         assert_eq!(drawn(&rows, Against::Depth).unwrap().matches("stroke-opacity").count(), 1);
+    }
+
+    #[test]
+    fn a_model_of_no_width_or_depth_is_left_out_where_that_is_the_axis() {
+        let rows = [
+            row("00x0000_01d00@0", 3.0, 5.0),
+            row("01x0064_01d00@0", 2.0, 1.0),
+            row("02x0128_01d00@0", 2.0, 1.0),
+        ];
+        for against in [Against::Width, Against::Depth] {
+            let svg = drawn(&rows, against).unwrap();
+            assert_eq!(svg.matches("class=\"point\"").count(), 2);
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+        assert_eq!(drawn(&rows, Against::Loss).unwrap().matches("class=\"point\"").count(), 3);
     }
 
     #[test]
