@@ -35,10 +35,21 @@ pub(super) async fn list(
     State(app): State<App>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<Failures>, ApiError> {
-    let found = app.store.failures(filter.study.as_deref()).await?;
+    let mut record = app.store.failures().await?;
+    let found = record.outcomes(filter.study.as_deref()).await?;
+    let mut read = Vec::new();
+    for (ending, attempts) in grouped(&found.attempts) {
+        let rows: Vec<i64> = examples(&attempts).iter().map(|attempt| attempt.row).collect();
+        let details = record.details(&rows).await?;
+        let mut stages: Vec<_> = attempts.iter().map(|attempt| attempt.stage).collect();
+        stages.dedup();
+        read.push((ending, attempts, details, record.studies(&stages).await?));
+    }
+    // Logs may lie on a slow disk: nothing is held of the record meanwhile.
+    drop(record);
     let mut groups = Vec::new();
-    for ((state, kind, cause), attempts) in grouped(&found.attempts) {
-        groups.push(group(&app, &found, state, kind, cause, &attempts).await?);
+    for (ending, attempts, details, studies) in read {
+        groups.push(group(&found, ending, &attempts, &details, studies).await);
     }
     groups.sort_by_key(|group: &FailureGroup| (Reverse((group.failed, group.last)), group.cause.clone()));
     Ok(Json(Failures { groups }))
@@ -67,17 +78,13 @@ fn grouped(attempts: &[FailedAttempt]) -> BTreeMap<Ending, Vec<&FailedAttempt>> 
 }
 
 async fn group(
-    app: &App,
     found: &Outcomes,
-    state: AttemptState,
-    kind: StageKind,
-    cause: String,
+    (state, kind, cause): Ending,
     attempts: &[&FailedAttempt],
-) -> Result<FailureGroup, ApiError> {
+    details: &HashMap<i64, FailureDetail>,
+    studies: Vec<String>,
+) -> FailureGroup {
     let newest = attempts[0];
-    let examples = examples(attempts);
-    let rows: Vec<i64> = examples.iter().map(|attempt| attempt.row).collect();
-    let details = app.store.failure_details(&rows).await?;
     let detail = details.get(&newest.row);
     let evidence = Evidence {
         message: newest.message.as_deref(),
@@ -87,15 +94,13 @@ async fn group(
     let advice = diagnosis::advice(state, evidence);
     let is_final = |attempt: &&&FailedAttempt| attempt.newest && attempt.stage_state == StageState::Failed;
     let failed: BTreeSet<_> = attempts.iter().filter(is_final).map(|attempt| attempt.stage).collect();
-    let mut stages: Vec<_> = attempts.iter().map(|attempt| attempt.stage).collect();
-    stages.dedup();
-    let mut cases = Vec::with_capacity(examples.len());
-    for attempt in examples {
+    let mut cases = Vec::with_capacity(details.len());
+    for attempt in examples(attempts) {
         if let Some(detail) = details.get(&attempt.row) {
             cases.push(case(attempt, detail).await);
         }
     }
-    Ok(FailureGroup {
+    FailureGroup {
         state,
         kind,
         cause,
@@ -106,9 +111,9 @@ async fn group(
         failed: failed.len() as u64,
         first: attempts.iter().map(|attempt| attempt.finished).min().unwrap_or(newest.finished),
         last: newest.finished,
-        studies: app.store.studies_of_stages(&stages).await?,
+        studies,
         cases,
-    })
+    }
 }
 
 /// The newest attempts, of as many stages as there are.

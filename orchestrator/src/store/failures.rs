@@ -6,6 +6,7 @@ use protocol::{
     ids::{AttemptId, RunId, StageId},
     stage::{AttemptState, StageKind, StageState},
 };
+use sqlx::{Sqlite, Transaction};
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
@@ -17,7 +18,7 @@ const MOST: i64 = 5_000;
 /// An attempt that went wrong: what decides its group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedAttempt {
-    /// Its place in the record, for [`Store::failure_details`].
+    /// Its place in the record, for [`FailureReader::details`].
     pub row: i64,
     /// Whether it is the newest of the stage's attempts that went wrong.
     pub newest: bool,
@@ -73,13 +74,25 @@ pub struct Outcomes {
     pub skipped: HashMap<StageId, u64>,
 }
 
+/// Reads what went wrong, all of it as of one moment.
+pub struct FailureReader(Transaction<'static, Sqlite>);
+
 impl Store {
+    /// Begins to read what went wrong.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn failures(&self) -> Result<FailureReader> {
+        Ok(FailureReader(self.readers.begin().await?))
+    }
+}
+
+impl FailureReader {
     /// Attempts that went wrong, of a study or of all.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn failures(&self, study: Option<&str>) -> Result<Outcomes> {
-        let mut tx = self.readers.begin().await?;
+    pub async fn outcomes(&mut self, study: Option<&str>) -> Result<Outcomes> {
         // There may be thousands: only what their groups are made of.
         let rows = sqlx::query!(
             r#"SELECT a.rowid AS "row!: i64", a.state AS "state!: String", a.message AS "message?: String",
@@ -98,7 +111,7 @@ impl Store {
         );
         let mut found = Outcomes::default();
         let mut seen = HashSet::new();
-        for attempt in rows.fetch_all(&mut *tx).await? {
+        for attempt in rows.fetch_all(&mut *self.0).await? {
             found.attempts.push(FailedAttempt {
                 row: attempt.row,
                 // One attempt of a stage follows the other.
@@ -119,7 +132,7 @@ impl Store {
                SELECT root AS "root!: i64", count(*) AS "count!: i64" FROM below JOIN stages ON stages.id = below.id
                WHERE stages.state = 'skipped' GROUP BY root"#
         );
-        for group in skipped.fetch_all(&mut *tx).await? {
+        for group in skipped.fetch_all(&mut *self.0).await? {
             found.skipped.insert(StageId(group.root), row::unsigned(group.count));
         }
         Ok(found)
@@ -129,7 +142,7 @@ impl Store {
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn failure_details(&self, rows: &[i64]) -> Result<HashMap<i64, FailureDetail>> {
+    pub async fn details(&mut self, rows: &[i64]) -> Result<HashMap<i64, FailureDetail>> {
         let rows = row::to_json(&rows)?;
         let rows = sqlx::query!(
             r#"SELECT a.rowid AS "row!: i64", a.id AS "id!: String", a.number AS "number!: i64",
@@ -141,7 +154,7 @@ impl Store {
                JOIN stages s ON s.id = a.stage_id LEFT JOIN runs r ON r.id = s.run_id"#,
             rows
         );
-        let rows = rows.fetch_all(&self.readers).await?;
+        let rows = rows.fetch_all(&mut *self.0).await?;
         rows.into_iter()
             .map(|attempt| {
                 let detail = FailureDetail {
@@ -167,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn studies_of_stages(&self, stages: &[StageId]) -> Result<Vec<String>> {
+    pub async fn studies(&mut self, stages: &[StageId]) -> Result<Vec<String>> {
         let stages = row::to_json(&stages)?;
         let names = sqlx::query_scalar!(
             r#"WITH wanted AS (SELECT run_id, data_hash FROM json_each(?) ids JOIN stages ON stages.id = ids.value)
@@ -178,6 +191,6 @@ impl Store {
                ORDER BY name"#,
             stages
         );
-        Ok(names.fetch_all(&self.readers).await?)
+        Ok(names.fetch_all(&mut *self.0).await?)
     }
 }

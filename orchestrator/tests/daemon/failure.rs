@@ -84,6 +84,22 @@ async fn a_failure_is_tried_again_as_often_as_the_study_says() {
 }
 
 #[tokio::test]
+async fn what_went_wrong_is_read_as_of_one_moment() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    let worker = bench.started().await.remove(0);
+    worker.fail(&bench, true).await;
+    let mut record = bench.store.failures().await.unwrap();
+    let failed = record.outcomes(None).await.unwrap().attempts.remove(0);
+    // Another study takes it up meanwhile.
+    bench.plan(&study("b", &[32], &[0])).await;
+    assert_eq!(record.studies(&[failed.stage]).await.unwrap(), ["a"]);
+    assert_eq!(record.details(&[failed.row]).await.unwrap()[&failed.row].id, worker.id());
+    let mut later = bench.store.failures().await.unwrap();
+    assert_eq!(later.studies(&[failed.stage]).await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
 async fn wrong_input_is_not_tried_again() {
     let bench = Bench::new(1).await;
     bench.plan(&study("s", &[32], &[0])).await;
