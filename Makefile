@@ -3,7 +3,8 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-BIN := $(or $(CARGO_TARGET_DIR),target)/debug
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/debug
 
 .PHONY: help prerequisites web build demo test test-gpu bench bench-dashboard bench-gpu gpu-programs lint lint-gpu format docs licences sqlx cuda release
 
@@ -73,8 +74,11 @@ licences: ## Check licences and advisories of all dependencies
 sqlx: ## Renew the checked SQL (.sqlx) after a change of a query or a migration
 	orchestrator/sqlx-prepare.sh
 
-cuda: prerequisites ## Build lc-worker with CUDA (needs no CUDA toolkit)
+# Kept apart from target/debug/lc-worker, which the next `make build` replaces by one without CUDA.
+cuda: prerequisites ## Build lc-worker with CUDA as target/cuda/lc-worker, stripped (needs no CUDA toolkit)
 	cargo build --locked -p worker --features cuda
+	@mkdir -p $(TARGET)/cuda
+	strip -o $(TARGET)/cuda/lc-worker $(BIN)/lc-worker
 
-release: prerequisites web ## Build what is copied to a cluster: optimised, stripped
+release: prerequisites web ## Build lcctl, and lc-worker without CUDA, for a cluster in target/release: optimised, stripped
 	cargo build --locked --release -p orchestrator -p worker
