@@ -3,7 +3,10 @@
 #
 # Each job queues its successor before it starts, and that one may start only when this one has ended (singleton: one
 # job of this name and user at a time). Workers and chains go on in between. `scancel --name=lc-daemon` ends it.
-# Give the partition and limits that your site wants for long, small jobs; LC_ROOT and LC_PROFILE from your environment.
+# Give the partition and limits that your site wants for long, small jobs; LC_ROOT and LC_PROFILE come from your
+# environment, lcctl from PATH or LCCTL=/shared/bin/lcctl. Until the daemon runs, use `lcctl --no-start`: a daemon that a
+# command starts on the login node would keep this one out. Where LC_ROOT is on NFS, Lustre and the like, the daemon must
+# always run on the same node: add a line #SBATCH --nodelist=NODE below.
 #SBATCH --job-name=lc-daemon
 #SBATCH --dependency=singleton
 #SBATCH --ntasks=1
