@@ -214,8 +214,9 @@ pub(super) fn gradients<R: CubeRuntime>(
     let ([rows, width], [vocabulary, _]) = (hidden.dims(), head.dims());
     let head = array(&padded(&matrix(linear::factor(head, precision))));
     let columns = head.meta.shape()[0];
+    let shared = head.client.properties().hardware.max_shared_memory_size;
     let without_logits =
-        precision == Precision::Bf16 && narrow::takes(width) && matrix_units::exist(&head.client);
+        precision == Precision::Bf16 && narrow::takes(width, shared) && matrix_units::exist(&head.client);
     let most = if without_logits { narrow::CHUNK_ELEMENTS } else { CHUNK_ELEMENTS };
     let scale = (1.0 / rows as f64) as f32;
     let mut losses = Vec::new();

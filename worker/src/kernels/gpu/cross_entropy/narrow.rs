@@ -40,9 +40,16 @@ const PARTS: usize = STRIPES * CLASSES / PLANE * SHARERS;
 /// What the largest logit starts from.
 const START: f32 = LOWEST / 10.0;
 
-/// Whether these kernels take embeddings of this width.
-pub(super) const fn takes(width: usize) -> bool {
-    width <= WIDEST && width.is_multiple_of(DEEP)
+/// Whether these kernels take embeddings of this width, where a cube has so many bytes of shared memory.
+pub(super) const fn takes(width: usize, shared: usize) -> bool {
+    let eights = width / 8;
+    let bytes = (room_of(ROWS, eights) + room_of(CLASSES, eights)) * size_of::<[bf16; 8]>();
+    width <= WIDEST && width.is_multiple_of(DEEP) && bytes <= shared
+}
+
+/// Eights of shared memory that so many rows take.
+const fn room_of(rows: usize, eights: usize) -> usize {
+    rows * (eights + 1) + rows / 4
 }
 
 /// Sizes of a launch.
@@ -92,7 +99,7 @@ fn place_of(row: usize, #[comptime] eights: usize) -> usize {
 /// Room for so many rows.
 #[cube]
 fn room(#[comptime] rows: usize, #[comptime] eights: usize) -> SharedMemory<Eight> {
-    SharedMemory::<Eight>::new(comptime!(rows * (eights + 1) + rows / 4))
+    SharedMemory::<Eight>::new(comptime!(room_of(rows, eights)))
 }
 
 /// Fetches a unit's share of so many rows from `first` on; zeros where there are none.
@@ -445,4 +452,16 @@ pub(super) fn slopes<R: CubeRuntime>(
         );
     }
     Slopes { losses, slopes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::takes;
+
+    #[test]
+    fn shared_memory_decides_about_the_widest_embeddings() {
+        assert!(takes(256, 102_144) && !takes(256, 101_376));
+        assert!(takes(240, 101_376));
+        assert!(!takes(272, usize::MAX) && !takes(250, usize::MAX));
+    }
 }
