@@ -335,7 +335,7 @@ impl<B: Kernels> GptNeo<B> {
     /// The gradient of the position embedding; positions that no sequence has get zero.
     fn position_gradient(&self, gradient: &Tensor<B, 2>, ids: &Batch) -> Tensor<B, 2> {
         let (batch, length, width) = (ids.sequences(), ids.length, self.config.hidden_size);
-        let sum = gradient.clone().reshape([batch, length, width]).sum_dim(0).reshape([length, width]);
+        let sum = B::sum_rows(&gradient.clone().reshape([batch, length * width])).reshape([length, width]);
         let rest = self.config.max_position_embeddings - length;
         if rest == 0 {
             return sum;
