@@ -2,6 +2,8 @@
 //!
 //! The GPUs' backends panic where there is no driver, so a GPU is looked for here, without them.
 
+pub mod lost;
+
 use crate::{Error, Result, report::Report};
 
 /// A device that is there.

@@ -1,13 +1,13 @@
 //! Bugs, reported like any other failure: in one line, and to the daemon.
 
-use crate::{Error, Result};
+use crate::{Error, Result, device::lost};
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::{Mutex, PoisonError},
 };
 
 /// The first panic of any thread, with its place; the thread that works may only learn that another one
-/// is gone.
+/// is gone. Those that [may be](lost::trying) are left out.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps the standard message back; `RUST_BACKTRACE=1` brings it and the stack.
@@ -16,6 +16,9 @@ pub(super) fn keep_quiet() {
     panic::set_hook(Box::new(move |info| {
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             standard(info);
+        }
+        if lost::remember(info) {
+            return;
         }
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map(|place| format!(" ({place})")).unwrap_or_default();
@@ -26,9 +29,11 @@ pub(super) fn keep_quiet() {
     }));
 }
 
-/// Runs `work`; a panic in it becomes [`Error::Failed`].
+/// Runs `work`; a panic in it becomes [`Error::Failed`], and so does whatever is made of what a GPU left out.
 pub(super) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    lost::check()?;
+    done.unwrap_or_else(|_| {
         let first = FIRST.lock().unwrap_or_else(PoisonError::into_inner).take();
         let what = first.unwrap_or_else(|| "no message".to_owned());
         Err(Error::failed(format!("bug in lc-worker: {what}; RUST_BACKTRACE=1 shows where it came from")))

@@ -1,6 +1,6 @@
 //! Numbers in `f64` on a device and back: what statistics are added up in.
 
-use crate::{Error, Result};
+use crate::{Error, Result, device::lost};
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 /// Refuses devices without such numbers: a few graphics cards, which speak Vulkan.
@@ -20,5 +20,6 @@ pub(super) fn matrix<B: Backend>(values: Vec<f64>, shape: [usize; 2], device: &B
 pub(super) fn read<B: Backend>(matrix: &Tensor<B, 2>) -> Result<Vec<f64>> {
     let failed = |what: String| Error::failed(format!("reading from the device: {what}"));
     let data = matrix.clone().try_into_data().map_err(|e| failed(format!("{e:?}")))?;
+    lost::check()?;
     data.into_vec().map_err(|e| failed(format!("{e:?}")))
 }

@@ -4,6 +4,7 @@ use super::partial;
 use crate::{
     Error, Result,
     data::{Manifest, Sequences},
+    device::lost,
     kernels::Kernels,
     model::{
         Batch, GptNeo, Precision,
@@ -180,6 +181,7 @@ impl<B: Kernels> Pass<B> {
             if batches.is_multiple_of(AHEAD) {
                 let device = self.model.token_embedding().device();
                 B::sync(&device).map_err(|e| Error::failed(format!("computing on the device: {e:?}")))?;
+                lost::check()?;
             }
             let stop = job.report.stop_requested();
             if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {

@@ -1,7 +1,7 @@
 //! The tied head: logits of hidden states, and what comes back from a device.
 
 use super::Precision;
-use crate::{Error, Result, kernels::Kernels};
+use crate::{Error, Result, device::lost, kernels::Kernels};
 use burn::tensor::{Int, Tensor, backend::Backend};
 
 /// Logits `[rows, vocabulary]` of hidden states `[rows, width]`.
@@ -17,6 +17,7 @@ pub fn logits<B: Kernels>(hidden: &Tensor<B, 2>, head: &Tensor<B, 2>) -> Tensor<
 pub fn host_floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>> {
     let data =
         tensor.try_into_data().map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?;
+    lost::check()?;
     data.into_vec().map_err(|e| Error::failed(format!("reading from the device: {e:?}")))
 }
 
@@ -27,5 +28,6 @@ pub fn host_floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<V
 pub fn host_ints<B: Backend, const D: usize>(tensor: Tensor<B, D, Int>) -> Result<Vec<i32>> {
     let data =
         tensor.try_into_data().map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?;
+    lost::check()?;
     data.convert::<i32>().into_vec().map_err(|e| Error::failed(format!("reading from the device: {e:?}")))
 }

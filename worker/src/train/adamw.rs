@@ -6,6 +6,7 @@ use crate::{
     model::{GptNeo, gpt_neo::vectors},
 };
 use burn::tensor::{Tensor, backend::Backend};
+use std::mem;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -57,6 +58,8 @@ impl<B: Kernels> AdamW<B> {
         let count = step.min(i32::MAX as u64) as i32;
         let rate = learning_rate / (1.0 - BETA_1.powi(count));
         let correction = (1.0 - BETA_2.powi(count)).sqrt();
+        // Takes the place of what is changed, so that this has one owner and is changed where it is.
+        let nothing = Tensor::empty([0, 0], &model.token_embedding().device());
         let mut gradients: Vec<_> = gradients.into_iter().map(Some).collect();
         for decay in [true, false] {
             let keep = if decay { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
@@ -66,7 +69,8 @@ impl<B: Kernels> AdamW<B> {
             let (parameters, factors) = model.parameters_mut();
             let held = chosen.iter().filter_map(|&at| {
                 let [parameter, first, second] =
-                    [&mut parameters[at], &mut self.first[at], &mut self.second[at]].map(take);
+                    [&mut parameters[at], &mut self.first[at], &mut self.second[at]]
+                        .map(|tensor| mem::replace(tensor, nothing.clone()));
                 Some((
                     Moments { parameter, first, second, factor: factors[at].take() },
                     gradients[at].take()?,
@@ -80,10 +84,4 @@ impl<B: Kernels> AdamW<B> {
         }
         Ok(())
     }
-}
-
-/// Leaves nothing behind, so that the tensor has one owner and can be changed in place.
-fn take<B: Backend>(tensor: &mut Tensor<B, 2>) -> Tensor<B, 2> {
-    let device = tensor.device();
-    std::mem::replace(tensor, Tensor::empty([0, 0], &device))
 }
