@@ -8,9 +8,13 @@
 //! beyond the factors' ends (cubek-matmul 0.2.0 looks at single steps when it decides whether to look for the ends): they
 //! are only used where the number is even.
 //!
+//! `LC_GPU_PRODUCTS` leaves some of those for units for matrices: their [names](Routine), with commas between them. For a card or
+//! driver on which others hang, say those of the unit for memory.
+//!
 //! The result is contiguous. The library's is not, where a row is no multiple of what memory is aligned to.
 
 use super::memory::empty;
+use crate::device::lost;
 use burn::tensor::DType;
 use burn_cubecl::{CubeRuntime, CubeTuneId, tensor::CubeTensor};
 use cubecl::tune::{LocalTuner, Tunable, TunableSet, TuneGroup, local_tuner};
@@ -35,6 +39,7 @@ use cubek::{
     },
     std::InputBinding,
 };
+use std::env;
 
 /// Both factors and their product.
 type Matrices<R> = (CubeTensor<R>, CubeTensor<R>, CubeTensor<R>);
@@ -153,6 +158,19 @@ const OF_MATRIX_UNITS: &[Kernel] = &[
     two_stages(Routine::SpecializedTma, Routine::Tma),
 ];
 
+/// Variable with the names of those that may be chosen.
+const NAMES: &str = "LC_GPU_PRODUCTS";
+
+/// The kernels that are named; where none is, all of them.
+fn left(kernels: &[Kernel], names: &str) -> Vec<Kernel> {
+    let is_named = |kernel: &Kernel| {
+        let own = kernel.name();
+        names.split(',').any(|name| name.trim().eq_ignore_ascii_case(&own))
+    };
+    let named: Vec<Kernel> = kernels.iter().copied().filter(is_named).collect();
+    if named.is_empty() { kernels.to_vec() } else { named }
+}
+
 fn tuned<R: CubeRuntime>(
     tuner: &'static Tuner,
     kernels: &'static [Kernel],
@@ -162,12 +180,13 @@ fn tuned<R: CubeRuntime>(
 ) -> CubeTensor<R> {
     let set = tuner.init(move || {
         let group = TuneGroup::new("all", |_| 0);
-        let to_try = kernels.iter().map(|&kernel| (kernel, 1));
+        let names = env::var(NAMES).unwrap_or_default();
+        let to_try = left(kernels, &names).into_iter().map(|kernel| (kernel, 1));
         // The library wants a kernel for every shape to be the first; it is tried where all others fail.
         let all = [(ON_ANY, 0)].into_iter().chain(to_try);
         all.fold(TunableSet::new(key::<R>, to_try_on::<R>), |set, (kernel, priority)| {
             let name = kernel.name();
-            let tunable = Tunable::new(&name, move |(a, b, out)| kernel.launch(a, b, out));
+            let tunable = Tunable::new(&name, move |(a, b, out)| lost::trying(|| kernel.launch(a, b, out)));
             set.with(tunable.group(&group, move |_| priority))
         })
     });
@@ -268,4 +287,20 @@ fn key<R: CubeRuntime>((a, b, out): &Matrices<R>) -> MatmulAutotuneKey {
         None,
         None,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kernel, OF_MATRIX_UNITS, OF_UNITS, left};
+
+    #[test]
+    fn kernels_that_are_named_are_left() {
+        let names = |kernels: &[Kernel], named: &str| -> Vec<String> {
+            left(kernels, named).into_iter().map(Kernel::name).collect()
+        };
+        assert_eq!(names(OF_MATRIX_UNITS, "ordered, Cyclic"), ["Cyclic", "Ordered"]);
+        assert_eq!(left(OF_MATRIX_UNITS, "").len(), OF_MATRIX_UNITS.len());
+        // Names of the ones say nothing about the others.
+        assert_eq!(left(OF_UNITS, "Cyclic").len(), OF_UNITS.len());
+    }
 }
