@@ -14,7 +14,7 @@ with=(env "LC_GPU_CACHE=$target/gpu-cache")
 # Of the whole workspace, so that what both programs need is built once for this and for `make test`. Kernels are compiled
 # for the device when they run; for the code around them, optimising it fully would only take minutes.
 targets=(--locked --workspace --features worker/cuda,worker/vulkan --config 'profile.dev.package.worker.opt-level=1'
-    --lib --test gptneo --test trainer --test collection)
+    --lib --test gptneo --test trainer --test collection --test lost)
 # A filter for nextest, and what says the same to cargo test.
 tests() {
     local filter=$1
@@ -26,7 +26,7 @@ tests() {
     fi
 }
 if compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
-    tests '(test(kernels::gpu) - test(on_cuda)) + binary(gptneo) + binary(trainer) + binary(collection)' \
+    tests '(test(kernels::gpu) - test(on_cuda)) + binary(gptneo) + binary(trainer) + binary(collection) + binary(lost)' \
         --skip on_cuda
 else
     skipped "the GPU's kernels on Vulkan; install libvulkan1 and mesa-vulkan-drivers (Debian's names) to test them in software"

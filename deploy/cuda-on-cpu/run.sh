@@ -5,10 +5,10 @@
 #
 #     deploy/cuda-on-cpu/run.sh FOLDER COMMAND...
 #
-# FOLDER keeps what is compiled.
+# FOLDER keeps what is compiled, each set of sources in a folder of its own.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-# Kernels that were compiled with other sources are no use.
+# Kernels that were compiled with other sources of these are no use; lc-worker itself knows those of other kernels.
 folder=$(realpath -m "$1")/$(cat "$here"/*.cpp "$here"/*.h "$0" | sha256sum | cut -c1-12)
 shift
 export LC_CUDA_ON_CPU_FLAGS="-std=c++20 -O1 -w -march=native -ffp-contract=off -fno-strict-aliasing -fPIC"
