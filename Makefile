@@ -59,7 +59,7 @@ bench-dashboard: build ## Measure the dashboard with 10,000 runs; writes bench/d
 	cargo build --locked -p orchestrator --example seed_record
 	bench/dashboard.sh $(BIN) $(or $(MINUTES),5)
 
-gpu-programs: prerequisites ## Gather in gpu-programs/ what bench/gpu.py runs on a machine with a GPU
+gpu-programs: prerequisites ## Gather in gpu-programs/ and gpu-programs.tar.xz what bench/gpu.py runs on a machine with a GPU
 	deploy/gpu-programs.sh gpu-programs
 
 bench-gpu: gpu-programs ## Check and measure the worker on this machine's GPU against PyTorch; writes bench/gpu.md (10 minutes)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds what bench/gpu.py runs, and gathers it, stripped, in a folder: to be copied to a machine with a GPU, which needs
-# neither Rust nor a CUDA toolkit, only this glibc or a newer one. A second argument names other features than cuda: with
-# vulkan among them the tests run on that.
+# Builds what bench/gpu.py runs, and gathers it, stripped, in a folder and in an archive beside it: to be copied to a machine
+# with a GPU, which needs neither Rust nor a CUDA toolkit to build, only this glibc or a newer one. A second argument names
+# other features than cuda: with vulkan among them the tests run on that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=$1
+out=${1%/}
 features=${2:-cuda}
 mkdir -p "$out"
 build() { cargo "$@" --locked -p worker --features "$features" --message-format json; }
@@ -18,12 +18,10 @@ for message in map(json.loads, sys.stdin):
         print(target["kind"][0], target["name"], str(message["profile"]["test"]).lower(), message["executable"])'
 }
 {
-    build build --bin lc-worker
     build bench --no-run --bench gpu --profile dev
     build test --no-run --lib --test gptneo --test trainer --test collection
 } | made | while read -r kind name test file; do
     case $kind/$name/$test in
-        bin/lc-worker/false) to=lc-worker ;;
         bench/gpu/*) to=gpu-bench ;;
         lib/worker/true) to=unit-tests ;;
         test/*/true) to=$name-tests ;;
@@ -31,4 +29,6 @@ for message in map(json.loads, sys.stdin):
     esac
     strip -o "$out/$to" "$file"
 done
-ls -l "$out"
+# Programs have most in common: this looks back further than one is long.
+tar -C "$out" -c gpu-bench {unit,gptneo,trainer,collection}-tests | xz --lzma2=preset=3,dict=64MiB >"$out.tar.xz"
+ls -l "$out" "$out.tar.xz"
