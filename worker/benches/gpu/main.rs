@@ -13,11 +13,12 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 use serde_json::json;
-use std::time::Instant;
+use std::{panic, time::Instant};
 use worker::{
-    Error, Result, device,
+    Error, Result,
+    device::{self, lost},
     kernels::Kernels,
-    model::{Batch, GptNeo, GptNeoConfig, Precision, init},
+    model::{Batch, GptNeo, GptNeoConfig, Precision, head::host_floats, init},
     on_device,
     report::Report,
 };
@@ -42,6 +43,8 @@ struct Args {
 /// What to measure.
 #[derive(Subcommand)]
 enum Job {
+    /// A sum of ones: can kernels be compiled and run?
+    Probe,
     /// Forward without the head, and training steps, also without waiting for each.
     Train,
     /// Forward with each kind of statistics of its embeddings.
@@ -78,6 +81,12 @@ struct Model {
 }
 
 fn main() -> Result<()> {
+    let standard = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !lost::remember(info) {
+            standard(info);
+        }
+    }));
     // `cargo bench` appends a flag of its own.
     let args = Args::parse_from(std::env::args().filter(|argument| argument != "--bench"));
     let device = device::resolve(&args.device, &Report::silent())?;
@@ -94,6 +103,7 @@ fn measure<B: Kernels>(args: &Args, device: &B::Device) -> Result<()> {
     }
     let bench = Bench::<B> { device, repeat: args.repeat, model: &args.model, precision };
     match args.job {
+        Job::Probe => bench.probe()?,
         Job::Train => bench.train(),
         Job::Collect => bench.collect()?,
         Job::Endurance { steps } => bench.endurance(steps)?,
@@ -136,6 +146,14 @@ struct Bench<'a, B: Kernels> {
 impl<B: Kernels> Bench<'_, B> {
     fn wait(&self) {
         <B as Backend>::sync(self.device).expect("the device works");
+        lost::check().expect("the device left nothing out");
+    }
+
+    fn probe(&self) -> Result<()> {
+        let sums = host_floats(B::sum_rows(&Tensor::<B, 2>::ones([64, 64], self.device)))?;
+        assert!(sums.iter().all(|&sum| sum == 64.0), "sums of 64 ones are 64, not {sums:?}");
+        println!("{}", json!({"what": "probe"}));
+        Ok(())
     }
 
     /// Median seconds of a piece of work that is repeated.

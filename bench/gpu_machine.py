@@ -1,0 +1,56 @@
+"""What bench/gpu.py needs of a machine with an NVIDIA card: CUDA's compiler and headers, and MPS."""
+import contextlib, os, pathlib, shutil, subprocess, tempfile
+
+LIBRARIES = ("lib64", "targets/x86_64-linux/lib", "lib")
+# Where containers have the driver's libraries.
+DRIVER = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib")
+
+
+def find_cuda(run, folder):
+    """Sets CUDA_PATH, and LD_LIBRARY_PATH to where the compiler is, and says so; `folder` is for a link to it."""
+    nvcc = shutil.which("nvcc")
+    places = [os.environ.get("CUDA_PATH"), nvcc and pathlib.Path(nvcc).resolve().parent.parent, "/usr/local/cuda", "/opt/cuda"]
+    headers = lambda place: (place / "include/cuda_fp16.h").exists()
+    toolkit = next((place for place in map(pathlib.Path, filter(None, places)) if headers(place)), None)
+    if not toolkit:
+        return run.say("CUDA's headers were found neither by CUDA_PATH nor by nvcc, nor in /usr/local/cuda")
+    os.environ["CUDA_PATH"] = str(toolkit)
+    paths = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
+    compilers = [one for name in LIBRARIES for one in sorted((toolkit / name).glob("libnvrtc.so*"))]
+    if compilers:
+        # By its plain name it is looked for first; not every installation has that.
+        link = folder / "lib" / "libnvrtc.so"
+        link.parent.mkdir()
+        link.symlink_to(compilers[0].resolve())
+        paths += [str(compilers[0].parent), str(link.parent)]
+    paths += [path for path in DRIVER if pathlib.Path(path, "libcuda.so.1").exists()]
+    os.environ["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys(paths))
+    run.say(f"CUDA_PATH={os.environ['CUDA_PATH']} LD_LIBRARY_PATH={os.environ['LD_LIBRARY_PATH']}")
+
+
+@contextlib.contextmanager
+def mps(run):
+    """A daemon of the multi-process service for what is called inside: its environment, or why there is none."""
+    control = shutil.which("nvidia-cuda-mps-control")
+    if not control:
+        yield {}, "this machine has no MPS"
+        return
+    with tempfile.TemporaryDirectory() as folder, run.log.open("a") as log:
+        environment = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+        whole = {"env": os.environ | environment, "text": True, "timeout": 20, "stdout": log, "stderr": log}
+
+        def went_well(*words, **given):
+            try:
+                return subprocess.run([control, *words], **given, **whole).returncode == 0
+            except (OSError, subprocess.TimeoutExpired):
+                return False
+
+        # It keeps what it is given for its output, so that is no pipe.
+        daemon = lambda: went_well("-d", stdin=subprocess.DEVNULL)
+        ask = lambda words: went_well(input=f"{words}\n")
+
+        try:
+            begun = daemon() and ask("get_server_list")
+            yield environment, None if begun else "MPS did not start"
+        finally:
+            ask("quit")
