@@ -45,6 +45,8 @@ cuda = args.device.startswith("cuda")
 training = "bf16" if cuda else "f32"
 # For a card on which products of some kinds do not work, above all those with its unit for memory.
 PRODUCTS, PLAIN = "LC_GPU_PRODUCTS", "Cyclic"
+# PyTorch brings libraries of its own.
+AS_IT_WAS = ["env", f"LD_LIBRARY_PATH={os.environ.get('LD_LIBRARY_PATH', '')}"]
 started, found = time.monotonic(), {}
 
 
@@ -103,13 +105,13 @@ def collect(shape, dtype):
 
 
 def torch(shape, dtype, *words):
-    return [args.python, HERE / "torch_train.py", "--device", "cuda" if cuda else "cpu", "--heads", heads, "--shape", shape,
+    return [*AS_IT_WAS, args.python, HERE / "torch_train.py", "--device", "cuda" if cuda else "cpu", "--heads", heads, "--shape", shape,
             "--vocab", more["vocabulary"], "--window", more["window"], "--steps", repeat, "--dtype", dtype, *words]
 
 
 def torch_collect(shape):
     width = shape.split("x")[0]
-    return [args.python, HERE / "torch_collect.py", "--device", "cuda" if cuda else "cpu", "--k", more["vocabulary"],
+    return [*AS_IT_WAS, args.python, HERE / "torch_collect.py", "--device", "cuda" if cuda else "cpu", "--k", more["vocabulary"],
             "--d", width, "--grid-k", 8, "--repeat", repeat]
 
 
@@ -190,7 +192,7 @@ def compile_ahead(folder):
     jobs = [bench(job, shape, dtype, repeat=1) for shape in shapes for job, dtype in (("train", training), ("collect", "f32"))]
     tests = {program: parts(program) for program in CHECKS if (programs / program).exists()}
     # From a disk that has not been read, this takes longer than what is measured with it.
-    jobs.append([args.python, "-c", "import torch, transformers"])
+    jobs.append([*AS_IT_WAS, args.python, "-c", "import torch, transformers"])
     every = [*(job for part in tests.values() for job in part), *jobs]
     ended = run.together(every, min(150, run.left() / 3))
     for program, part in tests.items():

@@ -1,5 +1,5 @@
 """What bench/gpu.py needs of a machine with an NVIDIA card: CUDA's compiler and headers, and MPS."""
-import contextlib, os, pathlib, shutil, subprocess, tempfile
+import contextlib, os, pathlib, shutil, subprocess, sysconfig, tempfile
 
 LIBRARIES = ("lib64", "targets/x86_64-linux/lib", "lib")
 # Where containers have the driver's libraries.
@@ -10,13 +10,16 @@ def find_cuda(run, folder):
     """Sets CUDA_PATH, and LD_LIBRARY_PATH to where the compiler is, and says so; `folder` is for a link to it."""
     nvcc = shutil.which("nvcc")
     places = [os.environ.get("CUDA_PATH"), nvcc and pathlib.Path(nvcc).resolve().parent.parent, "/usr/local/cuda", "/opt/cuda"]
+    # As Python's packages, PyTorch brings both, too.
+    packages = sorted(pathlib.Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*"))
     headers = lambda place: (place / "include/cuda_fp16.h").exists()
-    toolkit = next((place for place in map(pathlib.Path, filter(None, places)) if headers(place)), None)
+    toolkit = next((place for place in [*map(pathlib.Path, filter(None, places)), *packages] if headers(place)), None)
     if not toolkit:
-        return run.say("CUDA's headers were found neither by CUDA_PATH nor by nvcc, nor in /usr/local/cuda")
+        return run.say("CUDA's headers were found neither by CUDA_PATH nor by nvcc, nor in /usr/local/cuda or Python's packages")
     os.environ["CUDA_PATH"] = str(toolkit)
     paths = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
-    compilers = [one for name in LIBRARIES for one in sorted((toolkit / name).glob("libnvrtc.so*"))]
+    folders = [place / name for place in (toolkit, *packages) for name in LIBRARIES]
+    compilers = [one for place in folders for one in sorted(place.glob("libnvrtc.so*"))]
     if compilers:
         # By its plain name it is looked for first; not every installation has that.
         link = folder / "lib" / "libnvrtc.so"
