@@ -69,8 +69,17 @@ impl Folder {
         assert!(matches!(error, Error::Input(_)), "{line}");
         assert!(!line.contains('\n'), "{line}");
         assert!(!spec.out.exists(), "{line}");
-        assert!(!self.path(".out.unfinished").exists(), "{line}");
+        assert!(!self.left().iter().any(|name| name.starts_with('.')), "{line}");
         line
+    }
+
+    /// The names in it.
+    fn left(&self) -> Vec<String> {
+        let names = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 }
 
@@ -298,10 +307,46 @@ fn two_that_prepare_the_same_folder_do_not_disturb_each_other() {
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(outputs.iter().all(|output| *output == outputs[0]));
-    let mut left: Vec<_> =
-        fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    left.sort();
-    assert_eq!(left, ["out", "train.jsonl"]);
+    assert_eq!(folder.left(), ["out", "train.jsonl"]);
+}
+
+#[test]
+fn data_that_others_replace_stays_whole() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+    std::thread::scope(|scope| {
+        for block_size in 8..14 {
+            let spec = PrepareSpec { block_size, ..spec.clone() };
+            scope.spawn(move || {
+                for shards in 1..6 {
+                    data::prepare(&PrepareSpec { shards, ..spec.clone() }, &Report::silent()).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(folder.left(), ["out", "train.jsonl"]);
+    for split in ["train", "validation"] {
+        Sequences::open(&spec.out, split).unwrap();
+    }
+    assert_eq!(fs::read_dir(&spec.out).unwrap().count(), 4);
+}
+
+#[test]
+fn what_a_killed_run_left_beside_whole_data_goes_away() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let first = folder.prepare("train.jsonl", Some("train.jsonl")).unwrap();
+    folder.write(".out.unfinished/train.bin", "half");
+    folder.write(".out.replaced/train.bin", "old");
+    let lock = fs::File::create(folder.path(".out.lock")).unwrap();
+    lock.lock().unwrap();
+    // Somebody makes it again just now: nothing of theirs is touched.
+    assert_eq!(folder.prepare("train.jsonl", Some("train.jsonl")).unwrap(), first);
+    assert!(folder.path(".out.unfinished/train.bin").exists());
+    drop(lock);
+    assert_eq!(folder.prepare("train.jsonl", Some("train.jsonl")).unwrap(), first);
+    assert_eq!(folder.left(), ["out", "train.jsonl"]);
 }
 
 #[test]
@@ -312,9 +357,11 @@ fn prepared_data_is_kept_remade_or_left_alone() {
     let made = |path: &Path| fs::metadata(path.join("manifest.json")).unwrap().modified().unwrap();
 
     // What a killed run left is in nobody's way.
-    folder.write(".out.unfinished/train.bin", "half");
+    for left in [".out.unfinished/train.bin", ".out.replaced/train.bin", ".out.lock"] {
+        folder.write(left, "half");
+    }
     let first = folder.prepare("train.jsonl", Some("train.jsonl")).unwrap();
-    assert!(!folder.path(".out.unfinished").exists());
+    assert_eq!(folder.left(), ["out", "train.jsonl"]);
     let when = made(&out);
 
     assert_eq!(folder.prepare("train.jsonl", Some("train.jsonl")).unwrap(), first);
@@ -355,7 +402,5 @@ fn asked_to_stop_it_leaves_nothing() {
     let spec = folder.spec("train.jsonl", Some("train.jsonl"));
     let error = data::prepare(&spec, &report).unwrap_err();
     assert!(matches!(error, Error::Stopped { .. }), "{error}");
-    let left: Vec<_> =
-        fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["train.jsonl"]);
+    assert_eq!(folder.left(), ["train.jsonl"]);
 }

@@ -13,6 +13,7 @@
 
 pub mod builtin;
 pub mod chunk;
+mod lock;
 mod manifest;
 mod prepare;
 mod sequences;

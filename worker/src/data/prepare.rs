@@ -4,7 +4,7 @@ use super::{
     Inputs, Manifest, SourceFile, Tokenizer, TokenizerInput,
     source::{self, Dataset, hub::Hub, tokenized},
     split::{self, Cut, Progress},
-    staging::Staging,
+    staging::{self, Staging},
 };
 use crate::{Error, Result, report::Report};
 use protocol::{output::PrepareOutput, spec::PrepareSpec};
@@ -45,6 +45,7 @@ pub(super) fn prepare_from(spec: &PrepareSpec, hub: &Hub, report: &Report) -> Re
     };
     let inputs = inputs(spec, &dataset, tokenizer.as_ref())?;
     if let Some(manifest) = already_made(&spec.out, &inputs) {
+        staging::remove_leftovers(&spec.out);
         return Ok(manifest.output());
     }
     let staging = Staging::begin(&spec.out, report)?;

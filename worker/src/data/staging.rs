@@ -1,27 +1,50 @@
 //! A folder that appears whole or not at all.
 //!
-//! It is filled under a temporary name beside its place and renamed when it is complete. A lock file
-//! inside tells a folder that is being filled from one that a killed process left: the former is
-//! waited for, the latter is emptied and used.
+//! It is filled under a temporary name beside its place and renamed when it is complete. A lock beside both is held
+//! until nothing is left to do, so what is found under the temporary names by whoever holds it was left by a killed
+//! process.
 
-use super::Manifest;
+use super::{Manifest, lock::Lock};
 use crate::{Error, Result, report::Report};
 use std::{
-    fs::{self, File, TryLockError},
-    io::ErrorKind,
-    os::unix::fs::MetadataExt as _,
+    fs::{self, File},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
-const LOCK: &str = "lock";
+/// What lies beside a folder `NAME` while it is made.
+struct Beside {
+    /// `.NAME.unfinished`: what is being filled.
+    unfinished: PathBuf,
+    /// `.NAME.replaced`: what was there before, on its way out.
+    replaced: PathBuf,
+    /// `.NAME.lock`
+    lock: PathBuf,
+}
+
+impl Beside {
+    fn of(out: &Path) -> Result<Self> {
+        let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else {
+            return Err(Error::input(format!("--out {}: accepted: a folder to create", out.display())));
+        };
+        let named = |ending: &str| parent.join(format!(".{}.{ending}", name.to_string_lossy()));
+        Ok(Self { unfinished: named("unfinished"), replaced: named("replaced"), lock: named("lock") })
+    }
+
+    /// Removes what a killed process left; only for whoever holds the lock.
+    fn clear(&self) -> io::Result<()> {
+        remove_if_there(&self.unfinished)?;
+        remove_if_there(&self.replaced)
+    }
+}
 
 /// An unfinished folder; removed when dropped before [`Staging::finish`].
 pub(super) struct Staging {
-    folder: PathBuf,
     out: PathBuf,
-    _lock: File,
+    beside: Beside,
+    finished: bool,
+    /// Given back after everything else.
+    _lock: Lock,
 }
 
 impl Staging {
@@ -31,33 +54,18 @@ impl Staging {
     /// When `out` holds something that is not prepared data, or can't be written.
     pub(super) fn begin(out: &Path, report: &Report) -> Result<Self> {
         let out = std::path::absolute(out).map_err(Error::io(out))?;
+        let beside = Beside::of(&out)?;
+        let lock = Lock::take(&beside.lock, &out.display().to_string(), "preparing", report)?;
+        // While nobody moves what it looks at.
         refuse_foreign(&out)?;
-        let (Some(parent), Some(name)) = (out.parent(), out.file_name()) else {
-            return Err(Error::input(format!("--out {}: accepted: a folder to create", out.display())));
-        };
-        let folder = parent.join(format!(".{}.unfinished", name.to_string_lossy()));
-        let lock = lock(&folder, &out, report)?;
-        let staging = Self { folder, out, _lock: lock };
-        staging.clear()?;
-        Ok(staging)
-    }
-
-    /// Removes what a killed process left.
-    fn clear(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.folder).map_err(Error::io(&self.out))? {
-            let path = entry.map_err(Error::io(&self.out))?.path();
-            if path.file_name().is_some_and(|name| name == LOCK) {
-                continue;
-            }
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(Error::io(&path))?;
-        }
-        Ok(())
+        let cleared = beside.clear().and_then(|()| fs::create_dir(&beside.unfinished));
+        cleared.map_err(Error::io(&out))?;
+        Ok(Self { out, beside, finished: false, _lock: lock })
     }
 
     /// Where the files go until the folder is finished.
     pub(super) fn folder(&self) -> &Path {
-        &self.folder
+        &self.beside.unfinished
     }
 
     /// Where they will be; for messages.
@@ -66,32 +74,46 @@ impl Staging {
     }
 
     /// Puts the folder into its place; prepared data that was there before goes away.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.put_into_place().map_err(Error::io(&self.out))
+    }
+
+    fn put_into_place(&mut self) -> io::Result<()> {
         let sync = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
-        let replaced = self.folder.with_extension("replaced");
-        let finished = (|| {
-            fs::remove_file(self.folder.join(LOCK))?;
-            sync(&self.folder)?;
-            if Manifest::exists(&self.out) {
-                remove_if_there(&replaced)?;
-                fs::rename(&self.out, &replaced)?;
-            }
-            fs::rename(&self.folder, &self.out)?;
-            remove_if_there(&replaced)?;
-            sync(self.out.parent().unwrap_or(&self.out))
-        })();
-        finished.map_err(Error::io(&self.out))
+        let Beside { unfinished, replaced, .. } = &self.beside;
+        sync(unfinished)?;
+        if Manifest::exists(&self.out) {
+            fs::rename(&self.out, replaced)?;
+        }
+        fs::rename(unfinished, &self.out)?;
+        self.finished = true;
+        remove_if_there(replaced)?;
+        sync(self.out.parent().unwrap_or(&self.out))
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // After `finish` nothing is there; after a failure there is nobody left to tell.
-        let _ = fs::remove_dir_all(&self.folder);
+        if !self.finished {
+            // After a failure there is nobody left to tell.
+            let _ = fs::remove_dir_all(&self.beside.unfinished);
+        }
     }
 }
 
-fn remove_if_there(folder: &Path) -> std::io::Result<()> {
+/// Removes what a process that was killed while it made `out` left beside it. Nothing is removed while another
+/// process makes it again, or where nothing can be written: it is in nobody's way.
+pub(super) fn remove_leftovers(out: &Path) {
+    let Some(beside) = std::path::absolute(out).ok().and_then(|out| Beside::of(&out).ok()) else { return };
+    let left = [&beside.unfinished, &beside.replaced, &beside.lock];
+    if left.into_iter().any(|path| path.exists())
+        && let Ok(Some(_lock)) = Lock::try_take(&beside.lock)
+    {
+        let _ = beside.clear();
+    }
+}
+
+fn remove_if_there(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -116,39 +138,4 @@ fn refuse_foreign(out: &Path) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn lock(folder: &Path, out: &Path, report: &Report) -> Result<File> {
-    let path = folder.join(LOCK);
-    let mut waiting = false;
-    loop {
-        if report.stop_requested() {
-            return Err(report.stopped(format!("{}: stopped, nothing was written", out.display())));
-        }
-        fs::create_dir_all(folder).map_err(Error::io(out))?;
-        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
-            Ok(file) => file,
-            // The other process finished between the two calls.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(source) => return Err(Error::Io { path: out.to_owned(), source }),
-        };
-        match file.try_lock() {
-            Ok(()) if is_at(&file, &path) => return Ok(file),
-            // Locked what the other process has renamed or removed meanwhile.
-            Ok(()) => continue,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(source)) => return Err(Error::Io { path: out.to_owned(), source }),
-        }
-        if !waiting {
-            waiting = true;
-            report.info(format!("{}: another process is preparing it; waiting", out.display()));
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
-}
-
-/// Whether the open file is the one that the path names now.
-fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    file.metadata().map(identity).ok().is_some_and(|open| fs::metadata(path).map(identity).ok() == Some(open))
 }

@@ -158,8 +158,7 @@ fn a_stage_that_saves_nothing_ends_as_by_the_signal() {
     assert!(!place.path("model/checkpoint-1/eval_results.json").exists());
 
     // A lock that is held makes the second one wait.
-    fs::create_dir(place.path(".other.unfinished")).unwrap();
-    let lock = fs::File::create(place.path(".other.unfinished/lock")).unwrap();
+    let lock = fs::File::create(place.path(".other.lock")).unwrap();
     lock.lock().unwrap();
     let prepare = "prepare --dataset train.safetensors --validation validation.safetensors --tokenizer builtin \
                    --block-size 32 --out other";
@@ -167,6 +166,26 @@ fn a_stage_that_saves_nothing_ends_as_by_the_signal() {
     assert_eq!(ended.code, Some(143), "{ended:?}");
     ended.line(&["error: ", "other: stopped, nothing was written"]);
     assert!(!place.path("other").exists());
+}
+
+#[test]
+fn data_that_a_killed_process_left_half_made_is_made_anew() {
+    let place = Place::with(8, 4);
+    let prepare = |out: &str| {
+        format!("prepare --dataset builtin:stories --tokenizer builtin --block-size 64 --out {out}")
+    };
+    place.succeed(&prepare("whole"));
+    let begun = || u64::from(place.path(".other.unfinished/train.bin").exists());
+    let (held, ended) = place.interrupt(&prepare("other"), Signal::SIGKILL, 1, begun);
+    assert!(held.is_some() && ended.signal.is_some(), "{ended:?}");
+    assert!(!place.path("other").exists());
+    place.succeed(&prepare("other"));
+    let left = names(&place.path(""));
+    assert!(!left.iter().any(|name| name.starts_with('.')), "{left:?}");
+    for file in names(&place.path("whole")) {
+        let [whole, other] = ["whole", "other"].map(|out| fs::read(place.path(out).join(&file)).unwrap());
+        assert!(whole == other, "{file} differs");
+    }
 }
 
 /// Whether a command that runs in this place catches SIGTERM already.
