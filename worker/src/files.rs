@@ -79,6 +79,14 @@ pub fn require_space(path: &Path, bytes: u64) -> Result<()> {
     Err(Error::Io { path: path.to_owned(), source: std::io::Error::new(ErrorKind::StorageFull, what) })
 }
 
+/// Whether there is a file or folder, unlike [`Path::exists`], which takes what can't be looked at for absent.
+///
+/// # Errors
+/// When it can't be looked at.
+pub fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(Error::io(path))
+}
+
 /// Writes a value as indented JSON, atomically.
 ///
 /// # Errors

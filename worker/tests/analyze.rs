@@ -190,6 +190,52 @@ fn what_is_not_there_leaves_cells_empty() {
 }
 
 #[test]
+fn what_can_not_be_read_is_not_taken_for_missing() {
+    let refused = |spec: &AnalyzeSpec, path: &Path| {
+        let line = analyze(spec, &Report::silent()).unwrap_err().to_string();
+        assert!(line.starts_with(path.to_str().unwrap()), "{line}");
+    };
+    // A link to itself: whether anything is there can't be told.
+    let obscure = |path: &Path| {
+        drop(fs::remove_file(path));
+        std::os::unix::fs::symlink(path, path).unwrap();
+    };
+    for (stage, group) in [(StageKind::Vars, "snr"), (StageKind::Decs, "decs"), (StageKind::Means, "nor")] {
+        let stats = golden_stats();
+        let path = stats::path(stats.path(), stage, 0, MODELS[1]);
+        obscure(&path);
+        refused(&spec(stats.path(), &[group]), &path);
+    }
+
+    let stats = golden_stats();
+    let models = stats.path().canonicalize().unwrap().join("models");
+    let of_models = AnalyzeSpec { models: models.clone(), ..spec(stats.path(), &["loss"]) };
+    let model = models.join(MODELS[1]);
+    fs::create_dir_all(&models).unwrap();
+    obscure(&model);
+    refused(&of_models, &model);
+
+    fs::remove_file(&model).unwrap();
+    let (first, second) = (model.join("checkpoint-1"), model.join("checkpoint-2"));
+    for folder in [&first, &second] {
+        fs::create_dir_all(folder).unwrap();
+        fs::write(folder.join("trainer_state.json"), r#"{"epoch": 1.0}"#).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            let original = golden("models/TinyStories-02x0048_01d/checkpoint-101").join(file);
+            fs::copy(original, folder.join(file)).unwrap();
+        }
+    }
+    let row = run(&of_models).rows.into_iter().find(|row| row.model.starts_with(MODELS[1])).unwrap();
+    assert_eq!(row.values["n_params"].0, 84_000.0);
+    obscure(&first.join("eval_results.json"));
+    refused(&of_models, &first.join("eval_results.json"));
+    fs::write(second.join("trainer_state.json"), r#"{"epoch": 2."#).unwrap();
+    refused(&of_models, &second.join("trainer_state.json"));
+    obscure(&second.join("trainer_state.json"));
+    refused(&of_models, &second.join("trainer_state.json"));
+}
+
+#[test]
 fn equal_means_are_infinite_in_the_table() {
     let stats = tempfile::tempdir().unwrap();
     duplicates(stats.path(), "mine");

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result, files,
     model::{
-        checkpoint::{CONFIG, Weights, locate},
+        checkpoint::{self, CONFIG, Found, Weights},
         gpt_neo::{EMBEDDING, HEAD},
     },
     stats::run_name,
@@ -11,27 +11,33 @@ use crate::{
 use serde::Deserialize;
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 /// The folder of a run's checkpoint under a folder of model folders, or in a model folder itself.
 ///
 /// # Errors
-/// When it is not there; the line says what is.
-pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<PathBuf> {
+/// When a folder can't be read, or is damaged so that the index of its checkpoint is not known.
+pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<Found> {
     let is_run = |folder: &Path| folder.file_name().is_some_and(|it| run_name(&it.to_string_lossy()) == name);
     if is_run(models) {
-        return Ok(locate(models, Some(index))?.folder);
+        return checkpoint::find(models, Some(index));
     }
     let listed = fs::read_dir(models).and_then(|files| files.map(|file| Ok(file?.path())).collect());
-    let mut folders: Vec<PathBuf> = listed.map_err(Error::io(models))?;
-    folders.retain(|folder| folder.is_dir() && is_run(folder));
+    let mut folders: Vec<PathBuf> = match listed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        listed => listed.map_err(Error::io(models))?,
+    };
+    folders.retain(|folder| is_run(folder) && !folder.is_file());
     // The plain name comes before one with a prefix.
     folders.sort_by_key(|folder| folder.as_os_str().len());
-    let model = folders.first().ok_or_else(|| {
-        Error::input(format!("{}: no model folder {name} or TinyStories-{name}", models.display()))
-    })?;
-    Ok(locate(model, Some(index))?.folder)
+    match folders.first() {
+        Some(model) => checkpoint::find(model, Some(index)),
+        None => {
+            Ok(Found::Missing(format!("{}: no model folder {name} or TinyStories-{name}", models.display())))
+        }
+    }
 }
 
 /// An open checkpoint.

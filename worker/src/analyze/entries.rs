@@ -2,7 +2,7 @@
 
 use super::columns::Columns;
 use crate::{
-    Error, Result,
+    Error, Result, files,
     measure::Need,
     report::Report,
     stats::{self, Summary},
@@ -42,7 +42,7 @@ impl Entry {
     /// What the statistics of one stage say about themselves; none if there are none.
     pub(super) fn summary(&self, stats: &Path, stage: StageKind) -> Result<Option<Summary>> {
         let path = self.path(stats, stage);
-        if path.exists() { Summary::read(&path).map(Some) } else { Ok(None) }
+        if files::exists(&path)? { Summary::read(&path).map(Some) } else { Ok(None) }
     }
 
     /// Refuses variances and decisions that were made with other means, where they are needed.
@@ -65,10 +65,14 @@ impl Entry {
 
 /// The rows to compute: those that have means. Warns of the others.
 pub(super) fn with_means(spec: &AnalyzeSpec, report: &Report) -> Result<Vec<Entry>> {
-    let (with, without): (Vec<Entry>, Vec<Entry>) =
-        find(spec)?.into_iter().partition(|entry| entry.path(&spec.stats, StageKind::Means).exists());
-    for entry in &without {
-        report.warn(format!("{} left out: no means", entry.row_name()));
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for entry in find(spec)? {
+        if files::exists(&entry.path(&spec.stats, StageKind::Means))? {
+            with.push(entry);
+        } else {
+            report.warn(format!("{} left out: no means", entry.row_name()));
+            without.push(entry);
+        }
     }
     match (with.is_empty(), without.first()) {
         (true, Some(entry)) => Err(Error::input(format!(

@@ -1,7 +1,7 @@
 //! The mean embedding of other texts, from their means statistics.
 
 use super::entries::Entry;
-use crate::{Error, Result, stats::Means};
+use crate::{Error, Result, files, stats::Means};
 use protocol::stage::StageKind;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use std::path::Path;
 /// `means`.
 pub(super) fn mean(stats: &Path, entry: &Entry, means: &Means) -> Result<Option<Vec<f64>>> {
     let path = entry.path(stats, StageKind::Means);
-    if !path.exists() {
+    if !files::exists(&path)? {
         return Ok(None);
     }
     let foreign = Means::read(&path)?;

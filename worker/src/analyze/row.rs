@@ -9,8 +9,9 @@ use super::{
     scores::Scores,
 };
 use crate::{
-    Error, Result,
+    Error, Result, files,
     measure::{self, Decisions, Inputs, Measured, Need, PerClass},
+    model::checkpoint::{Found, Located},
     stats::{Decs, Means, Vars, means_hash},
 };
 use protocol::{output::MeasureRow, real::Real, stage::StageKind};
@@ -25,8 +26,8 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
 
     let mut head = None;
     if columns.wants_loss() || columns.need(Need::Weights) {
-        match checkpoint::find(&spec.models, &entry.name, entry.checkpoint) {
-            Ok(folder) => {
+        match checkpoint::find(&spec.models, &entry.name, entry.checkpoint)? {
+            Found::There(Located { folder, .. }) => {
                 let checkpoint = Checkpoint::open(&folder)?;
                 if columns.wants_loss() {
                     let scores = loss(&folder, &checkpoint)?;
@@ -39,7 +40,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
                     head = Some(checkpoint.head()?);
                 }
             }
-            Err(missing) => warn(&format!("{missing}; some cells stay empty")),
+            Found::Missing(missing) => warn(&format!("{missing}; some cells stay empty")),
         }
     }
 
@@ -118,7 +119,7 @@ impl Statistics {
         }
         let mut decs = None;
         let path = entry.path(&spec.stats, StageKind::Decs);
-        if columns.need(Need::Decisions) && path.exists() {
+        if columns.need(Need::Decisions) && files::exists(&path)? {
             let read = Decs::read(&path)?;
             fits(&path, &read.counts, &means)?;
             decs = Some(read);
@@ -141,7 +142,7 @@ impl Statistics {
         if !job.columns.need(Need::Vars) && !job.columns.need(Need::Covariance) {
             return Ok((None, None));
         }
-        if !path.exists() {
+        if !files::exists(&path)? {
             warn("no variances; cells stay empty");
             return Ok((None, None));
         }

@@ -1,6 +1,6 @@
 //! A checkpoint's `eval_results.json`, ours or the Python tools'.
 
-use crate::{Error, Result, model::checkpoint::EVAL_RESULTS};
+use crate::{Error, Result, files, model::checkpoint::EVAL_RESULTS};
 use protocol::real::Real;
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -19,7 +19,7 @@ impl Scores {
     /// Reads the scores of a checkpoint folder; none if it was not evaluated.
     pub(super) fn read(checkpoint: &Path) -> Result<Option<Self>> {
         let path = checkpoint.join(EVAL_RESULTS);
-        if !path.exists() {
+        if !files::exists(&path)? {
             return Ok(None);
         }
         let mut text = fs::read_to_string(&path).map_err(Error::io(&path))?;

@@ -7,8 +7,18 @@ use super::{
 use crate::{Error, Result, files};
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
+
+/// What became of the search for a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    There(Located),
+    /// It is not; the line says what is.
+    Missing(String),
+}
 
 /// A checkpoint on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +57,7 @@ pub fn checkpoints(model: &Path) -> Result<Vec<(u64, PathBuf)>> {
 /// When a folder can't be read, or only some of them say their epoch: then the others are damaged.
 pub fn indexed(model: &Path) -> Result<Vec<(u32, PathBuf)>> {
     let folders: Vec<PathBuf> = checkpoints(model)?.into_iter().map(|(_, folder)| folder).collect();
-    let epochs: Vec<Option<f64>> = folders.iter().map(|folder| epoch(folder)).collect();
+    let epochs = folders.iter().map(|folder| epoch(folder)).collect::<Result<Vec<Option<f64>>>>()?;
     let mut indices: Vec<u32> = (0..folders.len() as u32).collect();
     if epochs.iter().any(Option::is_some) {
         if let Some(unknown) = epochs.iter().position(Option::is_none) {
@@ -67,13 +77,19 @@ pub fn indexed(model: &Path) -> Result<Vec<(u32, PathBuf)>> {
     Ok(indices.into_iter().zip(folders).collect())
 }
 
-/// Epochs seen at a checkpoint, by the field that Hugging Face's library writes as well.
-fn epoch(folder: &Path) -> Option<f64> {
+/// Epochs seen at a checkpoint, by the field that Hugging Face's library writes as well; none where it is missing or
+/// damaged.
+fn epoch(folder: &Path) -> Result<Option<f64>> {
     #[derive(serde::Deserialize)]
     struct State {
         epoch: f64,
     }
-    files::read_json::<State>(&folder.join(TRAINER_STATE)).ok().map(|state| state.epoch)
+    match files::read_json::<State>(&folder.join(TRAINER_STATE)) {
+        Ok(state) => Ok(Some(state.epoch)),
+        Err(Error::Input(_)) => Ok(None),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// Finds checkpoint `index` of a model folder (the last one if missing), or takes a checkpoint folder
@@ -82,8 +98,19 @@ fn epoch(folder: &Path) -> Option<f64> {
 /// # Errors
 /// When there is no such folder or checkpoint; the line names what there is.
 pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
-    if !model.is_dir() {
-        return Err(Error::input(format!(
+    match find(model, index)? {
+        Found::There(located) => Ok(located),
+        Found::Missing(line) => Err(Error::input(line)),
+    }
+}
+
+/// [`locate`], for whom it is no error that there is no such folder or checkpoint.
+///
+/// # Errors
+/// When a folder can't be read, or is damaged so that the index of its checkpoint is not known.
+pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
+    if !files::exists(model)? || !model.is_dir() {
+        return Ok(Found::Missing(format!(
             "{}: no such folder; expected a model folder with checkpoint-* inside or a checkpoint folder",
             model.display()
         )));
@@ -93,12 +120,13 @@ pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
     if let Some(&(last, _)) = inside.last() {
         let wanted = index.unwrap_or(last);
         let Some(at) = inside.iter().position(|&(index, _)| index == wanted) else {
-            return Err(Error::input(absent(model, wanted, &inside)));
+            return Ok(Found::Missing(absent(model, wanted, &inside)));
         };
-        return Ok(Located { folder: inside.swap_remove(at).1, name: name(model), index: wanted });
+        let folder = inside.swap_remove(at).1;
+        return Ok(Found::There(Located { folder, name: name(model), index: wanted }));
     }
     if !model.join(CONFIG).exists() || !weights::present(model) {
-        return Err(Error::input(format!(
+        return Ok(Found::Missing(format!(
             "{}: neither checkpoint-* folders nor {CONFIG} with {WEIGHTS} or {TORCH_WEIGHTS} in it; was the \
              model trained?",
             model.display()
@@ -108,11 +136,11 @@ pub fn locate(model: &Path, index: Option<u32>) -> Result<Located> {
     let parent = model.parent().filter(|_| name(model).starts_with("checkpoint-"));
     let siblings = parent.filter(|_| index.is_none()).map(indexed).transpose()?.unwrap_or_default();
     let own = siblings.iter().find(|(_, folder)| folder == model).map_or(0, |&(index, _)| index);
-    Ok(Located {
+    Ok(Found::There(Located {
         folder: model.clone(),
         name: parent.map_or_else(|| name(model), name),
         index: index.unwrap_or(own),
-    })
+    }))
 }
 
 /// Says which checkpoints there are in place of the one that was asked for.

@@ -13,7 +13,7 @@ mod sums;
 pub mod weights;
 
 pub use load::{load, load_tensors};
-pub use locate::{Located, checkpoints, indexed, locate};
+pub use locate::{Found, Located, checkpoints, find, indexed, locate};
 pub use save::{Extra, drop_optimizer, remove, remove_unfinished, save};
 pub use sums::Sums;
 pub use weights::Weights;
