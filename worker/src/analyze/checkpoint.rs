@@ -64,8 +64,9 @@ const fn yes() -> bool {
 }
 
 impl Checkpoint {
-    /// Opens a Hugging Face checkpoint folder.
+    /// Opens a Hugging Face checkpoint folder, once its files have the hashes that it lists, if it lists any.
     pub(super) fn open(folder: &Path) -> Result<Self> {
+        checkpoint::check(folder)?;
         let config: Config = files::read_json(&folder.join(CONFIG))?;
         Ok(Self { weights: Weights::open(folder)?, tied: config.tie_word_embeddings })
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result, files,
     measure::{self, Decisions, Inputs, Measured, Need, PerClass},
-    model::checkpoint::{Found, Located},
+    model::checkpoint::{Found, Located, weights},
     stats::{Decs, Means, Vars, means_hash},
 };
 use protocol::{output::MeasureRow, real::Real, stage::StageKind};
@@ -24,7 +24,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     let warn = |what: &str| job.report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
-    let mut head = None;
+    let (mut head, mut read) = (None, None);
     if columns.wants_loss() || columns.need(Need::Weights) {
         match checkpoint::find(&spec.models, &entry.name, entry.checkpoint)? {
             Found::There(Located { folder, .. }) => {
@@ -39,12 +39,16 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
                 if columns.need(Need::Weights) {
                     head = Some(checkpoint.head()?);
                 }
+                read = Some(folder);
             }
             Found::Missing(missing) => warn(&format!("{missing}; some cells stay empty")),
         }
     }
 
     let statistics = Statistics::read(job, entry, &warn)?;
+    if let Some(folder) = &read {
+        statistics.check_weights(entry, &spec.stats, folder)?;
+    }
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
     }
@@ -85,6 +89,8 @@ struct Statistics {
     means: Vec<f64>,
     counts: Vec<i32>,
     dim: usize,
+    /// Hash of the weights that the means were made from, where they tell.
+    made_from: Option<String>,
     vars: Option<Vars>,
     /// Divided by the number of samples.
     covariance: Option<Vec<f64>>,
@@ -126,9 +132,9 @@ impl Statistics {
         } else if columns.need(Need::Decisions) {
             warn("no decisions; cells stay empty");
         }
-        let dim = means.dim;
+        let (dim, made_from) = (means.dim, means.meta.made_from.get("checkpoint_sha256").cloned());
         let (means, counts) = means.into_means();
-        Ok(Self { means, counts, dim, vars, covariance, decs, foreign_mean })
+        Ok(Self { means, counts, dim, made_from, vars, covariance, decs, foreign_mean })
     }
 
     /// The variances, and the covariance around the class means divided by the number of samples.
@@ -167,6 +173,19 @@ impl Statistics {
             warn("the variances have no covariance; cells stay empty");
         }
         Ok((Some(vars), covariance))
+    }
+
+    /// Refuses statistics of other weights than those of the checkpoint in `folder`.
+    fn check_weights(&self, entry: &Entry, stats: &Path, folder: &Path) -> Result<()> {
+        let Some(made_from) = &self.made_from else { return Ok(()) };
+        if *made_from == weights::hash(folder)? {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "{}: outdated, made from other weights than {}; collect the statistics again",
+            entry.path(stats, StageKind::Means).display(),
+            folder.display()
+        )))
     }
 
     fn check_head(&self, entry: &Entry, stats: &Path, head: &Head) -> Result<()> {

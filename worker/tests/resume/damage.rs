@@ -138,6 +138,45 @@ fn damaged_weights_and_data_are_refused_by_name() {
 }
 
 #[test]
+fn analysis_refuses_damaged_weights_and_statistics_of_others() {
+    let place = Place::with(40, 20);
+    let train = "train --config config.json --data data --out models/model --max-steps 2 --device cpu";
+    let collect = "collect --stage means --model models/model --data data --stats stats --device cpu";
+    let analyze = |measures: &str| {
+        format!("analyze --stats stats --models models --measures {measures} --out results.csv")
+    };
+    place.succeed(train);
+    place.succeed(collect);
+    place.succeed(&analyze("loss,dual"));
+    fs::remove_file(place.path("results.csv")).unwrap();
+
+    let weights = place.path("models/model/checkpoint-2/model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    for damage in DAMAGES {
+        damage.happen_to(&weights);
+        for measures in ["loss", "dual"] {
+            place
+                .run(&analyze(measures))
+                .assert_refused(&["checkpoint-2/model.safetensors: damaged", "restore it"]);
+        }
+        fs::write(&weights, &bytes).unwrap();
+    }
+
+    // Other weights under the same name.
+    fs::remove_dir_all(place.path("models/model")).unwrap();
+    place.succeed(&format!("{train} --seed 5"));
+    for measures in ["loss", "dual"] {
+        place.run(&analyze(measures)).assert_refused(&[
+            "model-means.safetensors: outdated, made from other weights than",
+            "models/model/checkpoint-2; collect the statistics again",
+        ]);
+    }
+    assert!(!place.path("results.csv").exists());
+    place.succeed(collect);
+    place.succeed(&analyze("loss,dual"));
+}
+
+#[test]
 fn damaged_unfinished_statistics_are_not_used_and_damaged_finished_ones_refused() {
     let place = Place::with(60, 60);
     place.succeed("train --config config.json --data data --out models/model --max-steps 2 --device cpu");

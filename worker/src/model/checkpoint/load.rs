@@ -15,19 +15,26 @@ use std::path::Path;
 /// When a file is missing or damaged (where the folder has hashes, by them), a tensor is missing, or has
 /// the wrong shape, and when the head is not the embedding.
 pub fn load<B: Backend>(folder: &Path, device: &B::Device) -> Result<GptNeo<B>> {
-    if let Some(sums) = Sums::read(folder)? {
-        [CONFIG, WEIGHTS].iter().try_for_each(|name| sums.check(name)).map_err(|error| match error {
-            Error::Input(what) => Error::Input(format!(
-                "{what}; restore it from a copy or train again with another --out (if it was changed on purpose, delete \
-                 SHA256SUMS)"
-            )),
-            other => other,
-        })?;
-    }
+    check(folder)?;
     let config = GptNeoConfig::read(&folder.join(CONFIG))?;
     let weights = Weights::open(folder)?;
     weights.check_tied()?;
     GptNeo::try_build(&config, |tensor| take(&weights, "", tensor, device))
+}
+
+/// Checks configuration and weights of a checkpoint folder by their hashes, where it has such.
+///
+/// # Errors
+/// [`Error::Input`] when one is damaged or missing; the line says what to do.
+pub fn check(folder: &Path) -> Result<()> {
+    let Some(sums) = Sums::read(folder)? else { return Ok(()) };
+    [CONFIG, WEIGHTS].iter().try_for_each(|name| sums.check(name)).map_err(|error| match error {
+        Error::Input(what) => Error::Input(format!(
+            "{what}; restore it from a copy or train again with another --out (if it was changed on purpose, delete \
+             SHA256SUMS)"
+        )),
+        other => other,
+    })
 }
 
 /// Loads the tensors of a model's parameters from a safetensors file, each stored under its name behind `prefix`.

@@ -12,7 +12,7 @@ mod save;
 mod sums;
 pub mod weights;
 
-pub use load::{load, load_tensors};
+pub use load::{check, load, load_tensors};
 pub use locate::{Found, Located, checkpoints, find, indexed, locate};
 pub use save::{Extra, drop_optimizer, remove, remove_unfinished, save};
 pub use sums::Sums;
