@@ -6,7 +6,7 @@ use protocol::{
     keep::KeepCheckpoints,
     spec::{StageSpec, TrainSpec},
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Train a GPT-Neo model, one checkpoint per epoch.
 ///
@@ -21,8 +21,8 @@ use std::path::PathBuf;
 )]
 pub(super) struct Args {
     /// Hugging Face GPT-Neo configuration; vocabulary and positions are the data's where it names none.
-    #[arg(long, value_name = "CONFIG.json", value_parser = values::file)]
-    config: PathBuf,
+    #[arg(long, value_name = "CONFIG.json", value_parser = values::file, required_unless_present = "init")]
+    config: Option<PathBuf>,
 
     /// Folder made by "lc-worker prepare".
     #[arg(long, value_name = "DATA_DIR", value_parser = values::folder)]
@@ -32,7 +32,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "MODEL_DIR")]
     out: PathBuf,
 
-    /// Checkpoint folder to start from, in place of random weights.
+    /// Checkpoint folder to start from, in place of random weights. The model keeps its configuration: --config may be
+    /// left out then, and what it says otherwise is refused.
     #[arg(long, value_name = "CHECKPOINT_DIR", value_parser = values::folder)]
     init: Option<PathBuf>,
 
@@ -94,15 +95,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn into_spec(self) -> Result<StageSpec> {
-        let config = match files::read_json(&self.config)? {
-            serde_json::Value::Object(config) => config,
-            _ => {
-                return Err(Error::input(format!(
-                    "{}: expected a JSON object with a GPT-Neo configuration",
-                    self.config.display()
-                )));
-            }
-        };
+        let config = self.config.as_deref().map(configuration).transpose()?.unwrap_or_default();
         Ok(StageSpec::Train(TrainSpec {
             config,
             data: self.data,
@@ -122,5 +115,15 @@ impl Args {
             save_every: self.save_every,
             keep_checkpoints: self.keep_checkpoints,
         }))
+    }
+}
+
+fn configuration(file: &Path) -> Result<serde_json::Map<String, serde_json::Value>> {
+    match files::read_json(file)? {
+        serde_json::Value::Object(config) => Ok(config),
+        _ => Err(Error::input(format!(
+            "{}: expected a JSON object with a GPT-Neo configuration",
+            file.display()
+        ))),
     }
 }

@@ -28,6 +28,7 @@ use chrono::{DateTime, Utc};
 use protocol::{output::TrainOutput, real::Real, spec::TrainSpec};
 use std::{
     fs,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -169,7 +170,12 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         }
         None => {
             let model = match &spec.init {
-                Some(folder) => checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?,
+                Some(folder) => {
+                    let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?;
+                    // Its own says nothing of the data, which the checkpoints of this run do.
+                    model.config = Arc::new(config.clone());
+                    model
+                }
                 None => init::random::<B>(&config, spec.seed, device),
             };
             let optimizer = AdamW::new(&model, spec.weight_decay);
@@ -298,18 +304,20 @@ impl<B: Kernels> Ahead<B> {
     }
 }
 
-/// The configuration of the model to train: that of `--init`, or the one asked for.
+/// The configuration of the model to train: that of `--init`, which the one asked for must agree with, or the latter.
 fn configuration(spec: &TrainSpec, manifest: &Manifest, block_size: usize) -> Result<GptNeoConfig> {
-    let fields = match &spec.init {
-        Some(folder) => {
-            let folder = checkpoint::locate(folder, None)?.folder;
-            GptNeoConfig::read(&folder.join(CONFIG))?.to_fields()
-        }
-        None => spec.config.clone(),
-    };
     let data =
         FromData { vocab_size: manifest.vocab_size as usize, block_size, end_of_text: manifest.eos_token_id };
-    GptNeoConfig::for_data(fields, data)
+    let Some(init) = &spec.init else { return GptNeoConfig::for_data(spec.config.clone(), data) };
+    let file = checkpoint::locate(init, None)?.folder.join(CONFIG);
+    let config = GptNeoConfig::for_data(GptNeoConfig::read(&file)?.to_fields(), data)?;
+    match config.difference(&spec.config)? {
+        None => Ok(config),
+        Some((field, own, given)) => Err(Error::input(format!(
+            "--config has {field} {given}, but the checkpoint to start from (--init) has {own}; leave it out or use \
+             the same"
+        ))),
+    }
 }
 
 /// Writes `config.json` and `tokenizer.json` into the model folder.

@@ -5,6 +5,7 @@ mod full_disk;
 mod interruption;
 mod keeping;
 mod process;
+mod start;
 
 use process::Place;
 use std::fs;

@@ -1,8 +1,9 @@
 //! The fields of a GPT-Neo `config.json`, with the defaults of Hugging Face's library.
 //!
 //! Every field that changes a result either works or is refused by name; [`unsupported`] has those of the
-//! latter kind, and docs/models.md has all.
+//! latter kind, and docs/models.md has all. [`difference`] compares configurations.
 
+mod difference;
 mod unsupported;
 
 use crate::{
@@ -315,18 +316,12 @@ fn probability(field: &str, given: Option<f64>) -> Result<f64> {
 
 /// The kind of each block: `attention_layers`, or `attention_types` repeated, or the library's default.
 fn attention_layers(fields: &Fields) -> Result<Vec<AttentionKind>> {
-    let described =
-        fields.attention_types.iter().flatten().fold(0_usize, |layers, (kinds, times)| {
-            layers.saturating_add(kinds.len().saturating_mul(*times))
-        });
+    let described = fields.attention_types.as_deref().map_or(0, described);
     let most = described.max(fields.num_layers.unwrap_or(0));
     if most > MOST_LAYERS {
         return Err(Error::input(format!("num_layers is {most}; use at most {MOST_LAYERS}")));
     }
-    let expanded = fields
-        .attention_types
-        .as_ref()
-        .map(|types| types.iter().flat_map(|(kinds, times)| kinds.repeat(*times)).collect::<Vec<_>>());
+    let expanded = fields.attention_types.as_ref().map(|types| expand(types));
     let layers = match (&fields.attention_layers, expanded) {
         (Some(listed), Some(expanded)) if *listed != expanded => {
             return Err(Error::input("attention_layers and attention_types disagree; leave one of them out"));
@@ -346,6 +341,16 @@ fn attention_layers(fields: &Fields) -> Result<Vec<AttentionKind>> {
         )));
     }
     Ok(layers)
+}
+
+/// How many blocks `attention_types` describes.
+fn described(types: &[(Vec<AttentionKind>, usize)]) -> usize {
+    types.iter().fold(0, |layers, (kinds, times)| layers.saturating_add(kinds.len().saturating_mul(*times)))
+}
+
+/// The kind of each block that `attention_types` describes.
+fn expand(types: &[(Vec<AttentionKind>, usize)]) -> Vec<AttentionKind> {
+    types.iter().flat_map(|(kinds, times)| kinds.repeat(*times)).collect()
 }
 
 /// `attention_types` in the library's form: one entry per block is always valid.
