@@ -3,6 +3,8 @@
 
 mod daemon;
 mod fake_work;
+#[path = "fake_work/pack.rs"]
+mod pack;
 
 use assert_cmd::cargo::CommandCargoExt as _;
 use daemon::Daemon;

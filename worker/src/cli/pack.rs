@@ -20,9 +20,9 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     num::NonZeroU32,
-    os::unix::process::ExitStatusExt as _,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -32,46 +32,44 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The environment variable that says how many threads one process computes with.
 const THREADS: &str = "RAYON_NUM_THREADS";
 
-/// One attempt of the job, and its process.
+/// One attempt of the job.
 struct Member {
     folder: PathBuf,
-    process: Child,
-    ended: Option<ExitStatus>,
+    state: State,
+}
+
+/// How far it is.
+enum State {
+    /// It was taken out of the job while that waited.
+    TakenOut,
+    Running(Child),
+    /// With this exit code; none where a signal ended it, or nobody knows.
+    Ended(Option<i32>),
 }
 
 /// Runs the attempts `pack * k` to `pack * k + pack - 1` of an array, where `attempt` is `ARRAY/k/attempt.json`: those
-/// that are there. Passes signals on, and returns when all have ended.
+/// that are there. Asks them to stop when it is asked, and returns when all have ended. What is wrong with one attempt
+/// is complained about and disturbs no other: all of them die with this process.
 ///
 /// # Errors
 /// [`Error::Interrupted`] when some were interrupted and none succeeded, and another error when all failed: what is
 /// queued behind this job is released if one succeeded, and looks for itself which did.
 pub(super) fn run(pack: NonZeroU32, attempt: &Path, report: &Report) -> Result<()> {
-    let mut members = Vec::new();
-    for folder in folders(pack, attempt)? {
-        members.extend(start(folder, pack)?);
-    }
-    let mut passed_on = None;
-    while members.iter().any(|member| member.ended.is_none()) {
-        let asked = report.signal();
-        for member in members.iter_mut().filter(|member| member.ended.is_none()) {
-            if asked != passed_on
-                && let Some(signal) = asked.and_then(|number| Signal::try_from(number).ok())
-            {
-                // It is a child that was not waited for: its number is its own.
-                let _ = kill(Pid::from_raw(member.process.id() as i32), signal);
+    let mut members: Vec<_> =
+        folders(pack, attempt)?.into_iter().map(|folder| Member::start(folder, pack)).collect();
+    let mut asked = false;
+    while members.iter().any(Member::is_running) {
+        let stop = report.stop_requested();
+        for member in &mut members {
+            if stop && !asked {
+                member.ask_to_stop();
             }
-            if let Some(status) = member.process.try_wait().map_err(Error::io(&member.folder))? {
-                member.ended = Some(status);
-                if !member.folder.join(RESULT_FILE).exists() {
-                    note(&member.folder, status.code(), status.signal())?;
-                }
-            }
+            member.look();
         }
-        passed_on = asked;
+        asked = stop;
         thread::sleep(LOOK);
     }
-    let codes: Vec<_> =
-        members.iter().filter_map(|member| member.ended.map(|status| status.code())).collect();
+    let codes: Vec<_> = members.iter().filter_map(Member::code).collect();
     let all = codes.len();
     if codes.is_empty() || codes.contains(&Some(exit::SUCCESS)) {
         Ok(())
@@ -124,8 +122,64 @@ fn folders(pack: NonZeroU32, attempt: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+impl Member {
+    fn start(folder: PathBuf, pack: NonZeroU32) -> Self {
+        let state = match spawn(&folder, pack) {
+            Ok(Some(process)) => State::Running(process),
+            Ok(None) => {
+                note(&folder, None, None);
+                State::TakenOut
+            }
+            Err(error) => {
+                complain(&error.to_string());
+                note(&folder, Some(exit::FAILURE), None);
+                State::Ended(Some(exit::FAILURE))
+            }
+        };
+        Self { folder, state }
+    }
+
+    const fn is_running(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    /// The exit code of one that has ended.
+    const fn code(&self) -> Option<Option<i32>> {
+        match self.state {
+            State::Ended(code) => Some(code),
+            State::TakenOut | State::Running(_) => None,
+        }
+    }
+
+    /// By SIGTERM, whatever signal asked this process: it may have reached the member as well, where a queue sends it
+    /// to all processes of a job, and a second SIGINT would end it without a checkpoint.
+    fn ask_to_stop(&self) {
+        if let State::Running(process) = &self.state {
+            // It is a child that was not waited for: its number is its own.
+            let _ = kill(Pid::from_raw(process.id() as i32), Signal::SIGTERM);
+        }
+    }
+
+    /// Takes notice of its end.
+    fn look(&mut self) {
+        let State::Running(process) = &mut self.state else { return };
+        let (code, signal) = match process.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => (status.code(), status.signal()),
+            Err(error) => {
+                complain(&format!("{}: how its process ended is not known: {error}", self.folder.display()));
+                (None, None)
+            }
+        };
+        self.state = State::Ended(code);
+        if !self.folder.join(RESULT_FILE).exists() {
+            note(&self.folder, code, signal);
+        }
+    }
+}
+
 /// Starts the worker of one attempt; none if it was taken out of the job while that waited.
-fn start(folder: PathBuf, pack: NonZeroU32) -> Result<Option<Member>> {
+fn spawn(folder: &Path, pack: NonZeroU32) -> Result<Option<Child>> {
     let earlier = folder.join(EXIT_FILE);
     match fs::remove_file(&earlier) {
         Ok(()) => {}
@@ -134,7 +188,6 @@ fn start(folder: PathBuf, pack: NonZeroU32) -> Result<Option<Member>> {
     }
     let file = folder.join(ATTEMPT_FILE);
     if !file.exists() {
-        note(&folder, None, None)?;
         return Ok(None);
     }
     let path = folder.join(LOG_FILE);
@@ -147,6 +200,8 @@ fn start(folder: PathBuf, pack: NonZeroU32) -> Result<Option<Member>> {
         .arg(&file)
         .arg("--member-of")
         .arg(std::process::id().to_string())
+        // Ctrl-C at a terminal reaches this process alone, which asks the others once.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(Error::io(&path))?)
         .stderr(log);
@@ -154,14 +209,8 @@ fn start(folder: PathBuf, pack: NonZeroU32) -> Result<Option<Member>> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         command.env(THREADS, (cores / pack.get() as usize).max(1).to_string());
     }
-    match command.spawn() {
-        Ok(process) => Ok(Some(Member { folder, process, ended: None })),
-        Err(error) => {
-            complain(&format!("{}: could not be started: {error}", program.display()));
-            note(&folder, Some(exit::FAILURE), None)?;
-            Ok(None)
-        }
-    }
+    let failed = |error| Error::failed(format!("{}: could not be started: {error}", program.display()));
+    command.spawn().map(Some).map_err(failed)
 }
 
 /// These arguments without what is said about the job as a whole.
@@ -179,8 +228,11 @@ fn for_one(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     left
 }
 
-fn note(folder: &Path, code: Option<i32>, signal: Option<i32>) -> Result<()> {
-    files::write_json(&folder.join(EXIT_FILE), &MemberExit { code, signal })
+/// Notes for the daemon how the process of an attempt without a result ended. Without a note, its job's end counts.
+fn note(folder: &Path, code: Option<i32>, signal: Option<i32>) {
+    if let Err(error) = files::write_json(&folder.join(EXIT_FILE), &MemberExit { code, signal }) {
+        complain(&error.to_string());
+    }
 }
 
 #[cfg(test)]
