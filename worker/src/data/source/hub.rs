@@ -8,10 +8,11 @@
 //! | `HF_HOME` | downloads go to `lc` in it; without it to `lc/hub` in `XDG_CACHE_HOME` or `~/.cache` |
 //!
 //! What was downloaded is used again without asking the hub, so that the data of a study does not change
-//! while it runs; to get a newer version, remove its folder from the cache.
+//! while it runs; to get a newer version, remove its folder from the cache. All files of a dataset are of the version
+//! that the hub named first. A repository is downloaded by one process at a time; others wait for it.
 
 use super::folder;
-use crate::{Error, Result, files, report::Report};
+use crate::{Error, Result, data::lock::Lock, files, report::Report};
 use serde::Deserialize;
 use std::{
     env, fs,
@@ -83,9 +84,11 @@ impl Hub {
     pub fn dataset(&self, repository: &str, report: &Report) -> Result<PathBuf> {
         let named = format!("--dataset hf:{repository}");
         let folder = self.cache.join("datasets").join(checked(repository, &named)?);
-        if folder.join(COMPLETE).is_file() {
+        let complete = folder.join(COMPLETE);
+        if complete.is_file() {
             return Ok(folder);
         }
+        self.check_online(&named)?;
         let info: DatasetInfo = self
             .get(&format!("/api/datasets/{repository}"), &named)?
             .body_mut()
@@ -98,11 +101,20 @@ impl Hub {
         if needed.is_empty() {
             return Err(Error::input(format!("{named}: the hub has no .parquet, .jsonl or .txt file in it")));
         }
+        let _lock = lock(&folder, &named, report)?;
+        // Another process may have downloaded it while this one waited.
+        if complete.is_file() {
+            return Ok(folder);
+        }
         // What an interrupted download left is kept if it is of the same version.
         if fs::read_to_string(folder.join(REVISION)).is_ok_and(|revision| revision != info.sha) {
             fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
         }
-        files::write_atomically(&folder.join(REVISION), |out| out.write_all(info.sha.as_bytes()))?;
+        let revision = folder.join(REVISION);
+        files::remove_leftovers(&revision)?;
+        files::remove_leftovers(&complete)?;
+        files::write_atomically(&revision, |out| out.write_all(info.sha.as_bytes()))?;
+        let version = if info.sha.is_empty() { "main" } else { &info.sha };
         for (index, name) in needed.iter().enumerate() {
             let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
             if !inside {
@@ -111,6 +123,7 @@ impl Hub {
                 )));
             }
             let file = folder.join(name);
+            files::remove_leftovers(&file)?;
             if !file.is_file() {
                 report.info(format!(
                     "downloading {name} of {repository} ({} of {})",
@@ -118,14 +131,14 @@ impl Hub {
                     needed.len()
                 ));
                 self.download(
-                    &format!("/datasets/{repository}/resolve/main/{}", escaped(name)),
+                    &format!("/datasets/{repository}/resolve/{}/{}", escaped(version), escaped(name)),
                     &file,
                     &named,
                     report,
                 )?;
             }
         }
-        files::write_json(&folder.join(COMPLETE), &needed)?;
+        files::write_json(&complete, &needed)?;
         Ok(folder)
     }
 
@@ -135,7 +148,14 @@ impl Hub {
     /// When the hub does not have it, can't be reached, or must not be asked.
     pub fn tokenizer(&self, repository: &str, report: &Report) -> Result<PathBuf> {
         let named = format!("--tokenizer hf:{repository}");
-        let file = self.cache.join("tokenizers").join(checked(repository, &named)?).join("tokenizer.json");
+        let folder = self.cache.join("tokenizers").join(checked(repository, &named)?);
+        let file = folder.join("tokenizer.json");
+        if file.is_file() {
+            return Ok(file);
+        }
+        self.check_online(&named)?;
+        let _lock = lock(&folder, &named, report)?;
+        files::remove_leftovers(&file)?;
         if !file.is_file() {
             report.info(format!("downloading tokenizer.json of {repository}"));
             self.download(&format!("/{repository}/resolve/main/tokenizer.json"), &file, &named, report)?;
@@ -170,12 +190,16 @@ impl Hub {
         }
     }
 
-    fn get(&self, path: &str, named: &str) -> Result<Response<Body>> {
+    fn check_online(&self, named: &str) -> Result<()> {
         if self.offline {
             return Err(Error::input(format!(
                 "{named}: not downloaded yet, and HF_HUB_OFFLINE forbids to; unset it, or give a local path"
             )));
         }
+        Ok(())
+    }
+
+    fn get(&self, path: &str, named: &str) -> Result<Response<Body>> {
         let agent: Agent = Agent::config_builder()
             .timeout_resolve(Some(Duration::from_secs(20)))
             .timeout_connect(Some(Duration::from_secs(20)))
@@ -213,6 +237,12 @@ impl Hub {
             self.endpoint
         ))
     }
+}
+
+/// The right to download a repository into `folder`, by a lock beside it: `.NAME.lock`.
+fn lock(folder: &Path, named: &str, report: &Report) -> Result<Lock> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Lock::take(&folder.with_file_name(format!(".{name}.lock")), named, "downloading", report)
 }
 
 enum Copied {

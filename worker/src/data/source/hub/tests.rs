@@ -68,8 +68,8 @@ fn answers() -> BTreeMap<String, Vec<u8>> {
                     {"rfilename":"data/train 1.jsonl"},{"rfilename":"data/validation.jsonl"}],"tags":[]}"#;
     [
         ("/api/datasets/someone/stories", info.to_vec()),
-        ("/datasets/someone/stories/resolve/main/data/train%201.jsonl", golden("texts_train.jsonl")),
-        ("/datasets/someone/stories/resolve/main/data/validation.jsonl", golden("texts_validation.jsonl")),
+        ("/datasets/someone/stories/resolve/abc/data/train%201.jsonl", golden("texts_train.jsonl")),
+        ("/datasets/someone/stories/resolve/abc/data/validation.jsonl", golden("texts_validation.jsonl")),
         ("/someone/model/resolve/main/tokenizer.json", golden("tokenizer.json")),
         ("/api/datasets/someone/escape", br#"{"siblings":[{"rfilename":"../train.jsonl"}]}"#.to_vec()),
         ("/api/datasets/someone/cut", br#"{"siblings":[{"rfilename":"cut.jsonl"}]}"#.to_vec()),
@@ -113,6 +113,67 @@ fn a_dataset_and_a_tokenizer_are_downloaded_once() {
         prepare_from(&spec("hf:someone/stories", &folder.path().join("b")), &hub, &Report::silent()).unwrap();
     assert_eq!(again, output);
     assert!(server.asked().is_empty());
+}
+
+#[test]
+fn what_a_killed_download_left_is_removed_and_a_live_one_left_alone() {
+    let server = LocalHub::start(answers(), None);
+    let root = tempfile::tempdir().unwrap();
+    let cache = root.path().join("cache");
+    let hub = server.hub(&cache);
+    let (owner, folder) = (cache.join("datasets/someone"), cache.join("datasets/someone/stories"));
+    fs::create_dir_all(folder.join("data")).unwrap();
+    fs::create_dir_all(cache.join("tokenizers/someone/model")).unwrap();
+    fs::write(folder.join(".revision"), "abc").unwrap();
+    fs::write(folder.join("data/validation.jsonl"), golden("texts_validation.jsonl")).unwrap();
+    let left = [
+        folder.join("data/.unfinished-train 1.jsonl-x1"),
+        folder.join("data/.unfinished-validation.jsonl-x2"),
+        folder.join(".unfinished-.revision-x3"),
+        folder.join(".unfinished-.complete-x4"),
+        cache.join("tokenizers/someone/model/.unfinished-tokenizer.json-x5"),
+    ];
+    left.iter().for_each(|path| fs::write(path, "half").unwrap());
+    let held = fs::File::create(owner.join(".stories.lock")).unwrap();
+    held.lock().unwrap();
+
+    let spec = spec("hf:someone/stories", &root.path().join("out"));
+    thread::scope(|scope| {
+        let prepared = scope.spawn(|| prepare_from(&spec, &hub, &Report::silent()).unwrap());
+        // It knows what to download now, but may not.
+        while server.asked.lock().unwrap().is_empty() {
+            thread::yield_now();
+        }
+        assert!(left.iter().all(|path| path.exists()));
+        held.unlock().unwrap();
+        assert_eq!(prepared.join().unwrap().splits["train"].sequences, 1538);
+    });
+    assert_eq!(left.iter().find(|path| path.exists()), None);
+    assert_eq!(fs::read_dir(&owner).unwrap().count(), 1, "no lock is left");
+    let asked = server.asked();
+    assert!(!asked.iter().any(|path| path.ends_with("validation.jsonl")), "{asked:?}");
+}
+
+#[test]
+fn those_who_want_the_same_dataset_download_it_once() {
+    let server = LocalHub::start(answers(), None);
+    let root = tempfile::tempdir().unwrap();
+    let hub = server.hub(&root.path().join("cache"));
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let spec = spec("hf:someone/stories", &root.path().join(number.to_string()));
+            let hub = &hub;
+            scope.spawn(move || prepare_from(&spec, hub, &Report::silent()).unwrap());
+        }
+    });
+    let mut asked = server.asked();
+    asked.retain(|path| path.contains("/resolve/"));
+    asked.sort();
+    let wanted: Vec<String> = answers()
+        .into_keys()
+        .filter(|path| path.contains("stories/resolve") || path.contains("model/resolve"))
+        .collect();
+    assert_eq!(asked, wanted);
 }
 
 #[test]
