@@ -382,6 +382,11 @@ fn prepared_data_is_kept_remade_or_left_alone() {
     assert!(line.contains("train.bin") && line.contains("manifest"), "{line}");
     data::prepare(&spec, &Report::silent()).unwrap();
     Sequences::open(&out, "train").unwrap();
+    let tokenizer = out.join("tokenizer.json");
+    let whole = fs::read(&tokenizer).unwrap();
+    fs::write(&tokenizer, &whole[1..]).unwrap();
+    data::prepare(&spec, &Report::silent()).unwrap();
+    assert_eq!(fs::read(&tokenizer).unwrap(), whole);
     assert!(Sequences::open(&out, "test").unwrap_err().to_string().contains("it has train, validation"));
 
     // A folder with other things in it is never replaced.

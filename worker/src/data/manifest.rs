@@ -1,6 +1,6 @@
 //! `manifest.json`: what a data folder was made from and what it holds.
 
-use super::sequences::file_name;
+use super::Sequences;
 use crate::{Error, Result, files};
 use protocol::output::{PrepareOutput, SplitOutput};
 use serde::{Deserialize, Serialize};
@@ -125,13 +125,13 @@ impl Manifest {
         data.join(FILE).is_file()
     }
 
-    /// Whether every file that belongs to this manifest is in the folder and has its length.
+    /// Whether every file that belongs to this manifest is in the folder and whole.
     pub(super) fn is_complete(&self, data: &Path) -> bool {
-        let length = |name: &str| fs::metadata(data.join(name)).map(|metadata| metadata.len()).ok();
-        (self.inputs.tokenizer.is_none() || tokenizer_file(data).is_some())
-            && self.splits.iter().all(|(split, output)| {
-                length(&file_name(split)) == Some(output.sequences * u64::from(self.inputs.block_size) * 4)
-            })
+        let tokenizer = |input: &TokenizerInput| {
+            tokenizer_file(data).and_then(|file| files::sha256(&file).ok()).as_ref() == Some(&input.sha256)
+        };
+        self.inputs.tokenizer.as_ref().is_none_or(tokenizer)
+            && self.splits.keys().all(|split| Sequences::open(data, split).is_ok())
     }
 
     /// What `prepare` returns.

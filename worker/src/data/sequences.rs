@@ -1,17 +1,21 @@
 //! The sequences of a split, memory-mapped.
 
 use super::Manifest;
-use crate::{Error, Result, files::map};
+use crate::{Error, Result, files};
 use memmap2::Mmap;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 // `get` hands the file out as it is.
 const _: () = assert!(cfg!(target_endian = "little"), "token files are little endian");
 
 /// The sequences of one split of prepared data: `[len, block_size]` token ids.
 ///
-/// Nothing is read before it is asked for, and the system may drop what was read, so any number
-/// of sequences fits.
+/// They are read once when they are opened, for their hash, and again when they are asked for; the system may drop
+/// what was read, so any number of sequences fits.
 #[derive(Debug)]
 pub struct Sequences {
     path: PathBuf,
@@ -21,10 +25,11 @@ pub struct Sequences {
 }
 
 impl Sequences {
-    /// Opens a split (`train` or `validation`) of a folder made by `prepare`.
+    /// Opens a split (`train` or `validation`) of a folder made by `prepare`, once its file has the length and the
+    /// SHA-256 that the manifest says.
     ///
     /// # Errors
-    /// When the folder has no such split, or its file does not have the length that the manifest says.
+    /// When the folder has no such split, or its file is missing or damaged.
     pub fn open(data: &Path, split: &str) -> Result<Self> {
         let manifest = Manifest::read(data)?;
         let Some(output) = manifest.splits.get(split) else {
@@ -32,17 +37,25 @@ impl Sequences {
             return Err(Error::input(format!("{}: no split {split:?}; it has {splits}", data.display())));
         };
         let path = data.join(file_name(split));
-        let map = map(&path)?;
+        let damaged = |what: String| {
+            Err(Error::input(format!("{}: damaged, {what}; prepare the data again", path.display())))
+        };
+        let bytes = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return damaged("it is missing".into()),
+            Err(source) => return Err(Error::Io { path, source }),
+        };
         let (len, block_size) = (output.sequences, u64::from(manifest.inputs.block_size));
         let expected = len.saturating_mul(block_size).saturating_mul(size_of::<u32>() as u64);
-        if map.len() as u64 != expected {
-            return Err(Error::input(format!(
-                "{}: {} bytes, but the manifest says {expected} ({len} sequences of {block_size} tokens); \
-                 delete the folder and prepare the data again",
-                path.display(),
-                map.len(),
-            )));
+        if bytes != expected {
+            return damaged(format!(
+                "{bytes} bytes, but the manifest says {expected} ({len} sequences of {block_size} tokens)"
+            ));
         }
+        if files::sha256(&path)? != output.sha256 {
+            return damaged("its SHA-256 is not that in the manifest".into());
+        }
+        let map = files::map(&path)?;
         Ok(Self { path, map, len: len as usize, block_size: block_size as usize })
     }
 

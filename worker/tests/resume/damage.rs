@@ -130,11 +130,26 @@ fn damaged_weights_and_data_are_refused_by_name() {
     }
     assert!(!place_of("stats").exists());
     place.succeed(evaluate);
-    Damage::CutShort.happen_to(&place_of("data/train.bin"));
-    for command in [collect, "train --config config.json --data data --out other --device cpu"] {
-        place.run(command).assert_refused(&["data/train.bin: ", "prepare the data again"]);
+    let prepare = "prepare --dataset train.safetensors --validation validation.safetensors --tokenizer builtin \
+                   --block-size 32 --out data";
+    let train = "train --config config.json --data data --out other --device cpu";
+    let decs = "collect --stage decs --model model --data data --stats stats --device cpu";
+    for (split, commands) in [("train", [collect, train]), ("validation", [evaluate, decs])] {
+        let file = place_of(&format!("data/{split}.bin"));
+        let bytes = fs::read(&file).unwrap();
+        for damage in DAMAGES {
+            damage.happen_to(&file);
+            for command in commands {
+                let name = format!("data/{split}.bin: damaged");
+                place.run(command).assert_refused(&[&name, "prepare the data again"]);
+            }
+            // As the line says.
+            place.succeed(prepare);
+            assert!(fs::read(&file).unwrap() == bytes, "{split} {damage:?}");
+        }
     }
     assert!(!place_of("other").exists());
+    place.succeed(evaluate);
 }
 
 #[test]
