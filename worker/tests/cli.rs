@@ -65,6 +65,19 @@ fn every_command_explains_itself_with_an_example() {
 }
 
 #[test]
+fn help_says_how_texts_become_sequences() {
+    let help = run(&["prepare", "--help"]).1.split_whitespace().collect::<Vec<_>>().join(" ");
+    for says in [
+        "each run of 1,000 texts is tokenized, concatenated without a separator and cut into sequences",
+        "what remains of a run is dropped",
+        "or hf:owner/name, downloaded once",
+        "a tokenizer.json or a folder with one",
+    ] {
+        assert!(help.contains(says), "{says}: {help}");
+    }
+}
+
+#[test]
 fn wrong_arguments_get_one_line_that_names_them() {
     assert_eq!(refusal(&[]), "error: a command is missing; see 'lc-worker --help'");
     assert_eq!(

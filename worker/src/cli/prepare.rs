@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Tokenize texts and cut them into sequences.
 ///
-/// Texts are cut into contiguous shards, joined in batches of 1,000 with the end-of-text token after
-/// each, and cut into sequences of equal length; what remains of a batch is dropped. Already tokenized
+/// Texts are cut into contiguous shards. In a shard, each run of 1,000 texts is tokenized, concatenated without
+/// a separator and cut into sequences of equal length; what remains of a run is dropped. Already tokenized
 /// sequences are taken as they are. Prints texts, tokens, sequences and SHA-256 of each split.
 #[derive(clap::Args)]
 #[command(
@@ -17,11 +17,11 @@ use std::path::PathBuf;
 )]
 pub(super) struct Args {
     /// Texts: builtin:stories (made-up stories), a folder in Hugging Face layout, a .parquet, .jsonl
-    /// (column or key "text"), .txt or .safetensors ("input_ids") file, or hf:owner/name in the local cache.
+    /// (column or key "text"), .txt or .safetensors ("input_ids") file, or hf:owner/name, downloaded once.
     #[arg(long, value_name = "DATASET")]
     dataset: String,
 
-    /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name in the local cache.
+    /// Tokenizer: builtin, a tokenizer.json or a folder with one, or hf:owner/name, downloaded once.
     #[arg(long, value_name = "TOKENIZER")]
     tokenizer: String,
 
