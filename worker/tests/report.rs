@@ -214,6 +214,33 @@ fn the_next_worker_of_an_attempt_goes_on_counting_and_repeats_nothing() {
 }
 
 #[test]
+fn events_that_a_crashed_node_lost_do_not_hide_those_of_the_next_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start();
+    daemon.announce(folder.path());
+    let (attempt, reporter, report) = start(folder.path());
+    for step in 1..=3 {
+        report.metric(point(step));
+    }
+    eventually("the points", || daemon.with(|record| steps(record.events.values()) == [1, 2, 3]));
+    drop((reporter, attempt));
+    // The daemon has them, the disk had only the first.
+    let spool = folder.path().join("events.jsonl");
+    let first = std::fs::read_to_string(&spool).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&spool, first + "\n").unwrap();
+
+    let (attempt, reporter, report) = start(folder.path());
+    report.metric(point(4));
+    assert_eq!(reporter.finish(&attempt, failed(), PATIENT).unwrap(), Delivery::Delivered);
+    daemon.with(|record| {
+        assert_eq!(steps(record.events.values()), [1, 2, 3, 4]);
+        assert!(record.wrong.is_empty(), "{:?}", record.wrong);
+    });
+    let spooled = spooled(folder.path());
+    assert!(spooled.is_sorted_by(|one, next| one.seq < next.seq), "{spooled:?}");
+}
+
+#[test]
 fn an_attempt_is_held_by_one_worker_and_done_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = daemon::attempt(folder.path());

@@ -228,7 +228,7 @@ impl Attempt {
     pub(super) fn uplink(&self, report: &Report, accepted_through: u64) -> Result<Uplink> {
         let Assignment { folder, file, claim, client } = &self.assignment;
         let path = folder.join(EVENTS_FILE);
-        let spool = Spool::open(&path)?;
+        let spool = Spool::open(&path, accepted_through)?;
         let ids = (file.attempt, *claim);
         let sender = Sender::start(report, client.clone(), ids, &path, accepted_through)?;
         Ok(Uplink { spool, sender })

@@ -27,12 +27,13 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens or creates the file and goes on after its last event. The line that a killed worker left
-    /// half written is cut off.
+    /// Opens or creates the file and goes on after its last event, and after those that the daemon holds up to number
+    /// `accepted_through`: a node that crashed may have lost the end of the file. The line that a killed worker left half
+    /// written is cut off.
     ///
     /// # Errors
     /// When the file can't be opened, read or shortened.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, accepted_through: u64) -> Result<Self> {
         let file =
             OpenOptions::new().read(true).append(true).create(true).open(path).map_err(Error::io(path))?;
         let (mut whole, mut last_seq) = (0, 0);
@@ -48,7 +49,12 @@ impl Spool {
             whole += read as u64;
         }
         file.set_len(whole).map_err(Error::io(path))?;
-        Ok(Self { path: path.to_owned(), file, next_seq: last_seq + 1, pending: Vec::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            next_seq: last_seq.max(accepted_through) + 1,
+            pending: Vec::new(),
+        })
     }
 
     /// Adds an event; it is on its way with the next [`Self::write`].
@@ -179,13 +185,13 @@ mod tests {
     fn a_spool_goes_on_after_its_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, 0).unwrap();
         spool.append(Utc::now(), log("one"));
         spool.append(Utc::now(), log("two"));
         spool.sync().unwrap();
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"seq\":3,\"ti").unwrap();
 
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, 0).unwrap();
         spool.append(Utc::now(), log("three"));
         spool.sync().unwrap();
         let batch = Reader::open(&path, 0).unwrap().peek().unwrap();
@@ -197,7 +203,7 @@ mod tests {
     fn a_batch_comes_again_until_it_was_delivered() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, 0).unwrap();
         for _ in 0..BATCH_EVENTS + 5 {
             spool.append(Utc::now(), log("x"));
         }
@@ -217,7 +223,7 @@ mod tests {
     fn a_batch_stays_below_the_size_that_servers_accept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, 0).unwrap();
         for _ in 0..8 {
             spool.append(Utc::now(), log(&"x".repeat(300_000)));
         }
@@ -229,7 +235,7 @@ mod tests {
     fn events_that_the_daemon_holds_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, 0).unwrap();
         spool.append(Utc::now(), log("one"));
         spool.write().unwrap();
         let mut reader = Reader::open(&path, 1).unwrap();
