@@ -78,6 +78,20 @@ fn help_says_how_texts_become_sequences() {
 }
 
 #[test]
+fn examples_train_what_the_name_of_their_model_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    for text in [run(&["train", "--help"]).1, std::fs::read_to_string(readme).unwrap()] {
+        let (_, example) = text.split_once("lc-worker train ").unwrap();
+        let (example, _) = example.split_once("lc-worker evaluate").unwrap_or((example, ""));
+        // One layer or two, width 64, one epoch, weight decay `d`, seed 0.
+        assert!(example.contains("x0064_01d00"), "{example}");
+        for flag in ["--seed 0", "--weight-decay 0.0005"] {
+            assert!(example.contains(flag), "{flag}: {example}");
+        }
+    }
+}
+
+#[test]
 fn wrong_arguments_get_one_line_that_names_them() {
     assert_eq!(refusal(&[]), "error: a command is missing; see 'lc-worker --help'");
     assert_eq!(

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[command(
     allow_negative_numbers = true,
     after_help = "Example:\n  lc-worker train --config config.json --data data --out models/02x0064_01d00 \
-                        --epochs 1 --weight-decay 0.0005"
+                        --epochs 1 --seed 0 --weight-decay 0.0005"
 )]
 pub(super) struct Args {
     /// Hugging Face GPT-Neo configuration; vocabulary and positions are the data's where it names none.
