@@ -93,7 +93,7 @@ fn choose(choice: Choice, gpus: Gpus) -> Result<Device> {
 
 #[cfg(not(feature = "cuda"))]
 const fn gpus() -> Gpus {
-    Err("this lc-worker was built without CUDA; build with --features cuda or use --device cpu")
+    Err("this lc-worker was built without CUDA; build one with `make cuda` or use --device cpu")
 }
 
 #[cfg(feature = "cuda")]

@@ -61,7 +61,13 @@ fn every_command_explains_itself_with_an_example() {
         assert!(help.contains(&format!("lc-worker {command} --")), "no example:\n{help}");
         assert!(help.contains("--json"), "{help}");
     }
-    assert_eq!(run(&["--version"]).1, format!("lc-worker {}\n", env!("CARGO_PKG_VERSION")));
+    let devices = match (cfg!(feature = "cuda"), cfg!(feature = "vulkan")) {
+        (false, false) => "cpu",
+        (true, false) => "cpu, cuda",
+        (false, true) => "cpu, vulkan",
+        (true, true) => "cpu, cuda, vulkan",
+    };
+    assert_eq!(run(&["--version"]).1, format!("lc-worker {} ({devices})\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -89,6 +95,17 @@ fn examples_train_what_the_name_of_their_model_says() {
             assert!(example.contains(flag), "{flag}: {example}");
         }
     }
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn without_cuda_a_gpu_is_refused_with_what_to_build() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["evaluate", "--model", ".", "--data", ".", "--device", "cuda"];
+    let output = worker().args(arguments).current_dir(folder.path()).output().unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert!(line.contains("`make cuda`") && !line.contains("--features"), "{line}");
 }
 
 #[test]

@@ -28,12 +28,20 @@ use clap::{Parser, Subcommand};
 use protocol::{exit, spec::StageSpec};
 use std::{io::Write as _, process::ExitCode};
 
+/// The version, and the kinds of devices that this build can compute on.
+const VERSION: &str = match (cfg!(feature = "cuda"), cfg!(feature = "vulkan")) {
+    (false, false) => concat!(env!("CARGO_PKG_VERSION"), " (cpu)"),
+    (true, false) => concat!(env!("CARGO_PKG_VERSION"), " (cpu, cuda)"),
+    (false, true) => concat!(env!("CARGO_PKG_VERSION"), " (cpu, vulkan)"),
+    (true, true) => concat!(env!("CARGO_PKG_VERSION"), " (cpu, cuda, vulkan)"),
+};
+
 /// Runs one stage of a study on one device: prepares data, trains a GPT-Neo model, evaluates it, collects
 /// statistics of its embeddings, or computes measures of neural collapse from them.
 #[derive(Parser)]
 #[command(
     name = "lc-worker",
-    version,
+    version = VERSION,
     max_term_width = 100,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, bad input or a full disk, 75 interrupted and saved \

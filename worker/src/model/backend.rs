@@ -41,7 +41,7 @@ macro_rules! on_device {
             )),
             #[cfg(not(feature = "cuda"))]
             $crate::device::Device::Cuda(_) => Err($crate::Error::input(
-                "this lc-worker was built without CUDA; build it with --features cuda or use --device cpu",
+                "this lc-worker was built without CUDA; build one with `make cuda` or use --device cpu",
             )),
         }
     };
