@@ -1,7 +1,7 @@
 //! The process behind `lcctl serve`: one per root, from its lock to its orderly stop.
 
 use crate::{
-    config::profile::Profile,
+    config::{executor::Served, profile::Profile},
     domain::layout::Layout,
     engine::{Engine, EngineError},
     executor::{
@@ -144,6 +144,16 @@ impl ServeError {
     }
 }
 
+/// Remembers in the root where its stages run.
+fn remember(root: &Path, cluster: Option<&Profile>) -> Result<(), ServeError> {
+    let (path, served) = (Served::file(root), Served::with(cluster));
+    if Served::read(root).as_ref() == Some(&served) {
+        return Ok(());
+    }
+    let text = serde_json::to_vec_pretty(&served).map_err(|error| ServeError::file(&path)(error.into()))?;
+    write_private(&path, &text).map_err(ServeError::file(&path))
+}
+
 /// Serves a root until SIGTERM, SIGINT or `POST /api/v1/shutdown`. Workers go on running afterwards,
 /// and the next daemon takes them over. `ready` is called once requests are answered.
 ///
@@ -161,6 +171,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let token = api_token(&layout)?;
     let store = Store::open(&layout).await?;
     let lease = take_lease(&store, &layout).await?;
+    remember(&root, options.cluster.as_ref())?;
     let (shutdown, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
     let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
     let engine = Arc::new(Engine::new(store.clone(), executor, layout.clone(), wake));
@@ -268,6 +279,7 @@ pub async fn tick(options: ServeOptions) -> Result<u64, ServeError> {
     let worker = find_worker(options.worker.or(of_profile).as_deref())?;
     let store = Store::open(&layout).await?;
     let lease = take_lease(&store, &layout).await?;
+    remember(&root, options.cluster.as_ref())?;
     let wake = Arc::new(Notify::new());
     let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
     let engine = Engine::new(store.clone(), executor, layout, wake);

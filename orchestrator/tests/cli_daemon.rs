@@ -33,7 +33,12 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = self.lcctl(args).output().unwrap();
+        self.run_with(&[], args)
+    }
+
+    /// As [`Self::run`], with more in the environment.
+    fn run_with(&self, environment: &[(&str, &str)], args: &[&str]) -> (i32, String, String) {
+        let output = self.lcctl(args).envs(environment.iter().copied()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
@@ -195,4 +200,83 @@ fn an_address_in_use_is_wrong_use_when_it_was_asked_for() {
     let (code, stdout, stderr) = place.run(&["serve", "--listen", &address]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.lines().last().unwrap().contains("--listen"), "{stderr}");
+}
+
+#[test]
+fn a_daemon_that_runs_stages_elsewhere_than_is_asked_for_is_not_used() {
+    let place = Place::new();
+    let root = std::fs::canonicalize(place.home.path()).unwrap().join("root");
+    let refusal = |environment: &[(&str, &str)], args: &[&str]| {
+        let (code, stdout, stderr) = place.run_with(environment, args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
+        stderr.trim_end().to_owned()
+    };
+    let sweep = ["sweep", "--name", "s", "--width", "32", "--heads", "4"];
+    assert_eq!(place.run(&["status"]).0, 0);
+    assert_eq!(
+        refusal(&[("LC_PROFILE", "generic")], &sweep),
+        format!(
+            "error: the daemon for {} runs stages on this machine, but LC_PROFILE asks for Slurm; 'lcctl stop', then repeat",
+            root.display()
+        )
+    );
+    assert_eq!(place.run(&["status", "--quiet"]).1, "", "nothing was recorded");
+    assert_eq!(place.run_with(&[("LC_EXECUTOR", "local"), ("LC_PROFILE", "generic")], &["status"]).0, 0);
+    assert!(
+        refusal(&[("LC_EXECUTOR", "here")], &["status"])
+            .contains("LC_EXECUTOR=here is not accepted; use local or slurm")
+    );
+
+    // No Slurm is on this path: the daemon waits for one.
+    assert_eq!(place.run_with(&[("LC_PROFILE", "generic")], &["stop"]).0, 0);
+    assert_eq!(place.run_with(&[("LC_PROFILE", "generic")], &["status"]).0, 0);
+    assert_eq!(place.run_with(&[("LC_EXECUTOR", "slurm")], &["status"]).0, 0);
+    assert_eq!(place.run(&["status"]).0, 0, "who asks for nothing takes what is there");
+    let line = refusal(&[("LC_EXECUTOR", "local")], &["status"]);
+    assert!(
+        line.contains("runs stages on Slurm (profile generic), but LC_EXECUTOR asks for this machine"),
+        "{line}"
+    );
+    let line = refusal(&[("LC_PROFILE", "preemptible")], &["status"]);
+    assert!(line.contains("but LC_PROFILE asks for the profile preemptible; 'lcctl stop'"), "{line}");
+}
+
+#[test]
+fn a_root_of_a_cluster_is_not_served_on_this_machine_by_default() {
+    let place = Place::new();
+    std::fs::write(place.home.path().join("my.toml"), "tick_seconds = 5\n").unwrap();
+    let file = std::fs::canonicalize(place.home.path()).unwrap().join("my.toml");
+    assert_eq!(place.run_with(&[("LC_PROFILE", "my.toml")], &["status"]).0, 0);
+    assert_eq!(
+        place.run_with(&[("LC_PROFILE", file.to_str().unwrap())], &["status"]).0,
+        0,
+        "it is the same profile"
+    );
+    assert_eq!(place.run(&["stop"]).0, 0);
+    for command in ["status", "serve", "tick"] {
+        let (code, stdout, stderr) = place.run(&[command]);
+        assert_eq!((code, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{command}: {stderr}");
+        let needed =
+            format!("was run on Slurm (profile {0}); set LC_PROFILE={0}, or profile in ", file.display());
+        assert!(
+            stderr.contains(&needed) && stderr.contains("or LC_EXECUTOR=local to go on"),
+            "{command}: {stderr}"
+        );
+    }
+    assert!(!place.root().join("daemon.json").exists());
+    // Once it was said in so many words, it holds.
+    assert_eq!(place.run_with(&[("LC_EXECUTOR", "local")], &["status"]).0, 0);
+    assert_eq!(place.run(&["stop"]).0, 0);
+    assert_eq!(place.run(&["status"]).0, 0);
+}
+
+#[test]
+fn a_profile_in_the_users_configuration_asks_for_slurm() {
+    let place = Place::new();
+    let config = place.home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "profile = \"generic\"\n").unwrap();
+    let (code, stdout, stderr) = place.run(&["schedule"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("queued the cluster's"), "{stdout}");
 }

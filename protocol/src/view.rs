@@ -83,6 +83,8 @@ views! {
         root: String,
         /// `local` or `slurm`.
         executor: String,
+        /// The cluster's profile, by its name or its file.
+        profile: Option<String>,
         /// Workers that may run at once.
         slots: u32,
         /// Workers that run now.

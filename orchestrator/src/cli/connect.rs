@@ -1,8 +1,8 @@
 //! Finding the daemon of a root, and starting one where none runs.
 
-use super::{context::Context, failure::Failure, launch};
+use super::{cluster::ClusterFlags, context::Context, failure::Failure, launch};
 use crate::client::Client;
-use protocol::attempt::DaemonFile;
+use protocol::{attempt::DaemonFile, view::Health};
 use std::{path::Path, time::Duration};
 
 /// A daemon on this machine answers its health at once; more means that it is gone or stuck.
@@ -13,21 +13,34 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 /// A `daemon.json` left behind by a crash may name a port that another program, or the daemon of
 /// another root, has taken since: only an answer about this very root counts.
 pub(super) async fn running(root: &Path) -> Option<Client> {
+    Some(healthy(root).await?.0)
+}
+
+/// As [`running`], with what it says about itself.
+pub(super) async fn healthy(root: &Path) -> Option<(Client, Health)> {
     let file: DaemonFile = serde_json::from_slice(&std::fs::read(root.join("daemon.json")).ok()?).ok()?;
     let token = std::fs::read_to_string(root.join("token")).ok()?;
     let client = Client::new(&file.url, token.trim());
     let health = tokio::time::timeout(HEALTH_LIMIT, client.health()).await.ok()?.ok()?;
-    same(Path::new(&health.root), root).then_some(client)
+    same(Path::new(&health.root), root).then_some((client, health))
 }
 
 /// The daemon of the context's root, started if need be.
 ///
 /// # Errors
-/// When none runs and none may be or can be started.
+/// When none runs and none may be or can be started, or one runs stages elsewhere than is asked for.
 pub(super) async fn daemon(context: &Context) -> Result<Client, Failure> {
-    match running(&context.root).await {
-        Some(client) => Ok(client),
-        None if context.may_start => launch::start(context).await,
+    let cluster = ClusterFlags::of_environment()?;
+    match healthy(&context.root).await {
+        Some((client, health)) => match cluster.unlike(context, &health) {
+            Some(line) => Err(Failure::Usage(line)),
+            None => Ok(client),
+        },
+        None if context.may_start => {
+            // What the daemon would refuse is told without its log around it.
+            cluster.profile(context)?;
+            launch::start(context).await
+        }
         None => Err(Failure::Failed(format!(
             "no daemon runs for {}; start one with 'lcctl serve', or leave out --no-start",
             context.root.display()

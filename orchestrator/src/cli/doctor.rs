@@ -1,11 +1,11 @@
 //! `lcctl doctor`: compares what is configured with this machine and the live cluster.
 
 use super::{
+    cluster::ClusterFlags,
     connect,
     context::Context,
     failure::Failure,
     output::{Screen, View},
-    serve::ClusterFlags,
 };
 use crate::{
     config::{profile::Profile, study::Layer},

@@ -6,6 +6,7 @@
 
 mod cancel;
 mod change;
+mod cluster;
 mod completions;
 mod connect;
 mod context;

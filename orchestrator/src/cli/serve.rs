@@ -1,9 +1,8 @@
 //! `lcctl serve`: the daemon itself, in the foreground.
 
-use super::{context::Context, failure::Failure, output::Output};
+use super::{cluster::ClusterFlags, context::Context, failure::Failure, output::Output};
 use crate::{
     client::Client,
-    config::{profile::Profile, user::ExecutorName},
     daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
 };
 use clap::{Args, ValueHint};
@@ -44,43 +43,6 @@ pub(super) struct Serve {
     /// Leave the terminal's session; how lcctl starts a daemon in the background
     #[arg(long, hide = true)]
     detached: bool,
-}
-
-/// Where stages run.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct ClusterFlags {
-    /// Where stages run: local (processes of this machine) or slurm (a cluster's queue) [default: slurm with a
-    /// profile, else local]
-    #[arg(
-        long,
-        value_name = "WHERE",
-        env = "LC_EXECUTOR",
-        hide_env_values = true,
-        hide_possible_values = true
-    )]
-    executor: Option<ExecutorName>,
-    /// The cluster's profile: generic, preemptible, or a file
-    #[arg(long, value_name = "NAME|FILE", env = "LC_PROFILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
-    profile: Option<String>,
-}
-
-impl ClusterFlags {
-    /// The profile of the cluster, if stages run in its queue.
-    ///
-    /// # Errors
-    /// When it can't be read, or holds what is not accepted.
-    pub(super) fn profile(&self, context: &Context) -> Result<Option<Profile>, Failure> {
-        let named = self.profile.clone().or_else(|| context.user.profile.clone());
-        // A profile is for nothing else.
-        let implied = self.profile.as_ref().map(|_| ExecutorName::Slurm);
-        match self.executor.or(implied).or(context.user.executor).unwrap_or_default() {
-            ExecutorName::Local => Ok(None),
-            ExecutorName::Slurm => {
-                let name = named.as_deref().unwrap_or("generic");
-                Profile::load(name).map(Some).map_err(Failure::Usage)
-            }
-        }
-    }
 }
 
 impl Serve {

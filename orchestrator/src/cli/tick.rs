@@ -1,10 +1,10 @@
 //! `lcctl tick`: one look at the queue and everything that follows from it, without a daemon.
 
 use super::{
+    cluster::ClusterFlags,
     context::Context,
     failure::Failure,
     output::{Screen, View},
-    serve::ClusterFlags,
 };
 use crate::daemon::{self, ServeError, ServeOptions};
 use clap::{Args, ValueHint};

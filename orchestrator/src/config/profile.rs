@@ -17,6 +17,9 @@ const BUILTIN: [(&str, &str); 2] = [
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Profile {
+    /// What it is known by: a builtin name, or its file.
+    #[serde(skip)]
+    pub name: String,
     /// One line for people.
     pub description: String,
     /// The worker program as the nodes see it; the one of this machine if missing.
@@ -64,6 +67,7 @@ pub struct ScheduleSection {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            name: String::new(),
             description: String::new(),
             worker: None,
             worker_args: Vec::new(),
@@ -85,21 +89,31 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// The profile of this name, or in this file.
+    /// The profile of this name, or in this file. `by` is what asks for it: a flag, a variable or a key.
     ///
     /// # Errors
     /// When there is none, or it holds what is not accepted: one line.
-    pub fn load(name: &str) -> Result<Self, String> {
+    pub fn load(by: &str, name: &str) -> Result<Self, String> {
         if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
-            return Self::of_text(Path::new(name), text);
+            return Ok(Self { name: name.to_owned(), ..Self::of_text(Path::new(name), text)? });
         }
         let path = Path::new(name);
         if !path.exists() {
             let names: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
-            return Err(format!("--profile {name}: no such file; accepted: a file, {}", names.join(", ")));
+            return Err(format!("{by}: {name}: no such file; accepted: a file, {}", names.join(", ")));
         }
         let text = file::text(path).map_err(|error: FileError| error.to_string())?;
         Self::of_text(path, &text)
+    }
+
+    /// What the profile of this name, or in this file, is known by.
+    #[must_use]
+    pub fn place(name: &str) -> String {
+        if BUILTIN.iter().any(|(builtin, _)| *builtin == name) {
+            return name.to_owned();
+        }
+        let path = std::path::absolute(name).unwrap_or_else(|_| name.into());
+        std::fs::canonicalize(&path).unwrap_or(path).display().to_string()
     }
 
     /// As [`Self::load`], with the text given; its relative paths are relative to its folder.
@@ -108,6 +122,7 @@ impl Profile {
     /// When it holds what is not accepted.
     pub fn of_text(path: &Path, text: &str) -> Result<Self, String> {
         let mut profile: Self = file::parse(path, text).map_err(|error| error.to_string())?;
+        profile.name = Self::place(&path.to_string_lossy());
         let at = path.display();
         let mut wrong = resources::violations("rules", &profile.rules);
         if let Err(why) = Windows::new(&profile.schedule.submit) {
@@ -149,7 +164,8 @@ mod tests {
     #[test]
     fn the_builtin_profiles_are_sound() {
         for (name, _) in BUILTIN {
-            let profile = Profile::load(name).unwrap();
+            let profile = Profile::load("--profile", name).unwrap();
+            assert_eq!(profile.name, name);
             assert!(!profile.description.is_empty() && !profile.rules.is_empty(), "{name}");
         }
     }
@@ -166,7 +182,8 @@ mod tests {
             let why = Profile::of_text(Path::new("/c/p.toml"), text).unwrap_err();
             assert!(why.starts_with("/c/p.toml") && why.contains(hint) && !why.contains('\n'), "{why}");
         }
-        assert!(Profile::load("no-such").unwrap_err().contains("generic"));
+        let why = Profile::load("LC_PROFILE", "no-such").unwrap_err();
+        assert_eq!(why, "LC_PROFILE: no-such: no such file; accepted: a file, generic, preemptible");
     }
 
     #[test]

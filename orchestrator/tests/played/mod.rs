@@ -69,6 +69,7 @@ impl Played {
                 version: "0".into(),
                 root: claims.display().to_string(),
                 executor: "local".into(),
+                profile: None,
                 slots: 1,
                 busy: 0,
                 started: chrono::DateTime::UNIX_EPOCH,

@@ -1388,6 +1388,8 @@ export interface components {
             busy: number;
             /** @description `local` or `slurm`. */
             executor: string;
+            /** @description The cluster's profile, by its name or its file. */
+            profile?: string | null;
             /** @description `LC_ROOT`. */
             root: string;
             /**
