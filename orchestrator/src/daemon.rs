@@ -104,10 +104,10 @@ pub enum ServeError {
     #[error(transparent)]
     Worker(#[from] WorkerNotFound),
     /// The record can't be used.
-    #[error(transparent)]
+    #[error("{}{}", .0, remedy(.0))]
     Record(#[from] StoreError),
     /// The record can't be used by the engine.
-    #[error(transparent)]
+    #[error("{}{}", .0, remedy_of_engine(.0))]
     Engine(#[from] EngineError),
     /// A file can't be read or written.
     #[error("{}: {source}", path.display())]
@@ -141,6 +141,29 @@ impl ServeError {
     fn file(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { path, source }
+    }
+}
+
+/// What to do about a record that may be damaged.
+pub(crate) fn remedy(error: &StoreError) -> String {
+    /// SQLite's codes for a damaged file, and for one that is no database.
+    const DAMAGED: [u32; 2] = [11, 26];
+    let damaged = |error: &sqlx::Error| {
+        let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+        code.is_some_and(|code| DAMAGED.contains(&(code & 0xff)))
+    };
+    let backups = match error {
+        StoreError::Unusable { file, .. } => file.with_file_name("backups").display().to_string(),
+        StoreError::Sql(error) if damaged(error) => "LC_ROOT/backups".to_owned(),
+        _ => return String::new(),
+    };
+    format!("; if it is damaged, put back the newest copy in {backups} (docs/resuming.md)")
+}
+
+fn remedy_of_engine(error: &EngineError) -> String {
+    match error {
+        EngineError::Store(error) => remedy(error),
+        _ => String::new(),
     }
 }
 

@@ -280,3 +280,19 @@ fn a_profile_in_the_users_configuration_asks_for_slurm() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("queued the cluster's"), "{stdout}");
 }
+
+#[test]
+fn a_damaged_record_is_told_once_with_what_to_do() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.root()).unwrap();
+    let record = place.root().join("lc.sqlite");
+    let damaged = "no record at all, and long enough to be taken for the header of a database. ".repeat(20);
+    std::fs::write(&record, damaged).unwrap();
+    let (code, stdout, stderr) = place.run(&["status"]);
+    assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+    assert_eq!(stderr.matches("can't be used as the record").count(), 1, "{stderr}");
+    let backups = std::fs::canonicalize(place.root()).unwrap().join("backups");
+    let remedy =
+        format!("; if it is damaged, put back the newest copy in {} (docs/resuming.md)", backups.display());
+    assert!(stderr.contains(&remedy), "{stderr}");
+}

@@ -36,7 +36,7 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
     std::fs::create_dir_all(root)
         .map_err(|error| Failure::Usage(format!("can't make the folder {}: {error}", root.display())))?;
     let log = root.join("daemon.log");
-    let before = std::fs::metadata(&log).map_or(0, |data| data.len());
+    let mut before = length(&log);
     let mut child = spawn(root, &log).map_err(|error| {
         Failure::Failed(format!("can't start the daemon for {}: {error}", root.display()))
     })?;
@@ -61,8 +61,11 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
                 // Perhaps the daemon before was just on its way out and still held the lock.
                 again -= 1;
                 tokio::time::sleep(RETRY_PAUSE).await;
+                let second = length(&log);
                 if let Ok(another) = spawn(root, &log) {
                     child = another;
+                    // What the first one said is said again by the second, or is over.
+                    before = second;
                     continue;
                 }
             }
@@ -105,6 +108,10 @@ fn spawn(root: &Path, log: &Path) -> std::io::Result<Child> {
         .stdout(open()?)
         .stderr(open()?)
         .spawn()
+}
+
+fn length(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |data| data.len())
 }
 
 /// The last lines that were written since the start.
