@@ -23,6 +23,7 @@ use nix::fcntl::{Flock, FlockArg};
 use protocol::{attempt::DaemonFile, exit};
 use sha2::{Digest as _, Sha256};
 use std::{
+    env,
     fs::{self, File},
     io::{self, Read as _, Seek as _, Write as _},
     net::SocketAddr,
@@ -167,6 +168,26 @@ fn remedy_of_engine(error: &EngineError) -> String {
     }
 }
 
+/// The worker program: the one given by a flag, the environment or the user's configuration, else the profile's,
+/// else one that is found.
+///
+/// # Errors
+/// When there is none, or what was named is not a program.
+pub(crate) fn worker(given: Option<PathBuf>, cluster: Option<&Profile>) -> Result<PathBuf, ServeError> {
+    if given.is_none()
+        && let Some(profile) = cluster
+        && let Some(path) = &profile.worker
+    {
+        return find_worker(Some(path)).map_err(|_| {
+            ServeError::Profile(format!("{}: worker = {path:?} is not a program", profile.name))
+        });
+    }
+    // What the variable names is looked for as such, so that an error names it.
+    let variable = env::var_os("LC_WORKER").map(PathBuf::from);
+    let given = given.filter(|path| Some(path) != variable.as_ref());
+    Ok(find_worker(given.as_deref())?)
+}
+
 /// Remembers in the root where its stages run.
 fn remember(root: &Path, cluster: Option<&Profile>) -> Result<(), ServeError> {
     let (path, served) = (Served::file(root), Served::with(cluster));
@@ -187,8 +208,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let root = options.root.canonicalize().map_err(ServeError::file(&options.root))?;
     let layout = Layout::new(&root);
     let _lock = lock(&layout)?;
-    let of_profile = options.cluster.as_ref().and_then(|profile| profile.worker.clone());
-    let worker = find_worker(options.worker.or(of_profile).as_deref())?;
+    let worker = worker(options.worker, options.cluster.as_ref())?;
     let listener = bind(options.listen).await?;
     let listen = listener.local_addr().map_err(ServeError::Ended)?;
     let token = api_token(&layout)?;
@@ -298,8 +318,7 @@ pub async fn tick(options: ServeOptions) -> Result<u64, ServeError> {
     let root = options.root.canonicalize().map_err(ServeError::file(&options.root))?;
     let layout = Layout::new(&root);
     let _lock = lock(&layout)?;
-    let of_profile = options.cluster.as_ref().and_then(|profile| profile.worker.clone());
-    let worker = find_worker(options.worker.or(of_profile).as_deref())?;
+    let worker = worker(options.worker, options.cluster.as_ref())?;
     let store = Store::open(&layout).await?;
     let lease = take_lease(&store, &layout).await?;
     remember(&root, options.cluster.as_ref())?;

@@ -264,6 +264,10 @@ fn a_root_of_a_cluster_is_not_served_on_this_machine_by_default() {
         );
     }
     assert!(!place.root().join("daemon.json").exists());
+    let (code, stdout, _) = place.run(&["doctor"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("PROBLEM  executor") && stdout.contains("was run on Slurm"), "{stdout}");
+
     // Once it was said in so many words, it holds.
     assert_eq!(place.run_with(&[("LC_EXECUTOR", "local")], &["status"]).0, 0);
     assert_eq!(place.run(&["stop"]).0, 0);
@@ -295,4 +299,24 @@ fn a_damaged_record_is_told_once_with_what_to_do() {
     let remedy =
         format!("; if it is damaged, put back the newest copy in {} (docs/resuming.md)", backups.display());
     assert!(stderr.contains(&remedy), "{stderr}");
+
+    let (code, stdout, _) = place.run(&["doctor"]);
+    assert_eq!(code, 1);
+    let line =
+        stdout.lines().find(|line| line.starts_with("PROBLEM  record")).unwrap_or_else(|| panic!("{stdout}"));
+    assert!(line.contains(record.file_name().unwrap().to_str().unwrap()) && line.contains(&remedy), "{line}");
+}
+
+#[test]
+fn doctor_opens_a_record_without_touching_it() {
+    let place = Place::new();
+    assert_eq!(place.run(&["sweep", "--name", "s", "--width", "32", "--heads", "4"]).0, 0);
+    assert_eq!(place.run(&["stop"]).0, 0);
+    let record = place.root().join("lc.sqlite");
+    let before = std::fs::read(&record).unwrap();
+    let (code, stdout, stderr) = place.run(&["doctor"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("lc.sqlite: 1 study"), "{stdout}");
+    assert_eq!(std::fs::read(&record).unwrap(), before);
+    assert!(!place.root().join("lc.sqlite-wal").exists());
 }

@@ -143,3 +143,57 @@ fn completions_depend_on_no_file() {
         assert!(stdout.contains("lcctl") && stdout.contains("max-grad-norm"), "{shell}");
     }
 }
+
+#[test]
+fn doctor_checks_the_study_and_the_root() {
+    let home = tempfile::tempdir().unwrap();
+    let doctor = |args: &[&str]| {
+        let output =
+            lcctl(home.path()).env("LC_WORKER", "/bin/true").arg("doctor").args(args).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let study = |text: &str| std::fs::write(home.path().join("s.toml"), text).unwrap();
+    study("[grid]\nwidth = \"64..256\"\nseed = \"0..4\"\n");
+    let (code, stdout) = doctor(&["s.toml"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("ok       study       s: 15 runs"), "{stdout}");
+    study("[grid]\nwidth = 30\n[training]\norder = \"random\"\n");
+    let (code, stdout) = doctor(&["s.toml"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("PROBLEM  study       s.toml: grid.width: 30 is not divisible"), "{stdout}");
+    assert!(stdout.contains("PROBLEM  study       s.toml: training.order"), "{stdout}");
+    study("[data]\ndataset = \"nowhere\"\n");
+    let (code, stdout) = doctor(&["s.toml"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("data.dataset = ") && stdout.contains("no such file or folder"), "{stdout}");
+
+    std::fs::write(home.path().join("file"), "").unwrap();
+    let (code, stdout) = doctor(&["--root", "file"]);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("PROBLEM  root") && stdout.contains("is no folder"), "{stdout}");
+    assert!(!home.path().join("root").exists(), "nothing is changed");
+}
+
+#[test]
+fn one_order_decides_which_worker_is_used() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(home.path().join("p.toml"), "worker = \"/bin/false\"\n").unwrap();
+    let told = |args: &[&str]| {
+        let stdout = run(home.path(), &[&["doctor", "--profile", "p.toml"], args].concat()).1;
+        stdout.lines().find(|line| line.contains(" worker ")).unwrap().to_owned()
+    };
+    let path = |name: &str| std::fs::canonicalize(name).unwrap().display().to_string();
+    assert!(told(&[]).contains(&path("/bin/false")), "the profile's");
+    std::fs::write(config.join("config.toml"), "worker = \"/bin/true\"\n").unwrap();
+    assert!(told(&[]).contains(&path("/bin/true")), "the configuration goes over it");
+    assert!(told(&["--worker", "/bin/cat"]).contains(&path("/bin/cat")), "a flag over both");
+    std::fs::remove_file(config.join("config.toml")).unwrap();
+    std::fs::write(home.path().join("p.toml"), "worker = \"/nowhere\"\n").unwrap();
+    let line = told(&[]);
+    assert!(
+        line.starts_with("PROBLEM") && line.contains("p.toml: worker = \"/nowhere\" is not a program"),
+        "{line}"
+    );
+}

@@ -1,28 +1,26 @@
 //! `lcctl doctor`: compares what is configured with this machine and the live cluster.
 
+mod place;
+mod worker;
+
 use super::{
     cluster::ClusterFlags,
     connect,
     context::Context,
     failure::Failure,
     output::{Screen, View},
+    sweep::{self, StudyFlags},
 };
 use crate::{
-    config::{profile::Profile, study::Layer},
-    domain::resources,
-    executor::{
-        local::find_worker,
-        slurm::listing,
-        slurm::{Cluster, Slurm},
-    },
+    config::{file::FileError, profile::Profile},
+    daemon,
+    domain::{resources, validate},
+    executor::slurm::{Cluster, Slurm, listing},
 };
 use clap::{Args, ValueHint};
 use protocol::{resources::ResourceRule, stage::StageKind, study::StudySpec};
 use serde::Serialize;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -37,7 +35,7 @@ Exit codes: 0 no problem, 1 a problem, 2 wrong use";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Doctor {
-    /// Study file whose rules are checked, too
+    /// Study file that is checked, too
     #[arg(value_name = "STUDY.toml", value_hint = ValueHint::FilePath)]
     study: Option<PathBuf>,
     #[command(flatten)]
@@ -92,22 +90,41 @@ impl Report {
 
 impl Doctor {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let profile = self.cluster.profile(context)?;
-        let study = self.study.as_deref().map(Layer::of_file).transpose()?;
-        let study = study.map(|layer| layer.study("doctor")).transpose()?;
+        let profile = self.cluster.asked_profile(&context.user)?;
         let mut report = Report::default();
-        root(&mut report, &context.root, profile.is_some());
-        let of_profile = profile.as_ref().and_then(|profile| profile.worker.clone());
-        let worker = self.worker.or(of_profile).or_else(|| context.user.worker.clone());
-        let worker =
-            report.result("worker", find_worker(worker.as_deref()), |path| path.display().to_string());
-        match connect::running(&context.root).await {
-            Some(client) => report.add(Verdict::Ok, "daemon", format!("serves at {}", client.url())),
-            None => report.add(Verdict::Note, "daemon", "none runs; other commands start one"),
+        place::root(&mut report, &context.root, profile.is_some());
+        let given = self.worker.or_else(|| context.user.worker.clone());
+        let worker = match daemon::worker(given, profile.as_ref()) {
+            Ok(path) => Some((worker::version(&path).await, path)),
+            Err(error) => {
+                report.add(Verdict::Problem, "worker", error.to_string());
+                None
+            }
+        };
+        if let Some((version, path)) = &worker {
+            let version = version.as_ref().map(|version| format!(": {version}")).unwrap_or_default();
+            report.add(Verdict::Ok, "worker", format!("{}{version}", path.display()));
         }
-        match profile {
-            None => report.add(Verdict::Ok, "executor", "local: stages run as processes of this machine"),
-            Some(profile) => cluster(&mut report, profile, worker, study.as_ref(), context).await,
+        match connect::healthy(&context.root).await {
+            Some((client, health)) => match self.cluster.unlike(context, &health) {
+                Some(line) => report.add(Verdict::Problem, "daemon", line),
+                None => report.add(Verdict::Ok, "daemon", format!("serves at {}", client.url())),
+            },
+            None => {
+                report.add(Verdict::Note, "daemon", "none runs; other commands start one");
+                place::record(&mut report, &context.root).await;
+            }
+        }
+        let study = match self.study {
+            Some(file) => study(&mut report, file, context)?,
+            None => None,
+        };
+        match (profile, self.cluster.elsewhere(context)) {
+            (None, Some(line)) => report.add(Verdict::Problem, "executor", line),
+            (None, None) => {
+                report.add(Verdict::Ok, "executor", "local: stages run as processes of this machine");
+            }
+            (Some(profile), _) => cluster(&mut report, profile, worker, study.as_ref(), context).await,
         }
         context.out.answer(&report)?;
         let problems = report.0.iter().filter(|finding| finding.verdict == Verdict::Problem).count();
@@ -119,54 +136,54 @@ impl Doctor {
     }
 }
 
-/// Whether the record can live where the root is.
-fn root(report: &mut Report, root: &Path, on_cluster: bool) {
-    let there = root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    match nix::sys::statfs::statfs(there) {
-        Ok(found) => match file_system(found.filesystem_type().0) {
-            Some(name) => {
-                let text = format!(
-                    "{} is on {name}: SQLite needs working locks there; keep one daemon, always on the same node",
-                    root.display()
-                );
-                report.add(Verdict::Note, "root", text);
-            }
-            None if on_cluster => {
-                let text =
-                    format!("{}: a local file system; the nodes must see the same files", root.display());
-                report.add(Verdict::Note, "root", text);
-            }
-            None => report.add(Verdict::Ok, "root", root.display().to_string()),
-        },
-        Err(error) => report.add(Verdict::Problem, "root", format!("{}: {error}", there.display())),
+/// The study of a file as a sweep of it would take it, with all that is wrong with it.
+fn study(report: &mut Report, file: PathBuf, context: &Context) -> Result<Option<StudySpec>, Failure> {
+    let flags = StudyFlags::of_environment()?;
+    let spec = match sweep::spec(Some(&file), None, flags, context) {
+        Ok(spec) => spec,
+        Err(Failure::File(missing @ FileError::Missing { .. })) => {
+            report.add(Verdict::Problem, "study", missing.to_string());
+            return Ok(None);
+        }
+        Err(other) => return Err(other),
+    };
+    let wrong = validate::violations(&spec);
+    if wrong.is_empty() {
+        let runs = spec.grid.depth.0.len()
+            * spec.grid.width.0.len()
+            * spec.grid.seed.0.len()
+            * spec.grid.epochs.0.len()
+            * spec.grid.weight_decay.len();
+        let s = if runs == 1 { "run" } else { "runs" };
+        report.add(Verdict::Ok, "study", format!("{}: {runs} {s}", spec.name));
     }
-}
-
-/// File systems shared over a network, by their magic numbers.
-const fn file_system(magic: i64) -> Option<&'static str> {
-    match magic {
-        0x6969 => Some("NFS"),
-        0x0BD0_0BD0 => Some("Lustre"),
-        0x4750_4653 => Some("GPFS"),
-        0x1983_0326 => Some("BeeGFS"),
-        0x00C3_6400 => Some("Ceph"),
-        0xFF53_4D42 | 0xFE53_4D42 => Some("CIFS"),
-        0x6573_5546 => Some("FUSE"),
-        _ => None,
+    for line in wrong {
+        report.add(Verdict::Problem, "study", format!("{}: {line}", file.display()));
     }
+    Ok(Some(spec))
 }
 
 async fn cluster(
     report: &mut Report,
     profile: Profile,
-    worker: Option<PathBuf>,
+    worker: Option<(Option<String>, PathBuf)>,
     study: Option<&StudySpec>,
     context: &Context,
 ) {
     let mut rules: Vec<ResourceRule> = profile.rules.clone();
     rules.extend(study.into_iter().flat_map(|study| study.resources.rules.clone()));
     let (requeue, tick) = (profile.requeue, profile.tick_seconds);
-    let worker = worker.unwrap_or_else(|| "lc-worker".into());
+    let (version, worker) = worker.unwrap_or_else(|| (None, "lc-worker".into()));
+    if let Some(version) = version.filter(|version| worker::lacks_cuda(version))
+        && let Some(gres) =
+            rules.iter().filter_map(|rule| rule.gres.as_deref()).find(|gres| gres.contains("gpu"))
+    {
+        let text = format!(
+            "the rules ask for GPUs ({gres}), but {} was built without CUDA ({version}); build it with 'make cuda'",
+            worker.display()
+        );
+        report.add(Verdict::Problem, "worker", text);
+    }
     let slurm = match Slurm::new(profile, worker, context.root.clone()) {
         Ok(slurm) => slurm,
         Err(why) => return report.add(Verdict::Problem, "profile", why),

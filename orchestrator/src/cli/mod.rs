@@ -2,7 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error; with `--json` exactly one JSON
 //! value goes to standard output. Subcommands talk to the daemon through [`crate::client`] and reach
-//! neither its record nor its files.
+//! neither its record nor its files (`doctor`, which needs no daemon, looks at a copy of the record).
 
 mod cancel;
 mod change;

@@ -24,7 +24,7 @@ pub(super) fn report(error: &Error, args: &[OsString]) -> ExitCode {
 }
 
 /// The one line, without `error: `.
-fn line(error: &Error, args: &[OsString]) -> String {
+pub(super) fn line(error: &Error, args: &[OsString]) -> String {
     let word = |kind| words(error, kind).into_iter().next();
     let arg = word(ContextKind::InvalidArg).unwrap_or_default();
     let value = word(ContextKind::InvalidValue).unwrap_or_default();

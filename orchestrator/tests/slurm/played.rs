@@ -482,3 +482,26 @@ trait Tap: Sized {
 }
 
 impl Tap for Site {}
+
+#[test]
+fn doctor_finds_a_worker_that_can_not_use_the_gpus_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("");
+    site.profile(&fake_work(0.0, "").replace("cpus = 1", "cpus = 1\ngres = \"gpu:1\""));
+    let doctor = |version: &str| {
+        let worker = site.root().join("worker");
+        fs::write(&worker, format!("#!/bin/sh\necho '{version}'\n")).unwrap();
+        fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();
+        let output = site.lcctl(&["doctor", "--worker", worker.to_str().unwrap()]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = doctor("lc-worker 0.1.0 (cpu)");
+    let problem =
+        told.lines().find(|line| line.starts_with("PROBLEM  worker")).unwrap_or_else(|| panic!("{told}"));
+    assert!(problem.contains("GPUs (gpu:1)") && problem.contains("'make cuda'"), "{problem}");
+    for version in ["lc-worker 0.1.0 (cpu, cuda)", "lc-worker 0.1.0"] {
+        let told = doctor(version);
+        assert!(!told.contains("PROBLEM  worker"), "{told}");
+    }
+}

@@ -1,10 +1,10 @@
 //! The flags of `lcctl sweep` that make or change a study, in the order of the study file.
 
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, usage},
     config::study::{is_path, located},
 };
-use clap::{Args, ValueHint, builder::PossibleValuesParser};
+use clap::{Args, Parser, ValueHint, builder::PossibleValuesParser};
 use protocol::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
@@ -125,6 +125,22 @@ pub(in crate::cli) struct StudyFlags {
 }
 
 impl StudyFlags {
+    /// What the environment says, for commands without these flags.
+    ///
+    /// # Errors
+    /// When it holds what is not accepted.
+    pub(in crate::cli) fn of_environment() -> Result<Self, Failure> {
+        #[derive(Parser)]
+        struct Environment {
+            #[command(flatten)]
+            flags: StudyFlags,
+        }
+        let of_environment = Environment::try_parse_from(["lcctl"]);
+        of_environment
+            .map(|found| found.flags)
+            .map_err(|error| Failure::Usage(usage::line(&error, &["lcctl".into(), "sweep".into()])))
+    }
+
     /// Whether an axis of the grid is given.
     pub(super) const fn names_a_grid(&self) -> bool {
         self.depth.is_some()

@@ -14,14 +14,14 @@ use super::{
 use crate::config::study::Layer;
 use chrono::Local;
 use clap::{Args, ValueHint};
-use flags::StudyFlags;
+pub(super) use flags::StudyFlags;
 use plan::Planned;
 use protocol::{
     study::StudySpec,
     view::{Results, StudyPlan, StudySummary},
 };
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -56,7 +56,7 @@ pub(super) struct Sweep {
 impl Sweep {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let (wait, dry_run) = (self.wait && !self.dry_run, self.dry_run);
-        let spec = self.spec(context)?;
+        let spec = spec(self.file.as_deref(), self.name, self.flags, context)?;
         let client = connect::daemon(context).await?;
         let plan = client.plan(&spec, dry_run).await?;
         if !wait {
@@ -83,29 +83,37 @@ impl Sweep {
         }
         watch::verdict(context.out, &detail)
     }
+}
 
-    /// The study that file, configuration and flags make.
-    fn spec(self, context: &Context) -> Result<StudySpec, Failure> {
-        if self.file.is_none() && !self.flags.names_a_grid() {
-            return Err(Failure::Usage(
-                "nothing to sweep; give a study file or an axis: --depth, --width, --seed, --epochs, --weight-decay"
-                    .into(),
-            ));
-        }
-        let here = std::env::current_dir()?;
-        let file = self.file.as_deref().map(Layer::of_file).transpose()?;
-        let stem = self.file.as_deref().and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
-        let of_file = file.as_ref().and_then(Layer::name).map(str::to_owned);
-        let name = self.name.or(of_file).or(stem).unwrap_or_else(by_time);
-
-        let file = file.unwrap_or_default();
-        file.check_paths(|key| self.flags.gives_data(key))?;
-        let user = context.user.study.clone().unwrap_or_default();
-        user.check_paths(|key| self.flags.gives_data(key) || file.gives_data(key))?;
-        let mut spec = user.under(&file).study(&name)?;
-        self.flags.lay_over(&mut spec, &here)?;
-        Ok(spec)
+/// The study that file, configuration and flags make.
+///
+/// # Errors
+/// When they make none, or a path in them leads nowhere.
+pub(super) fn spec(
+    file: Option<&Path>,
+    name: Option<String>,
+    flags: StudyFlags,
+    context: &Context,
+) -> Result<StudySpec, Failure> {
+    if file.is_none() && !flags.names_a_grid() {
+        return Err(Failure::Usage(
+            "nothing to sweep; give a study file or an axis: --depth, --width, --seed, --epochs, --weight-decay"
+                .into(),
+        ));
     }
+    let here = std::env::current_dir()?;
+    let stem = file.and_then(|path| path.file_stem()?.to_str().map(str::to_owned));
+    let file = file.map(Layer::of_file).transpose()?;
+    let of_file = file.as_ref().and_then(Layer::name).map(str::to_owned);
+    let name = name.or(of_file).or(stem).unwrap_or_else(by_time);
+
+    let file = file.unwrap_or_default();
+    file.check_paths(|key| flags.gives_data(key))?;
+    let user = context.user.study.clone().unwrap_or_default();
+    user.check_paths(|key| flags.gives_data(key) || file.gives_data(key))?;
+    let mut spec = user.under(&file).study(&name)?;
+    flags.lay_over(&mut spec, &here)?;
+    Ok(spec)
 }
 
 fn by_time() -> String {
