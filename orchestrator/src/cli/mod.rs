@@ -46,7 +46,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 const AFTER_HELP: &str = "\
 Examples:
   lcctl demo                                        see a whole study on this machine, in minutes
-  lcctl sweep --depth 1,2,4 --width 64..1024 --seed 0..9 --name grid
+  lcctl sweep --name grid --dataset hf:roneneldan/TinyStories --tokenizer hf:EleutherAI/gpt-neo-125M \
+              --depth 1,2,4 --width 64..1024 --seed 0..9
   lcctl watch grid                                  follow it; Ctrl-C leaves it running
   lcctl report grid                                 its measures against validation loss
   lcctl export grid --out grid.parquet

@@ -16,85 +16,85 @@ use std::path::Path;
 /// Study settings as flags; each goes over the study file.
 #[derive(Debug, Default, Args)]
 pub(in crate::cli) struct StudyFlags {
-    /// Texts: builtin:stories, a folder, a file, or hf:owner/name
+    /// Texts: builtin:stories, a folder, a file, or hf:owner/name [default: builtin:stories, made-up stories for trying]
     #[arg(long, value_name = "SOURCE", env = "LC_DATASET", hide_env_values = true, help_heading = "Data", value_hint = ValueHint::AnyPath)]
     dataset: Option<String>,
-    /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name
+    /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name [default: builtin, made from those stories]
     #[arg(long, value_name = "SOURCE", env = "LC_TOKENIZER", hide_env_values = true, help_heading = "Data", value_hint = ValueHint::FilePath)]
     tokenizer: Option<String>,
     /// File with validation texts, where the dataset has none
     #[arg(long, value_name = "FILE", help_heading = "Data", value_hint = ValueHint::FilePath)]
     validation: Option<String>,
-    /// Tokens per sequence
+    /// Tokens per sequence [default: 2048]
     #[arg(long, value_name = "N", help_heading = "Data")]
     block_size: Option<u32>,
-    /// Contiguous shards before chunking
+    /// Contiguous shards before chunking [default: 2]
     #[arg(long, value_name = "N", help_heading = "Data")]
     shards: Option<u32>,
 
-    /// Numbers of layers: 1,2,4 or 1..4
+    /// Numbers of layers: 1,2,4 or 1..4 [default: 1]
     #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
     depth: Option<Counted>,
-    /// Widths: 32,64, or 64..1024 (doubling), or 64..1024:64 (steps of 64)
+    /// Widths: 32,64, or 64..1024 (doubling), or 64..1024:64 (steps of 64) [default: 64]
     #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
     width: Option<Doubled>,
-    /// Seeds: 0..9
+    /// Seeds: 0..9 [default: 0]
     #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
     seed: Option<Counted>,
-    /// Numbers of epochs: 1,3,10
+    /// Numbers of epochs: 1,3,10 [default: 1]
     #[arg(long, value_name = "AXIS", help_heading = "Grid (every combination is one run)")]
     epochs: Option<Counted>,
-    /// Weight decays: 0, 0.0005 and 0.1 have letters; others need a study file with decay_letters
+    /// Weight decays: 0, 0.0005 and 0.1 have letters; others need a study file with decay_letters [default: 0.0005]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = real)]
     #[arg(help_heading = "Grid (every combination is one run)")]
     weight_decay: Option<Vec<f64>>,
 
-    /// Attention heads; must divide every width
+    /// Attention heads; must divide every width [default: 16]
     #[arg(long, value_name = "N", help_heading = "Model")]
     heads: Option<u32>,
-    /// Tokens seen by local attention
+    /// Tokens seen by local attention [default: 256]
     #[arg(long, value_name = "N", help_heading = "Model")]
     window: Option<u32>,
     /// Vocabulary [default: the tokenizer's]
     #[arg(long, value_name = "N", help_heading = "Model")]
     vocab_size: Option<u32>,
-    /// Dropout, 0 to 1
+    /// Dropout, 0 to 1 [default: 0]
     #[arg(long, value_name = "P", value_parser = real, help_heading = "Model")]
     dropout: Option<f64>,
 
-    /// Sequences per step
+    /// Sequences per step [default: 16]
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch_size: Option<u32>,
-    /// Peak learning rate; falls linearly to zero
+    /// Peak learning rate; falls linearly to zero [default: 5e-5]
     #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
     learning_rate: Option<f64>,
-    /// Gradients are scaled down to this norm
+    /// Gradients are scaled down to this norm [default: 1]
     #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
     max_grad_norm: Option<f64>,
-    /// Stop after so many steps
+    /// Stop after so many steps [default: those of all epochs]
     #[arg(long, value_name = "N", help_heading = "Training")]
     max_steps: Option<u64>,
-    /// Order of the sequences
+    /// Order of the sequences [default: shuffled]
     #[arg(long, value_name = "ORDER", value_parser = PossibleValuesParser::new(["shuffled", "sequential"]))]
     #[arg(help_heading = "Training")]
     order: Option<String>,
-    /// Number format of training
+    /// Number format of training [default: f32]
     #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["f32", "bf16"]))]
     #[arg(help_heading = "Training")]
     dtype: Option<String>,
     /// What is kept of the checkpoints, one per epoch: all, weights (the optimizer's state only of the newest)
-    /// or a number (the newest so many; only they are analysed)
+    /// or a number (the newest so many; only they are analysed) [default: all]
     #[arg(long, value_name = "WHAT", help_heading = "Training")]
     keep_checkpoints: Option<KeepCheckpoints>,
 
-    /// Which checkpoints are evaluated, collected and analysed (there is one per epoch)
+    /// Which checkpoints are evaluated, collected and analysed (there is one per epoch) [default: all]
     #[arg(long, value_name = "WHICH", value_parser = PossibleValuesParser::new(["all", "last"]))]
     #[arg(help_heading = "Collection and analysis")]
     checkpoints: Option<String>,
-    /// Sequences per batch of collection and evaluation
+    /// Sequences per batch of collection and evaluation [default: 8]
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     collect_batch_size: Option<u32>,
-    /// Batches between two saves of unfinished statistics
+    /// Batches between two saves of unfinished statistics [default: 1024]
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     save_every: Option<u32>,
     /// Take variances from the sums that come with the means, without reading the data again
@@ -103,23 +103,23 @@ pub(in crate::cli) struct StudyFlags {
     /// Collect the covariance around the class means, too, which the covariance ratios need
     #[arg(long, help_heading = "Collection and analysis")]
     covariance: bool,
-    /// Measure groups, or all
+    /// Measure groups, or all [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Collection and analysis")]
     measures: Option<Vec<String>>,
-    /// Keep classes with at least so many train samples
+    /// Keep classes with at least so many train samples [default: 1]
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     min_per_class: Option<u32>,
-    /// Keep classes with fewer train samples than this
+    /// Keep classes with fewer train samples than this [default: no limit]
     #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
     max_per_class: Option<u32>,
 
-    /// Where stages run: auto, cpu, cuda, cuda:N or vulkan
+    /// Where stages run: auto, cpu, cuda, cuda:N or vulkan [default: auto]
     #[arg(long, value_name = "DEVICE", env = "LC_DEVICE", hide_env_values = true, value_parser = device, help_heading = "Resources")]
     device: Option<String>,
-    /// Tries per stage when the cause is not the stage's own fault
+    /// Tries per stage when the cause is not the stage's own fault [default: 3]
     #[arg(long, value_name = "N", help_heading = "Resources")]
     attempts: Option<u32>,
-    /// Runs of one architecture that share a cluster's job and GPU: auto or a number
+    /// Runs of one architecture that share a cluster's job and GPU: auto or a number [default: what the rules say, else 1]
     #[arg(long, value_name = "N", help_heading = "Resources")]
     pack: Option<Pack>,
 }
@@ -243,5 +243,63 @@ fn device(text: &str) -> Result<String, String> {
     match (text, index) {
         ("auto" | "cpu" | "cuda" | "vulkan", _) | (_, Some(Ok(_))) => Ok(text.to_owned()),
         _ => Err("accepted: auto, cpu, cuda, cuda:N, vulkan".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StudyFlags;
+    use clap::Args as _;
+    use protocol::study::StudySpec;
+
+    #[test]
+    fn the_help_names_the_defaults_of_a_study() {
+        let spec = serde_json::to_value(StudySpec::named("s")).unwrap();
+        let command = StudyFlags::augment_args(clap::Command::new("sweep"));
+        let help = |flag: &str| {
+            let argument =
+                command.get_arguments().find(|argument| argument.get_long() == Some(flag)).unwrap();
+            argument.get_help().unwrap().to_string()
+        };
+        let plain = |value: &serde_json::Value| match value {
+            serde_json::Value::Array(values) if values.len() == 1 => values[0].clone(),
+            other => other.clone(),
+        };
+        for (flag, at) in [
+            ("dataset", "/data/dataset"),
+            ("tokenizer", "/data/tokenizer"),
+            ("block-size", "/data/block_size"),
+            ("shards", "/data/shards"),
+            ("depth", "/grid/depth"),
+            ("width", "/grid/width"),
+            ("seed", "/grid/seed"),
+            ("epochs", "/grid/epochs"),
+            ("weight-decay", "/grid/weight_decay"),
+            ("heads", "/model/heads"),
+            ("window", "/model/window"),
+            ("dropout", "/model/dropout"),
+            ("batch-size", "/training/batch_size"),
+            ("learning-rate", "/training/learning_rate"),
+            ("max-grad-norm", "/training/max_grad_norm"),
+            ("order", "/training/order"),
+            ("dtype", "/training/dtype"),
+            ("checkpoints", "/collection/checkpoints"),
+            ("collect-batch-size", "/collection/batch_size"),
+            ("save-every", "/collection/save_every"),
+            ("measures", "/analysis/measures"),
+            ("min-per-class", "/analysis/min_per_class"),
+            ("device", "/resources/device"),
+            ("attempts", "/resources/attempts"),
+        ] {
+            let value = plain(spec.pointer(at).unwrap());
+            let help = help(flag);
+            let told = help.rsplit_once("[default: ").unwrap_or_else(|| panic!("{flag}: {help}")).1;
+            let told = told.trim_end_matches(']').split(',').next().unwrap();
+            let same = match value.as_f64() {
+                Some(number) => told.parse() == Ok(number),
+                None => value.as_str() == Some(told),
+            };
+            assert!(same, "--{flag}: {help}, but {value}");
+        }
     }
 }

@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
-  lcctl sweep --name first --depth 1,2 --width 64..256 --seed 0..2 --heads 4 --wait
+  lcctl sweep --name first --dataset ~/TinyStories --tokenizer ~/gpt-neo/tokenizer.json \
+              --depth 1,2 --width 64..256 --seed 0..2 --heads 4 --wait
   lcctl sweep study.toml --epochs 3 --dry-run
 
 Flags go over the environment, that over the study file, that over your configuration.

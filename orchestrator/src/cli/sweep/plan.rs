@@ -6,7 +6,7 @@ use crate::cli::{
 };
 use protocol::{
     keep::KeepCheckpoints,
-    study::StudySpec,
+    study::{DataSpec, StudySpec},
     view::{PlannedArray, StudyPlan},
 };
 use serde::Serialize;
@@ -30,7 +30,7 @@ impl<'a> Planned<'a> {
         Self { plan, spec, dry_run }
     }
 
-    /// One line on the grid, one on what is new, and one where not all checkpoints are kept.
+    /// One line on the grid, one on the data, one on what is new, and one where not all checkpoints are kept.
     pub(in crate::cli) fn summary(&self) -> String {
         let StudyPlan { name, runs, new_stages, existing_stages, .. } = self.plan;
         let new_runs = runs.iter().filter(|run| run.new).count();
@@ -57,9 +57,10 @@ impl<'a> Planned<'a> {
             KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
         };
         format!(
-            "study {name}: {} ({})\n{added}{existing}{kept}",
+            "study {name}: {} ({})\n{}\n{added}{existing}{kept}",
             count(runs.len() as u64, "run"),
-            self.axes()
+            self.axes(),
+            self.data()
         )
     }
 
@@ -99,6 +100,13 @@ impl<'a> Planned<'a> {
             count(arrays.len() as u64, "array"),
             table::ruled(&headers, &rows, &[], screen)
         )
+    }
+
+    /// What it trains on.
+    fn data(&self) -> String {
+        let DataSpec { dataset, tokenizer, block_size, .. } = &self.spec.data;
+        let made_up = if dataset == "builtin:stories" { " (made-up stories for trying)" } else { "" };
+        format!("data {dataset}{made_up}, tokenizer {tokenizer}, {block_size} tokens a sequence")
     }
 
     fn axes(&self) -> String {
@@ -169,6 +177,8 @@ mod tests {
         };
         let told = Planned::new(&plan, &spec, false).summary();
         assert!(told.ends_with("already there: nothing to add to 7 stages"), "{told}");
+        let data = "\ndata builtin:stories (made-up stories for trying), tokenizer builtin, 2048 tokens a sequence\n";
+        assert!(told.contains(data), "{told}");
         assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");
     }
 }
