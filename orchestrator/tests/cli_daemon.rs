@@ -286,6 +286,21 @@ fn a_profile_in_the_users_configuration_asks_for_slurm() {
 }
 
 #[test]
+fn what_is_not_there_is_told_with_what_to_do() {
+    let place = Place::new();
+    let (code, _, stderr) = place.run(&["schedule"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("for a cluster 'lcctl stop', then set LC_PROFILE (docs/slurm.md)"), "{stderr}");
+    for command in ["status", "report"] {
+        let (code, _, stderr) = place.run(&[command, "nope"]);
+        assert_eq!(
+            (code, stderr.as_str()),
+            (2, "error: there is no study nope; 'lcctl status' lists them\n")
+        );
+    }
+}
+
+#[test]
 fn a_damaged_record_is_told_once_with_what_to_do() {
     let place = Place::new();
     std::fs::create_dir_all(place.root()).unwrap();

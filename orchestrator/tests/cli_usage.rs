@@ -145,6 +145,43 @@ fn completions_depend_on_no_file() {
 }
 
 #[test]
+fn a_bad_value_of_a_variable_names_the_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = |variable: &str, value: &str, args: &[&str]| {
+        let output = lcctl(home.path()).env(variable, value).args(args).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(!home.path().join("root").exists(), "{args:?} started something");
+        stderr.trim_end().to_owned()
+    };
+    let line = refused("LC_SLOTS", "many", &["serve"]);
+    assert!(line.starts_with("error: invalid value 'many' for LC_SLOTS: "), "{line}");
+    let line = refused("LC_SLOTS", "many", &["serve", "--slots", "few"]);
+    assert!(line.starts_with("error: invalid value 'few' for '--slots <N>': "), "{line}");
+    let line = refused("LC_DEVICE", "gpu", &["sweep", "--depth", "1"]);
+    assert!(line.starts_with("error: invalid value 'gpu' for LC_DEVICE: "), "{line}");
+    for args in [&["serve"][..], &["status"]] {
+        let line = refused("LC_PROFILE", "nowhere.toml", args);
+        assert!(
+            line.starts_with("error: LC_PROFILE: nowhere.toml: no such file; accepted: a file, generic"),
+            "{line}"
+        );
+    }
+    let output = lcctl(home.path()).env("LC_WORKER", "/nowhere").arg("doctor").output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("LC_WORKER: /nowhere is not a program"), "{stdout}");
+}
+
+#[test]
+fn an_unknown_word_in_a_file_is_no_key() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("s.toml"), "[[resources.rules]]\nstages = [\"trian\"]\n").unwrap();
+    let line = refused(home.path(), &["sweep", "s.toml"]);
+    let told = "s.toml line 2: stages = [\"trian\"]: unknown variant 'trian'; accepted: 'prepare', 'train'";
+    assert!(line.contains(told), "{line}");
+}
+
+#[test]
 fn doctor_checks_the_study_and_the_root() {
     let home = tempfile::tempdir().unwrap();
     let doctor = |args: &[&str]| {

@@ -21,7 +21,7 @@ pub(super) enum Failure {
     File(#[from] FileError),
     /// The daemon refused or is gone.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(ClientError),
     /// Writing failed.
     #[error("can't write: {0}")]
     Write(#[from] io::Error),
@@ -31,6 +31,18 @@ pub(super) enum Failure {
     /// Ctrl-C; what goes on was told.
     #[error("")]
     Interrupted,
+}
+
+impl From<ClientError> for Failure {
+    fn from(mut error: ClientError) -> Self {
+        if let ClientError::Refused(problem) = &mut error
+            && problem.status == 404
+            && problem.detail.starts_with("there is no study ")
+        {
+            problem.hint.get_or_insert_with(|| "'lcctl status' lists them".to_owned());
+        }
+        Self::Client(error)
+    }
 }
 
 impl Failure {

@@ -27,6 +27,8 @@ pub(super) fn report(error: &Error, args: &[OsString]) -> ExitCode {
 pub(super) fn line(error: &Error, args: &[OsString]) -> String {
     let word = |kind| words(error, kind).into_iter().next();
     let arg = word(ContextKind::InvalidArg).unwrap_or_default();
+    // A value that no flag gives comes from the environment.
+    let named = variable(&arg, args).unwrap_or_else(|| format!("'{arg}'"));
     let value = word(ContextKind::InvalidValue).unwrap_or_default();
     let mut parts = vec![match error.kind() {
         ErrorKind::UnknownArgument => format!("unexpected argument '{arg}'"),
@@ -34,12 +36,12 @@ pub(super) fn line(error: &Error, args: &[OsString]) -> String {
             format!("unknown command '{}'", word(ContextKind::InvalidSubcommand).unwrap_or_default())
         }
         ErrorKind::MissingSubcommand => "a command is missing".to_owned(),
-        ErrorKind::InvalidValue if value.is_empty() => format!("'{arg}' needs a value"),
-        ErrorKind::InvalidValue => format!("invalid value '{value}' for '{arg}'"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{named} needs a value"),
+        ErrorKind::InvalidValue => format!("invalid value '{value}' for {named}"),
         ErrorKind::ValueValidation => {
             let cause =
                 std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-            format!("invalid value '{value}' for '{arg}'{cause}")
+            format!("invalid value '{value}' for {named}{cause}")
         }
         ErrorKind::MissingRequiredArgument => {
             format!("missing {}", words(error, ContextKind::InvalidArg).join(", "))
@@ -62,6 +64,25 @@ pub(super) fn line(error: &Error, args: &[OsString]) -> String {
     parts.push(format!("see '{} --help'", command(args)));
     // A question mark already separates.
     parts.join("; ").replace("?; ", "? ")
+}
+
+/// The variable that gave an argument (`--slots <N>`) its value, where the command line did not.
+fn variable(arg: &str, args: &[OsString]) -> Option<String> {
+    let flag = arg.split([' ', '=']).next()?.strip_prefix("--")?;
+    let is_flag = |word: &str| {
+        word.strip_prefix("--")
+            .and_then(|word| word.strip_prefix(flag))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    if args.iter().filter_map(|word| word.to_str()).any(is_flag) {
+        return None;
+    }
+    let root = Cli::command();
+    let commands = root.get_subcommands().chain([&root]);
+    let mut arguments = commands.flat_map(clap::Command::get_arguments);
+    let found =
+        arguments.find(|argument| argument.get_long() == Some(flag) && argument.get_env().is_some())?;
+    Some(found.get_env()?.to_string_lossy().into_owned())
 }
 
 fn words(error: &Error, kind: ContextKind) -> Vec<String> {

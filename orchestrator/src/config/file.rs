@@ -57,8 +57,10 @@ fn refusal(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
     let before = &text.as_bytes()[..at];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
     let message = error.message().trim().replace('\n', "; ").replace('`', "'");
-    let message =
-        message.replace("unknown field", "unknown key").replace(", expected one of", "; accepted keys:");
+    let message = message.replace("unknown field", "unknown key");
+    // An unknown variant is a value.
+    let accepted = if message.starts_with("unknown key") { "; accepted keys:" } else { "; accepted:" };
+    let message = message.replace(", expected one of", accepted);
     // A value of the wrong type is told by its value alone: show the whole line, key and all.
     let written = text.lines().nth(line - 1).unwrap_or_default().trim();
     let message = if message.starts_with("unknown key") || written.is_empty() {

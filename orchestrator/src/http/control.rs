@@ -34,7 +34,10 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
 ))]
 pub(super) async fn cluster(State(app): State<App>) -> Result<Json<ClusterView>, ApiError> {
     let view = app.engine.executor().cluster().await;
-    let mut view = view.ok_or_else(|| ApiError::missing("cluster", "here: stages run on this machine"))?;
+    let mut view = view.ok_or_else(|| {
+        ApiError::missing("cluster", "here: stages run on this machine")
+            .hint("for a cluster 'lcctl stop', then set LC_PROFILE (docs/slurm.md)")
+    })?;
     view.waits = app.store.queue_reasons().await?;
     Ok(Json(view))
 }
