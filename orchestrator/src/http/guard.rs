@@ -43,8 +43,7 @@ fn refuse(headers: &HeaderMap, method: &Method, listen: SocketAddr) -> Option<Ap
     if !is_ours(host, listen) {
         let detail = format!("host {host:?} is not this daemon");
         return Some(
-            ApiError::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail)
-                .hint(format!("accepted: localhost, loopback addresses and {}", listen.ip())),
+            ApiError::new(StatusCode::MISDIRECTED_REQUEST, "foreign-host", detail).hint(accepted(listen)),
         );
     }
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -56,6 +55,15 @@ fn refuse(headers: &HeaderMap, method: &Method, listen: SocketAddr) -> Option<Ap
         let detail = format!("origin {origin:?} may not change anything here");
         ApiError::new(StatusCode::FORBIDDEN, "foreign-origin", detail)
     })
+}
+
+/// What a person may write in place of a host that is not ours.
+fn accepted(listen: SocketAddr) -> String {
+    let own = match listen.ip() {
+        address if address.is_unspecified() => crate::daemon::host_name(),
+        address => address.to_string(),
+    };
+    format!("accepted: localhost, loopback addresses and {own}; or tunnel to localhost")
 }
 
 /// Loopback names and addresses, and the address that the daemon listens on; any port, because of
@@ -86,5 +94,15 @@ mod tests {
         for foreign in ["", "evil.example", "localhost.evil.example", "10.1.2.4", "user@"] {
             assert!(!is_ours(foreign, listen), "{foreign}");
         }
+    }
+
+    #[test]
+    fn who_listens_everywhere_names_the_host_and_no_address_that_nobody_can_open() {
+        assert!(accepted("10.1.2.3:8642".parse().unwrap()).contains(" and 10.1.2.3; or tunnel to localhost"));
+        let everywhere = accepted("0.0.0.0:8642".parse().unwrap());
+        assert!(
+            everywhere.contains(&crate::daemon::host_name()) && !everywhere.contains("0.0.0.0"),
+            "{everywhere}"
+        );
     }
 }
