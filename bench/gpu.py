@@ -105,8 +105,8 @@ def collect(shape, dtype):
 
 
 def torch(shape, dtype, *words):
-    return [*AS_IT_WAS, args.python, HERE / "torch_train.py", "--device", "cuda" if cuda else "cpu", "--heads", heads, "--shape", shape,
-            "--vocab", more["vocabulary"], "--window", more["window"], "--steps", repeat, "--dtype", dtype, *words]
+    return [*AS_IT_WAS, args.python, HERE / "torch_train.py", "--device", "cuda" if cuda else "cpu", "--heads", heads,
+            "--shape", shape, "--vocab", more["vocabulary"], "--window", more["window"], "--steps", repeat, "--dtype", dtype, *words]
 
 
 def torch_collect(shape):
@@ -166,8 +166,8 @@ def side_by_side(way, count, **environment):
                 worker.stdin.write("\n")
                 worker.stdin.flush()
             rows = [row for worker in workers for row in objects(worker.stdout.read())]
-            failed = sum(worker.wait() != 0 for worker in workers)
-            note(("packed", way, count), rows if len(rows) == count and not failed else f"{max(failed, count - len(rows))} of {count} failed")
+            failed = max(count - len(rows), sum(worker.wait() != 0 for worker in workers))
+            note(("packed", way, count), f"{failed} of {count} failed" if failed else rows)
         finally:
             stop.cancel()
             for worker in workers:

@@ -8,8 +8,8 @@
 //! beyond the factors' ends (cubek-matmul 0.2.0 looks at single steps when it decides whether to look for the ends): they
 //! are only used where the number is even.
 //!
-//! `LC_GPU_PRODUCTS` leaves some of those for units for matrices: their [names](Routine), with commas between them. For a card or
-//! driver on which others hang, say those of the unit for memory.
+//! `LC_GPU_PRODUCTS` leaves some of those for units for matrices: their [names](Routine), with commas between them. For a
+//! card or driver on which others hang, say those of the unit for memory.
 //!
 //! The result is contiguous. The library's is not, where a row is no multiple of what memory is aligned to.
 

@@ -18,7 +18,8 @@ const DRIVER: &str = "/proc/driver/nvidia";
 /// a second call does nothing.
 ///
 /// The library locks its tables there while it writes them, but not `chunk0.cbor` with the kernels: jobs append to it, which
-/// keeps them apart on a local disk, and on NFS only where they are on one node. It leaves out and compiles anew what was damaged so.
+/// keeps them apart on a local disk, and on NFS only where they are on one node. What was damaged so is left out and compiled
+/// anew.
 pub fn configure() {
     set(BoundsCheckMode::Auto);
 }
