@@ -1976,6 +1976,8 @@ export interface components {
              * @description `SLURM_JOB_ID`.
              */
             job_id: number;
+            /** @description `SLURMD_NODENAME`: the node as Slurm names it, which may not be its host name. */
+            node?: string | null;
             /**
              * Format: int32
              * @description `SLURM_RESTART_COUNT`.
