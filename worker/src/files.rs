@@ -79,6 +79,30 @@ pub fn require_space(path: &Path, bytes: u64) -> Result<()> {
     Err(Error::Io { path: path.to_owned(), source: std::io::Error::new(ErrorKind::StorageFull, what) })
 }
 
+/// Makes sure, before work begins, that what `flag` gave as `path` can be written: that files can be made in `folder`,
+/// or in the nearest one around it where it is still to be made. Changes nothing.
+///
+/// # Errors
+/// [`Error::Input`] when they can't; the line names flag and path.
+pub fn require_writable(flag: &str, path: &Path, folder: &Path) -> Result<()> {
+    let mut around = folder.ancestors().map(|it| if it.as_os_str().is_empty() { Path::new(".") } else { it });
+    let Some(nearest) = around.find(|folder| folder.exists()) else { return Ok(()) };
+    match tempfile::tempfile_in(nearest).map_err(|error| error.kind()) {
+        Err(
+            ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem,
+        ) => Err(Error::input(format!(
+            "{flag} {}: no file can be made in {}; check its permissions or choose another folder",
+            path.display(),
+            nearest.display()
+        ))),
+        // Anything else, such as a full disk, is told by the write itself.
+        _ => Ok(()),
+    }
+}
+
 /// Whether there is a file or folder, unlike [`Path::exists`], which takes what can't be looked at for absent.
 ///
 /// # Errors

@@ -109,6 +109,38 @@ fn without_cuda_a_gpu_is_refused_with_what_to_build() {
 }
 
 #[test]
+fn what_can_not_be_written_is_refused_by_flag_before_work_begins() {
+    // Nobody can make files there, not even root.
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| std::fs::write(folder.path().join(name), content).unwrap();
+    write("texts.jsonl", "{\"text\": \"Once upon a time\"}\n");
+    write("config.json", "{}");
+    write("ids.safetensors", "");
+    for (flag, path, arguments) in [
+        (
+            "--out",
+            "/proc/m",
+            "prepare --dataset texts.jsonl --validation texts.jsonl --tokenizer builtin --out",
+        ),
+        ("--out", "/proc/m", "train --config config.json --data . --device cpu --out"),
+        ("--out", "/proc/m/n", "train --config config.json --data . --device cpu --out"),
+        ("--out", "config.json", "train --config config.json --data . --device cpu --out"),
+        ("--out", "/proc/m.csv", "analyze --stats . --models . --out"),
+        ("--per-class", "/proc/m.csv", "analyze --stats . --models . --per-class"),
+        ("--out", "/proc/m", "logits --model . --input ids.safetensors --device cpu --out"),
+    ] {
+        let output =
+            worker().args(arguments.split(' ')).arg(path).current_dir(folder.path()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let errors: Vec<_> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+        let [line] = errors[..] else { panic!("{arguments}: {text}") };
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(line.starts_with(&format!("error: {flag} {path}: no file can be made in ")), "{line}");
+        assert!(line.ends_with("choose another folder"), "{line}");
+    }
+}
+
+#[test]
 fn wrong_arguments_get_one_line_that_names_them() {
     assert_eq!(refusal(&[]), "error: a command is missing; see 'lc-worker --help'");
     assert_eq!(

@@ -46,6 +46,11 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     }
     let options = Options { filter, compat: spec.compat, per_class: spec.per_class.is_some() };
     let format = spec.per_class.as_deref().map(class_table::format).transpose()?;
+    for (flag, file) in [("--out", &spec.out), ("--per-class", &spec.per_class)] {
+        if let Some(file) = file {
+            files::require_writable(flag, file, file.parent().unwrap_or(file))?;
+        }
+    }
     let entries = entries::with_means(spec, report)?;
     entries.iter().try_for_each(|entry| entry.check_hashes(&spec.stats, &columns))?;
 

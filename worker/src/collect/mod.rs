@@ -43,6 +43,7 @@ pub fn collect(stage: StageKind, spec: &CollectSpec, report: &Report) -> Result<
         means: stats::path(&spec.stats, StageKind::Means, located.index, &name),
         located,
     };
+    files::require_writable("--stats", &spec.stats, &spec.stats)?;
     // A stage of a run is collected by one process at a time.
     files::remove_leftovers(&job.file)?;
     files::remove_leftovers(&job.partial())?;

@@ -5,7 +5,7 @@
 //! process.
 
 use super::{Manifest, lock::Lock};
-use crate::{Error, Result, report::Report};
+use crate::{Error, Result, files, report::Report};
 use std::{
     fs::{self, File},
     io::{self, ErrorKind},
@@ -55,6 +55,7 @@ impl Staging {
     pub(super) fn begin(out: &Path, report: &Report) -> Result<Self> {
         let out = std::path::absolute(out).map_err(Error::io(out))?;
         let beside = Beside::of(&out)?;
+        files::require_writable("--out", &out, out.parent().unwrap_or(&out))?;
         let lock = Lock::take(&beside.lock, &out.display().to_string(), "preparing", report)?;
         // While nobody moves what it looks at.
         refuse_foreign(&out)?;

@@ -26,6 +26,7 @@ pub fn logits(
     out: &Path,
     device: Device,
 ) -> Result<[usize; 2]> {
+    files::require_writable("--out", out, out.parent().unwrap_or(out))?;
     let folder = checkpoint::locate(model, index)?.folder;
     let file = Mapped::open(input)?;
     let tensor = file.tensor("input_ids")?;

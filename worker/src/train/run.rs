@@ -131,6 +131,7 @@ pub fn learning_rate(peak: f64, step: u64, total: u64) -> f64 {
 }
 
 fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
+    files::require_writable("--out", &spec.out, &spec.out)?;
     let manifest = Manifest::read(&spec.data)?;
     let sequences = Sequences::open(&spec.data, "train")?;
     let mut order =
