@@ -26,7 +26,14 @@ pub struct Order {
 enum Kind {
     Sequential,
     Shuffled { seed: u32 },
-    Listed(Vec<Vec<usize>>),
+    Listed(Listed),
+}
+
+/// The content of a file.
+#[derive(Debug)]
+struct Listed {
+    batches: Vec<Vec<usize>>,
+    sha256: String,
 }
 
 impl Order {
@@ -43,7 +50,7 @@ impl Order {
             file => Kind::Listed(listed(Path::new(file), sequences, epochs)?),
         };
         let steps_per_epoch = match &kind {
-            Kind::Listed(batches) => batches.len() as u64 / u64::from(epochs),
+            Kind::Listed(listed) => listed.batches.len() as u64 / u64::from(epochs),
             _ => sequences.div_ceil(batch_size) as u64,
         };
         Ok(Self { kind, sequences, batch_size, steps_per_epoch, permutation: None })
@@ -55,6 +62,15 @@ impl Order {
         self.steps_per_epoch
     }
 
+    /// SHA-256 of the file that lists the batches, if there is one.
+    #[must_use]
+    pub fn sha256(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Listed(listed) => Some(&listed.sha256),
+            Kind::Sequential | Kind::Shuffled { .. } => None,
+        }
+    }
+
     /// Row numbers of the batch of step `step`, counted from 0 over all epochs.
     pub fn batch(&mut self, step: u64) -> Vec<usize> {
         let (epoch, position) = (step / self.steps_per_epoch, (step % self.steps_per_epoch) as usize);
@@ -62,7 +78,7 @@ impl Order {
         let rows = start..(start + self.batch_size).min(self.sequences);
         match &self.kind {
             Kind::Sequential => rows.collect(),
-            Kind::Listed(batches) => batches[step as usize].clone(),
+            Kind::Listed(listed) => listed.batches[step as usize].clone(),
             Kind::Shuffled { seed } => {
                 if self.permutation.as_ref().is_none_or(|(of, _)| *of != epoch) {
                     self.permutation = Some((epoch, permutation(*seed, epoch, self.sequences)));
@@ -74,7 +90,7 @@ impl Order {
     }
 }
 
-fn listed(file: &Path, sequences: usize, epochs: u32) -> Result<Vec<Vec<usize>>> {
+fn listed(file: &Path, sequences: usize, epochs: u32) -> Result<Listed> {
     if !file.exists() {
         return Err(Error::input(format!(
             "order {:?} is neither shuffled nor sequential nor a file with the rows of every batch",
@@ -91,7 +107,7 @@ fn listed(file: &Path, sequences: usize, epochs: u32) -> Result<Vec<Vec<usize>>>
     }
     match batches.iter().flatten().find(|&&row| row >= sequences) {
         Some(row) => refuse(format!("names row {row}; the data has 0 to {}", sequences - 1)),
-        None => Ok(batches),
+        None => Ok(Listed { batches, sha256: files::sha256(file)? }),
     }
 }
 

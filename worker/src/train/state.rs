@@ -28,6 +28,9 @@ pub struct Settings {
     pub max_grad_norm: f64,
     /// `shuffled`, `sequential` or a file.
     pub order: String,
+    /// Hash of that file; checkpoints of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_sha256: Option<String>,
     /// `f32` or `bf16`.
     pub dtype: String,
     /// Steps in all.
@@ -37,9 +40,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of a specification.
+    /// The settings of a specification; with the hashes of the train split and of the file with the order.
     #[must_use]
-    pub fn of(spec: &TrainSpec, total_steps: u64, data: &str) -> Self {
+    pub fn of(spec: &TrainSpec, total_steps: u64, data: &str, order_sha256: Option<&str>) -> Self {
         Self {
             seed: spec.seed,
             batch_size: spec.batch_size,
@@ -47,6 +50,7 @@ impl Settings {
             weight_decay: spec.weight_decay,
             max_grad_norm: spec.max_grad_norm,
             order: spec.order.clone(),
+            order_sha256: order_sha256.map(str::to_owned),
             dtype: spec.dtype.clone(),
             total_steps,
             data: data.to_owned(),
@@ -89,7 +93,7 @@ pub fn save<B: Kernels>(
     checkpoint::save(&folder, model, Some(&extra))
 }
 
-/// The first setting that differs, as it was and as it is.
+/// The first setting that differs, as it was and as it is, of those that were recorded.
 pub(super) fn difference(then: &Settings, now: &Settings) -> Option<(String, String, String)> {
     let fields = |settings| match serde_json::to_value(settings) {
         Ok(serde_json::Value::Object(fields)) => fields,
@@ -98,6 +102,10 @@ pub(super) fn difference(then: &Settings, now: &Settings) -> Option<(String, Str
     let now = fields(now);
     fields(then)
         .into_iter()
-        .find(|(field, value)| now[field] != *value)
-        .map(|(field, value)| (field.clone(), value.to_string(), now[&field].to_string()))
+        .map(|(field, then)| {
+            let now = now.get(&field).cloned().unwrap_or_default();
+            (field, then, now)
+        })
+        .find(|(_, then, now)| then != now)
+        .map(|(field, then, now)| (field, then.to_string(), now.to_string()))
 }

@@ -24,3 +24,34 @@ fn other_settings_do_not_resume() {
     place.run(&format!("{train} --resume")).assert_refused(&["checkpoint-2: no SHA256SUMS in it"]);
     assert!(place.path("model/checkpoint-2").exists());
 }
+
+#[test]
+fn a_list_of_batches_that_was_changed_does_not_resume() {
+    let place = Place::with(32, 4);
+    let train = "train --resume --config config.json --data data --out model --order batches.json --device cpu \
+                 --max-steps 4 --save-every 1";
+    let list = |first: usize| {
+        let batches: Vec<Vec<usize>> = (0..8).map(|step| vec![(first + step) % 32, step]).collect();
+        fs::write(place.path("batches.json"), serde_json::to_vec(&batches).unwrap()).unwrap();
+    };
+    list(1);
+    place.succeed(train);
+    place.succeed(train);
+    list(2);
+    place.run(train).assert_refused(&["checkpoint-4/trainer_state.json: made with order_sha256 "]);
+
+    // A checkpoint of an earlier version did not record it.
+    let folder = place.path("model/checkpoint-4");
+    let state = folder.join("trainer_state.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    json["settings"].as_object_mut().unwrap().remove("order_sha256").expect("it is recorded");
+    fs::write(&state, json.to_string()).unwrap();
+    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+    let hash = worker::files::sha256(&state).unwrap();
+    let line = |line: &str| match line.split_once("  ") {
+        Some((_, "trainer_state.json")) => format!("{hash}  trainer_state.json\n"),
+        _ => format!("{line}\n"),
+    };
+    fs::write(folder.join("SHA256SUMS"), sums.lines().map(line).collect::<String>()).unwrap();
+    place.succeed(train).line(&["going on from step 4"]);
+}
