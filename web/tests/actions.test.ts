@@ -77,6 +77,35 @@ test('runs selected in the table are cancelled', async () => {
   await expect.poll(async () => (await stages()).cancelled).toBeGreaterThan(0);
 });
 
+test('who reads further up in a log that grows is shown more of it, and its end', async () => {
+  const { page } = shown;
+  let end = 'more to come';
+  const routed = '**/api/v1/stages/*/log?*';
+  await page.route(routed, async (route) => {
+    const bytes = new URL(route.request().url()).searchParams.get('bytes') ?? '';
+    const text = `${bytes} bytes\n${'a line\n'.repeat(300)}${end}\n`;
+    await route.fulfill({ json: { attempt: null, text, total_bytes: 1_000_000 } });
+  });
+  await shown.open('/studies/endless/runs?filter=seed=0');
+  await page.getByRole('region', { name: 'Runs' }).getByRole('link').first().click();
+  await page.getByRole('button', { name: /^train: running/ }).click();
+  const log = page.getByLabel('Log', { exact: true });
+  await log.getByText('more to come').waitFor();
+  await log.evaluate((box) => {
+    box.scrollTop = 0;
+  });
+  await page.getByText('Paused while you read.').waitFor();
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await log.getByText('524288 bytes').waitFor();
+  await page.getByText('Paused while you read.').waitFor();
+  end = 'the last line';
+  await lcctl('--quiet', 'cancel', 'endless', '--stage', 'train');
+  await log.getByText('the last line').waitFor();
+  expect(await page.getByText('Paused while you read.').count()).toBe(0);
+  await page.unroute(routed);
+  await lcctl('--quiet', 'retry', 'endless');
+});
+
 test('a run is cancelled from its own page, which shows it by itself', async () => {
   await shown.open('/studies/endless/runs?filter=seed=0');
   await shown.page.getByRole('region', { name: 'Runs' }).getByRole('link').first().click();

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { choices, dashboard, inspect } from './pages';
+import { choices, dashboard, inspect, origin } from './pages';
 
 const shown = dashboard();
 
@@ -119,6 +119,55 @@ test('a table of many pages is turned over', async () => {
   await page.getByRole('button', { name: 'Next' }).click();
   await expect.poll(async () => (await names()).length).toBe(2);
   expect(choices(page)['page']).toBe('2');
+});
+
+test('a page beyond the end is the last one', async () => {
+  await openTable('?rows=4&page=9');
+  await expect.poll(async () => (await names()).length).toBe(2);
+  expect(choices(shown.page)['page']).toBe('2');
+});
+
+test('what is selected at a checkpoint is looked up, shown and acted on at this checkpoint', async () => {
+  const { page } = shown;
+  const at = (url: string) => new URL(url).searchParams.get('checkpoint');
+  const table = await openTable('?checkpoint=0&filter=val_loss<99&over=seed&columns=width');
+  const inside = await table.getByRole('link').first().getAttribute('href');
+  expect(at(origin + (inside ?? ''))).toBe('0');
+  const lookup = page.waitForRequest(/\/runs\?.*columns=id/);
+  await page.getByRole('checkbox', { name: 'Select 16' }).check();
+  expect(at((await lookup).url())).toBe('0');
+  const asked = page.waitForRequest(/\/actions\?/);
+  await page.getByRole('button', { name: /^Retry … 3 selected runs/ }).click();
+  expect((await asked).postDataJSON()).toMatchObject({ checkpoint: 0, verb: 'retry' });
+  await page.getByText('Nothing would change in 3 runs.').waitFor();
+  await page.keyboard.press('Escape');
+});
+
+test('an answer to an earlier question does not stand under a later one', async () => {
+  const { page } = shown;
+  let late: (() => void) | undefined;
+  const routed = '**/api/v1/studies/tour/actions?*';
+  await page.route(routed, async (route) => {
+    const { verb } = route.request().postDataJSON() as { verb: string };
+    if (verb === 'retry') await new Promise<void>((resolve) => (late = resolve));
+    const [kind, stages] = verb === 'retry' ? ['train', 7] : ['means', 2];
+    await route.fulfill({ json: { runs: 1, stages, kinds: [[kind, stages]], note: null } });
+  });
+  await openTable();
+  await page.getByRole('checkbox', { name: 'Select 01x0016_01d00' }).check();
+  await page.getByRole('button', { name: /^Retry/ }).click();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: /^Cancel/ }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('2 stages in 1 run: 2 means.').waitFor();
+  const answered = page.waitForResponse(routed);
+  late?.();
+  await (await answered).finished();
+  // Long enough for the page to show it.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+  expect(await dialog.innerText()).toContain('2 stages in 1 run: 2 means.');
+  await page.keyboard.press('Escape');
+  await page.unroute(routed);
 });
 
 test('selected runs are compared', async () => {
