@@ -149,6 +149,10 @@ fn waiting_for_a_study_that_fails_tells_why_and_exits_1() {
     let (code, stdout, _) = place.run(&["retry", "s", "--dry-run"]);
     assert_eq!(code, 0);
     assert!(stdout.starts_with("7 stages would be tried again"), "{stdout}");
+    // What was skipped is given up.
+    let (code, stdout, _) = place.run(&["cancel", "s"]);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("6 stages cancelled"), "{stdout}");
     let (code, stdout, _) = place.run(&["cancel", "s"]);
     assert_eq!(code, 0);
     assert!(stdout.starts_with("nothing to cancel"), "{stdout}");
