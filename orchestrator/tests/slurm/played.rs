@@ -394,10 +394,11 @@ fn a_node_that_loses_job_after_job_is_left_out_and_one_that_was_restarted_is_not
     // The same again and again, by the record.
     site.sql("UPDATE attempts SET finished = finished - 1000000 * rowid WHERE state = 'node_failed'");
     let lose_one = || {
-        let running = jobs()
-            .flat_map(|job| job["tasks"].as_object().unwrap().clone())
-            .find(|(_, task)| task["state"] == "PENDING");
-        let (id, _) = running.unwrap();
+        let of_job = |job: Value| {
+            let waits = job["tasks"].as_array()?.iter().find(|task| task["state"] == "PENDING")?;
+            Some(format!("{}_{}", job["job"], waits["task"]))
+        };
+        let id = jobs().find_map(of_job).unwrap();
         fake.fake(&["set", &id, "RUNNING", "node=n1"]);
         fake.fake(&["set", &id, "FAILED", "exit=0:9"]);
     };
@@ -430,7 +431,7 @@ fn an_array_that_is_too_large_for_the_queue_goes_in_parts() {
         .jobs()
         .iter()
         .filter(|job| job["name"].as_str().unwrap().starts_with("lc-train-"))
-        .map(|job| job["tasks"].as_object().unwrap().len())
+        .map(|job| job["tasks"].as_array().unwrap().len())
         .collect();
     // Four were too many, and so were two.
     assert_eq!(arrays, [1, 3]);
