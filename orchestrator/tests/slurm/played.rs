@@ -408,7 +408,7 @@ fn a_node_that_loses_job_after_job_is_left_out_and_one_that_was_restarted_is_not
     });
     // A queue that does not know the node: the job goes out all the same.
     let wrong = "sbatch: error: Batch job submission failed: Invalid node name specified\n";
-    fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": wrong}]}));
+    fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": wrong, "match": "/train/"}]}));
     lose_one();
     let (_, script) = wait(&site, "a job anywhere", || fake.job("train").filter(|(id, _)| *id > left_out.0));
     assert!(!script.contains("--exclude"), "{script}");
