@@ -69,7 +69,7 @@ fn is_of_a_trial(message: &str, place: &str) -> bool {
 /// One line for a panic's message, with what to do where that is known.
 fn explained(message: &str, place: &str) -> String {
     let mentions = |words: &[&str]| words.iter().all(|word| message.contains(word));
-    if mentions(&["BufferTooBig"]) || mentions(&["OUT_OF_MEMORY"]) {
+    if mentions(&["can't allocate buffer"]) || mentions(&["OUT_OF_MEMORY"]) {
         return "out of GPU memory; use a smaller batch (--batch-size), or fewer workers on this card"
             .to_owned();
     }
@@ -109,8 +109,7 @@ mod tests {
 
     #[test]
     fn one_line_says_what_to_do() {
-        let memory =
-            "called `Result::unwrap()` on an `Err` value: BufferTooBig { size: 9, backtrace: \n  1: f\n }";
+        let memory = "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 9\nNo backtrace available";
         assert!(explained(memory, "server.rs:124:53").contains("--batch-size"));
         let library =
             "Unable to dynamically load the \"nvrtc\" shared library - searched for library names: []";
