@@ -130,8 +130,15 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
         Event::Absent => moved(now, AttemptState::Intended),
         Event::Outdated => Ok(outdated(now)),
         Event::Vanished => vanished(now),
-        Event::Premature => premature(now),
-        Event::Split => split(now),
+        // It exits without work, and is queued again behind what it really waits for.
+        Event::Premature => {
+            without_work(now, "the queue started it before its parents were done", StageState::Waiting)
+        }
+        Event::Split => without_work(
+            now,
+            "handed over in a smaller array: the queue does not take so many jobs at once",
+            open(now),
+        ),
         Event::Cancel => Ok(cancel(now)),
         Event::Retry => Ok(retry(now)),
         Event::Submitted => {
@@ -180,26 +187,13 @@ fn vanished(now: &Situation) -> Result<Vec<Effect>, Refused> {
     })
 }
 
-/// It exits without work. That is nobody's failure: it is queued again behind what it really waits for.
-fn premature(now: &Situation) -> Result<Vec<Effect>, Refused> {
+/// Nothing was done, which is nobody's failure: the stage is to be queued once more, from `next`.
+fn without_work(now: &Situation, message: &str, next: StageState) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
-    let message = "the queue started it before its parents were done";
     let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
     let mut effects = vec![Effect::Attempt(AttemptState::Cancelled, ending)];
     if !live.stopping {
-        effects.push(Effect::Stage(StageState::Waiting, None));
-    }
-    Ok(effects)
-}
-
-/// Nothing was done: once more, with others.
-fn split(now: &Situation) -> Result<Vec<Effect>, Refused> {
-    let live = live(now)?;
-    let message = "handed over in a smaller array: the queue does not take so many jobs at once";
-    let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
-    let mut effects = vec![Effect::Attempt(AttemptState::Cancelled, ending)];
-    if !live.stopping {
-        effects.push(Effect::Stage(open(now), None));
+        effects.push(Effect::Stage(next, None));
     }
     Ok(effects)
 }

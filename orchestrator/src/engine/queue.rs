@@ -12,7 +12,7 @@ use crate::{
     },
     executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
     fault, secret,
-    store::{NewAttempt, NewSubmission, OpenSubmission, Queueable, Terms, Tx},
+    store::{AttemptRow, NewAttempt, NewSubmission, OpenSubmission, Queueable, Terms, Tx},
 };
 use chrono::{TimeDelta, Utc};
 use protocol::{
@@ -24,7 +24,7 @@ use protocol::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 use uuid::Uuid;
@@ -253,27 +253,14 @@ impl Engine {
                     not_submitted(&mut tx, attempt.stage, message, *permanent).await?;
                 }
             }
-            Err(SubmitError::Later { message, after }) => {
+            Err(SubmitError::Later { message, after } | SubmitError::TooMany { message, after }) => {
                 tracing::warn!(submission = %id, %kind, message, seconds = after.as_secs(), "held");
                 let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
                 tx.move_submission(id, "held", None, due, Some(message)).await?;
-            }
-            Err(SubmitError::TooMany { message, after }) => {
-                tracing::warn!(submission = %id, %kind, message, seconds = after.as_secs(), "held");
-                let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
-                tx.move_submission(id, "held", None, due, Some(message)).await?;
-                // With little else in the queue it may be too large for ever: the second half goes alone.
-                let indices: BTreeSet<_> = order.jobs.iter().filter_map(index).collect();
-                if indices.len() > 1 && (tx.in_queue().await? as usize) < order.jobs.len() {
-                    let rest: BTreeSet<_> = indices.iter().skip(indices.len() / 2).collect();
-                    let rest =
-                        order.jobs.iter().filter(|job| index(job).is_some_and(|index| rest.contains(&index)));
-                    let rest: HashSet<_> = rest.map(|job| job.attempt).collect();
-                    for attempt in attempts.iter().filter(|attempt| rest.contains(&attempt.id)) {
-                        if let Some(stage) = tx.stage(attempt.stage).await? {
-                            happen(&mut tx, &stage, Event::Split, None).await?;
-                        }
-                    }
+                // With little else in the queue it may be too large for ever.
+                let too_many = matches!(answer, Err(SubmitError::TooMany { .. }));
+                if too_many && (tx.in_queue().await? as usize) < order.jobs.len() {
+                    split(&mut tx, &attempts).await?;
                 }
             }
             Err(SubmitError::Unclear { message }) => {
@@ -288,9 +275,17 @@ impl Engine {
     }
 }
 
-/// The index of an attempt's job.
-fn index(job: &Job) -> Option<u32> {
-    job.queued.map(|queued| queued.index())
+/// Takes the second half of an array's jobs out of it, to be handed over alone.
+async fn split(tx: &mut Tx, attempts: &[AttemptRow]) -> Result<()> {
+    let index = |attempt: &AttemptRow| attempt.queued.map(|queued| queued.index());
+    let jobs: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.stop.is_none()).map(index).collect();
+    let Some(&middle) = jobs.iter().nth(jobs.len() / 2).filter(|_| jobs.len() > 1) else { return Ok(()) };
+    for attempt in attempts.iter().filter(|attempt| attempt.stop.is_none() && index(attempt) >= middle) {
+        if let Some(stage) = tx.stage(attempt.stage).await? {
+            happen(tx, &stage, Event::Split, None).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn not_submitted(tx: &mut Tx, stage: StageId, message: &str, permanent: bool) -> Result<()> {

@@ -87,8 +87,9 @@ struct PaceKey {
     data_hash: String,
 }
 
-/// Minutes to plan for stages of a kind, from the slowest first attempt at such a stage: one that went on from a
-/// checkpoint tells a wrong rate, and so do one that waited to be started again and one that had hardly begun.
+/// Minutes to plan for stages of a kind, from the slowest attempt that was the first to get anywhere at such a stage: one
+/// that went on from a checkpoint tells a wrong rate, and so do one that waited to be started again and one that had hardly
+/// begun.
 async fn paces(conn: &mut SqliteConnection) -> Result<HashMap<(StageKind, PaceKey), u64>> {
     let rows = sqlx::query!(
         r#"SELECT s.kind AS "kind!: String", json_extract(r.config, '$.layers') AS "layers!: i64",
@@ -97,8 +98,10 @@ async fn paces(conn: &mut SqliteConnection) -> Result<HashMap<(StageKind, PaceKe
                   max((a.finished - a.started) * 1.0 / a.progress_done) AS "pace!: f64",
                   max(a.progress_total) AS "units!: i64"
            FROM attempts a JOIN stages s ON s.id = a.stage_id JOIN runs r ON r.id = s.run_id
-           WHERE a.number = 1 AND a.submission_id IS NOT NULL AND a.progress_done > 0 AND a.finished > a.started
+           WHERE a.submission_id IS NOT NULL AND a.progress_done > 0 AND a.finished > a.started
              AND a.restarts = 0
+             AND NOT EXISTS (SELECT 1 FROM attempts b
+                             WHERE b.stage_id = a.stage_id AND b.number < a.number AND b.progress_done > 0)
              AND (a.state = 'succeeded'
                   OR (a.state IN ('preempted', 'timed_out') AND a.progress_done * 20 >= a.progress_total))
            GROUP BY 1, 2, 3, 4, 5"#
