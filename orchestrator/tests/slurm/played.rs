@@ -203,6 +203,10 @@ fn what_is_released_too_early_is_refused_and_queued_again() {
     assert_eq!(site.ledger(), [], "nothing was begun");
     finish(&fake, &site, 0);
     assert_eq!(attempts(&site, StageKind::Train), [AttemptState::Cancelled, AttemptState::Succeeded]);
+    // The time to ask for is learned from the one that got anywhere, though it was not the first.
+    site.run(&["sweep", "--name", "t", "--width", "64", "--seed", "1"]);
+    let (_, script) = wait(&site, "another run's job", || fake.job("train").filter(|(id, _)| *id > second));
+    assert!(script.contains("0:15:00") && !script.contains("0:30:00"), "{script}");
 }
 
 #[test]
