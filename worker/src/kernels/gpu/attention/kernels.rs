@@ -45,13 +45,13 @@ pub(super) fn rows_of_head(
 
 /// The rows of the cube's head in a matrix of all heads.
 #[cube]
-fn alone(place: &Place, #[comptime] split: Split) -> Rows {
+pub(super) fn alone(place: &Place, #[comptime] split: Split) -> Rows {
     rows_of_head(place, place.width, comptime!(split.fours), 1usize, 0usize)
 }
 
 /// The same in [`KEYS`], [`VALUES`] or [`QUERIES`].
 #[cube]
-fn projected_rows(place: &Place, #[comptime] split: Split, #[comptime] one: usize) -> Rows {
+pub(super) fn projected_rows(place: &Place, #[comptime] split: Split, #[comptime] one: usize) -> Rows {
     rows_of_head(place, place.width, comptime!(split.fours), 3usize, one)
 }
 

@@ -4,14 +4,15 @@
 //! A row (a query, or in the gradients of keys and values a key) belongs to one, two or four neighbouring units of a
 //! plane, each with up to 16 of its columns in registers. The units of a cube go through the other side in tiles that they
 //! bring to shared memory together; tiles outside the causal window are never touched. Scores are added up over the units
-//! of a row by exchanging them within the plane; all computations are `f32`. In `bf16`, heads of 16 columns and more go to the
-//! units for matrices, where there are any: see [`products`].
+//! of a row by exchanging them within the plane; all computations are `f32`. In `bf16`, products are left to the units for
+//! matrices, where there are any: see [`products`].
 
 mod kernels;
 mod products;
 
 use super::{
-    Cube, Matrix, linear, matrix_units,
+    Cube, Matrix, linear,
+    matrix_units::{self, DEEP},
     memory::{arg, array, empty, floats, matrix},
 };
 use crate::{
@@ -67,6 +68,11 @@ impl Split {
         4 * self.fours
     }
 
+    /// The same as units for matrices take them.
+    const fn deep(self) -> usize {
+        self.size().next_multiple_of(DEEP)
+    }
+
     /// Rows of a cube.
     const fn rows(self) -> usize {
         UNITS / self.parts
@@ -90,9 +96,8 @@ impl Grid {
     pub(super) fn of<R: CubeRuntime>(projected: &Matrix<R>, heads: Heads) -> Option<Self> {
         let [rows, width] = [projected.dims()[0], projected.dims()[1] / 3];
         let split = Split::of(width / heads.heads)?;
-        let products = heads.precision == Precision::Bf16
-            && split.size().is_multiple_of(matrix_units::DEEP)
-            && matrix_units::exist(&R::client(&projected.device()));
+        let products =
+            heads.precision == Precision::Bf16 && matrix_units::exist(&R::client(&projected.device()));
         let dtype = linear::of_factors(heads.precision);
         Some(Self { split, length: rows / heads.batch, width, heads, products, dtype })
     }
@@ -200,6 +205,7 @@ mod tests {
     fn heads_of_the_published_sizes_have_kernels() {
         for (size, parts) in [(4, 1), (8, 1), (12, 1), (16, 1), (24, 2), (32, 2), (48, 4), (64, 4)] {
             assert_eq!(Split::of(size), Some(Split { fours: size / 4, parts }), "{size} columns");
+            assert!(Split { fours: size / 4, parts }.deep() % 16 == 0);
         }
         for size in [1, 6, 20, 36, 68, 128] {
             assert_eq!(Split::of(size), None, "{size} columns");

@@ -1,10 +1,10 @@
 //! The kernels for `bf16`: 16 rows per plane, the other side in tiles, both products of a tile on the units for matrices
-//! (Dao 2023, arXiv 2307.08691). Scores, their softmax and all sums are `f32`; weights and gradients of scores are rounded
-//! where they become a factor.
+//! (Dao 2023, arXiv 2307.08691). Heads of fewer columns than these take have zeros behind, in shared memory only. Scores,
+//! their softmax and all sums are `f32`; weights and gradients of scores are rounded where they become a factor.
 
 use super::{
     KEYS, LOWEST, QUERIES, Split, UNITS, VALUES,
-    kernels::{Place, Rows, rows_of_head},
+    kernels::{Place, Rows, alone, projected_rows},
 };
 use crate::kernels::gpu::matrix_units::{
     DEEP, Eight, HIGH, Pair, Two, WIDE, add_products, as_left, largest_of_row, left, own_column, own_row,
@@ -12,6 +12,9 @@ use crate::kernels::gpu::matrix_units::{
 };
 use cubecl::prelude::*;
 use half::bf16;
+
+/// Columns that a unit brings at once.
+type Four = Vector<bf16, Const<4>>;
 
 /// Rows of a cube: 16 for each plane.
 pub(super) const ROWS: usize = UNITS / 32 * HIGH;
@@ -42,18 +45,6 @@ fn block(place: &Place) -> Block {
     }
 }
 
-/// The rows of the cube's head in a matrix of all heads, in eights.
-#[cube]
-fn alone(place: &Place, #[comptime] size: usize) -> Rows {
-    rows_of_head(place, place.width / 2, comptime!(size / 8), 1usize, 0usize)
-}
-
-/// The same in [`KEYS`], [`VALUES`] or [`QUERIES`].
-#[cube]
-fn projected_rows(place: &Place, #[comptime] size: usize, #[comptime] one: usize) -> Rows {
-    rows_of_head(place, place.width / 2, comptime!(size / 8), 3usize, one)
-}
-
 /// Eights of a row of a tile, with the one that keeps banks apart.
 const fn stride(size: usize) -> usize {
     size / 8 + 1
@@ -65,27 +56,38 @@ fn room(#[comptime] rows: usize, #[comptime] size: usize) -> SharedMemory<Eight>
     SharedMemory::<Eight>::new(comptime!(rows * stride(size)))
 }
 
-/// Brings `rows` rows from `first` on to shared memory, zeros where there are none.
+/// Brings `rows` rows from `first` on to shared memory, zeros where there are none and behind the head's columns.
 #[cube]
 fn bring(
-    x: &Array<Eight>,
+    x: &Array<Four>,
     of: Rows,
     tile: &mut SharedMemory<Eight>,
     first: usize,
     place: &Place,
     #[comptime] rows: usize,
-    #[comptime] size: usize,
+    #[comptime] split: Split,
 ) {
-    let eights = comptime!(size / 8);
+    let eights = comptime!(split.deep() / 8);
     let mut at = UNIT_POS as usize;
-    while at < comptime!(rows * size / 8) {
+    while at < comptime!(rows * split.deep() / 8) {
         let row = at / eights;
         let eight = at % eights;
         let mut value = Eight::new(bf16::from_int(0));
         if first + row < place.length {
-            value = x[of.start + (first + row) * of.stride + eight];
+            let start = of.start + (first + row) * of.stride;
+            #[unroll]
+            for half in 0..2usize {
+                let at = 2 * eight + half;
+                if at < comptime!(split.fours) {
+                    let four = x[start + at];
+                    #[unroll]
+                    for one in 0..4usize {
+                        value[4 * half + one] = four[one];
+                    }
+                }
+            }
         }
-        tile[row * comptime!(stride(size)) + eight] = value;
+        tile[row * comptime!(stride(split.deep())) + eight] = value;
         at += UNITS;
     }
 }
@@ -141,7 +143,7 @@ fn add_weighted(
     }
 }
 
-/// Writes a plane's sums, 16 x `size`, to its rows that exist.
+/// Writes a plane's sums, 16 rows of the head's columns, to its rows that exist.
 #[cube]
 fn keep(
     sums: &Sequence<Array<Pair>>,
@@ -149,17 +151,19 @@ fn keep(
     of: Rows,
     block: &Block,
     place: &Place,
-    #[comptime] size: usize,
+    #[comptime] split: Split,
 ) {
     #[unroll]
     for half in 0..2usize {
         let row = block.first + block.plane + own_row() + 8 * half;
         if row < place.length {
-            let start = 4 * (of.start + row * of.stride) + own_column() / 2;
+            let start = 2 * (of.start + row * of.stride) + own_column() / 2;
             #[unroll]
-            for at in 0..comptime!(size / WIDE) {
-                let sum = sums.index(at);
-                x[start + 4 * at] = Two::cast_from(sum[half]);
+            for at in 0..comptime!(split.size().div_ceil(WIDE)) {
+                if WIDE * at + own_column() < comptime!(split.size()) {
+                    let sum = sums.index(at);
+                    x[start + 4 * at] = Two::cast_from(sum[half]);
+                }
             }
         }
     }
@@ -167,21 +171,21 @@ fn keep(
 
 #[cube(launch_unchecked)]
 pub(super) fn forward_kernel(
-    projected: &Array<Eight>,
+    projected: &Array<Four>,
     mixed: &mut Array<Two>,
     log_sums: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
 ) {
-    let size = comptime!(split.size());
+    let size = comptime!(split.deep());
     let block = block(place);
-    let key_rows = projected_rows(place, size, KEYS);
-    let value_rows = projected_rows(place, size, VALUES);
-    let query_rows = projected_rows(place, size, QUERIES);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
     let mut keys = room(WIDE_TILE, size);
     let mut values = room(WIDE_TILE, size);
     // There are as many keys in a tile as rows in a cube.
-    bring(projected, query_rows, &mut keys, block.first, place, ROWS, size);
+    bring(projected, query_rows, &mut keys, block.first, place, ROWS, split);
     sync_cube();
     let asked = rows_of_plane(&keys, &block, size);
     let row = block.first + block.plane + own_row();
@@ -198,8 +202,8 @@ pub(super) fn forward_kernel(
     let mut tile = (max(block.first + 1, place.window) - place.window) / WIDE_TILE * WIDE_TILE;
     while tile < end {
         sync_cube();
-        bring(projected, key_rows, &mut keys, tile, place, WIDE_TILE, size);
-        bring(projected, value_rows, &mut values, tile, place, WIDE_TILE, size);
+        bring(projected, key_rows, &mut keys, tile, place, WIDE_TILE, split);
+        bring(projected, value_rows, &mut values, tile, place, WIDE_TILE, split);
         sync_cube();
         let mut scores = with_rows(&asked, &keys, WIDE_TILE, size);
         // Whether the plane's first row sees the last key, and its last row the first one.
@@ -269,49 +273,51 @@ pub(super) fn forward_kernel(
             log_sums[block.sums + row] = largest[half] + total.ln();
         }
     }
-    keep(&sums, mixed, alone(place, size), &block, place, size);
+    keep(&sums, mixed, alone(place, split), &block, place, split);
 }
 
 /// Gradient of the queries, and the products of the mixture with its gradient for the other kernel.
 #[cube(launch_unchecked)]
 pub(super) fn query_kernel(
-    projected: &Array<Eight>,
-    mixed: &Array<Eight>,
-    gradient: &Array<Eight>,
+    projected: &Array<Four>,
+    mixed: &Array<Four>,
+    gradient: &Array<Four>,
     log_sums: &Array<f32>,
     of_projected: &mut Array<Two>,
     along: &mut Array<f32>,
     place: &Place,
     #[comptime] split: Split,
 ) {
-    let size = comptime!(split.size());
+    let size = comptime!(split.deep());
     let block = block(place);
-    let key_rows = projected_rows(place, size, KEYS);
-    let value_rows = projected_rows(place, size, VALUES);
-    let query_rows = projected_rows(place, size, QUERIES);
-    let mixed_rows = alone(place, size);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
+    let mixed_rows = alone(place, split);
     let mut own = room(ROWS, size);
     let mut keys = room(TILE, size);
     let mut values = room(TILE, size);
-    bring(projected, query_rows, &mut own, block.first, place, ROWS, size);
+    bring(projected, query_rows, &mut own, block.first, place, ROWS, split);
     sync_cube();
     let asked = rows_of_plane(&own, &block, size);
     sync_cube();
-    bring(gradient, mixed_rows, &mut own, block.first, place, ROWS, size);
+    bring(gradient, mixed_rows, &mut own, block.first, place, ROWS, split);
     // Two units to a row.
     let mut of_rows = SharedMemory::<f32>::new(ROWS);
     let at = UNIT_POS as usize / 2;
     let mut product = f32::new(0.0);
     if block.first + at < place.length {
         let row = mixed_rows.start + (block.first + at) * mixed_rows.stride;
-        let from = row + UNIT_POS as usize % 2 * comptime!(size / 16);
         #[unroll]
-        for eight in 0..comptime!(size / 16) {
-            let a = mixed[from + eight];
-            let b = gradient[from + eight];
-            #[unroll]
-            for one in 0..8usize {
-                product += f32::cast_from(a[one]) * f32::cast_from(b[one]);
+        for pair in 0..comptime!(split.fours.div_ceil(2)) {
+            let four = 2 * pair + UNIT_POS as usize % 2;
+            if four < comptime!(split.fours) {
+                let a = mixed[row + four];
+                let b = gradient[row + four];
+                #[unroll]
+                for one in 0..4usize {
+                    product += f32::cast_from(a[one]) * f32::cast_from(b[one]);
+                }
             }
         }
     }
@@ -342,8 +348,8 @@ pub(super) fn query_kernel(
     let mut tile = (max(block.first + 1, place.window) - place.window) / TILE * TILE;
     while tile < end {
         sync_cube();
-        bring(projected, key_rows, &mut keys, tile, place, TILE, size);
-        bring(projected, value_rows, &mut values, tile, place, TILE, size);
+        bring(projected, key_rows, &mut keys, tile, place, TILE, split);
+        bring(projected, value_rows, &mut values, tile, place, TILE, split);
         sync_cube();
         let mut scores = with_rows(&asked, &keys, TILE, size);
         let of_weights = with_rows(&slopes, &values, TILE, size);
@@ -369,36 +375,36 @@ pub(super) fn query_kernel(
         add_weighted(&mut sums, &scores, &keys, TILE, size);
         tile += TILE;
     }
-    keep(&sums, of_projected, query_rows, &block, place, size);
+    keep(&sums, of_projected, query_rows, &block, place, split);
 }
 
 /// Gradients of keys and values: rows are keys, tiles are of queries.
 #[cube(launch_unchecked)]
 pub(super) fn key_kernel(
-    projected: &Array<Eight>,
-    gradient: &Array<Eight>,
+    projected: &Array<Four>,
+    gradient: &Array<Four>,
     log_sums: &Array<f32>,
     along: &Array<f32>,
     of_projected: &mut Array<Two>,
     place: &Place,
     #[comptime] split: Split,
 ) {
-    let size = comptime!(split.size());
+    let size = comptime!(split.deep());
     let block = block(place);
-    let key_rows = projected_rows(place, size, KEYS);
-    let value_rows = projected_rows(place, size, VALUES);
-    let query_rows = projected_rows(place, size, QUERIES);
-    let mixed_rows = alone(place, size);
+    let key_rows = projected_rows(place, split, KEYS);
+    let value_rows = projected_rows(place, split, VALUES);
+    let query_rows = projected_rows(place, split, QUERIES);
+    let mixed_rows = alone(place, split);
     let mut own = room(ROWS, size);
     let mut queries = room(TILE, size);
     let mut slopes = room(TILE, size);
     let mut tile_sums = SharedMemory::<f32>::new(TILE);
     let mut tile_along = SharedMemory::<f32>::new(TILE);
-    bring(projected, key_rows, &mut own, block.first, place, ROWS, size);
+    bring(projected, key_rows, &mut own, block.first, place, ROWS, split);
     sync_cube();
     let found = rows_of_plane(&own, &block, size);
     sync_cube();
-    bring(projected, value_rows, &mut own, block.first, place, ROWS, size);
+    bring(projected, value_rows, &mut own, block.first, place, ROWS, split);
     sync_cube();
     let given = rows_of_plane(&own, &block, size);
     let row = block.first + block.plane + own_row();
@@ -411,8 +417,8 @@ pub(super) fn key_kernel(
     let mut tile = block.first / TILE * TILE;
     while tile < end {
         sync_cube();
-        bring(projected, query_rows, &mut queries, tile, place, TILE, size);
-        bring(gradient, mixed_rows, &mut slopes, tile, place, TILE, size);
+        bring(projected, query_rows, &mut queries, tile, place, TILE, split);
+        bring(gradient, mixed_rows, &mut slopes, tile, place, TILE, split);
         let unit = UNIT_POS as usize;
         if unit < TILE {
             tile_sums[unit] = f32::new(0.0);
@@ -452,6 +458,6 @@ pub(super) fn key_kernel(
         add_weighted(&mut key_sums, &of_scores, &queries, TILE, size);
         tile += TILE;
     }
-    keep(&key_sums, of_projected, key_rows, &block, place, size);
-    keep(&value_sums, of_projected, value_rows, &block, place, size);
+    keep(&key_sums, of_projected, key_rows, &block, place, split);
+    keep(&value_sums, of_projected, value_rows, &block, place, split);
 }
