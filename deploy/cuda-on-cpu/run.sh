@@ -16,6 +16,7 @@ if [ ! -f "$folder/ready" ]; then
     mkdir -p "$folder"
     g++ -std=c++20 -O2 -Wall -shared -fPIC -o "$folder/libcuda.so" "$here/driver.cpp" -ldl
     g++ -std=c++20 -O2 -Wall -shared -fPIC -o "$folder/libnvrtc.so" "$here/compiler.cpp"
+    g++ -std=c++20 -O2 -Wall -shared -fPIC -o "$folder/libcublasLt.so" "$here/cublas.cpp"
     cp "$here/device.h" "$folder"
     # shellcheck disable=SC2086
     g++ $LC_CUDA_ON_CPU_FLAGS -x c++-header -o "$folder/device.h.gch" "$folder/device.h"

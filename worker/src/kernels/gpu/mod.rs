@@ -8,6 +8,8 @@ mod attention;
 mod classes;
 mod column_sums;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod cublas;
 mod decide;
 mod gelu;
 mod layer_norm;
@@ -48,6 +50,11 @@ const PLANES: u32 = 8;
 /// Units that step in time.
 fn plane_dim<R: Runtime>(client: &ComputeClient<R>) -> u32 {
     client.properties().hardware.plane_size_max
+}
+
+/// Entries of a row that a unit takes at once.
+fn several(width: usize) -> usize {
+    if width.is_multiple_of(4) { 4 } else { 1 }
 }
 
 /// Cubes and their size for one unit per entry.

@@ -8,11 +8,15 @@
 //! beyond the factors' ends (cubek-matmul 0.2.0 looks at single steps when it decides whether to look for the ends): they
 //! are only used where the number is even.
 //!
+//! NVIDIA's own library is tried as well, where there is one ([`super::cublas`]).
+//!
 //! `LC_GPU_PRODUCTS` leaves some of those for units for matrices: their [names](Routine), with commas between them. For a
 //! card or driver on which others hang, say those of the unit for memory.
 //!
 //! The result is contiguous. The library's is not, where a row is no multiple of what memory is aligned to.
 
+#[cfg(feature = "cuda")]
+use super::cublas;
 use super::memory::empty;
 use crate::device::lost;
 use burn::tensor::DType;
@@ -85,6 +89,11 @@ enum Routine {
     /// They multiply what a unit for memory fetches, also with planes that do nothing but fetch.
     Tma,
     SpecializedTma,
+    /// NVIDIA's library, also with `f32` factors of which ten bits are read.
+    #[cfg(feature = "cuda")]
+    Cublas,
+    #[cfg(feature = "cuda")]
+    CublasRounded,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +137,15 @@ impl Kernel {
         };
         launch(routine, a, b, out)
     }
+
+    /// Whether this machine has what it needs.
+    fn exists(self) -> bool {
+        match self.routine {
+            #[cfg(feature = "cuda")]
+            Routine::Cublas | Routine::CublasRounded => cublas::exists(),
+            _ => true,
+        }
+    }
 }
 
 const fn one_stage(routine: Routine) -> Kernel {
@@ -147,6 +165,8 @@ const OF_UNITS: &[Kernel] = &[
     one_stage(Routine::Unit(TileSize::Smallest)),
     two_stages(Routine::DoubleUnit(TileSize::Largest), Routine::Unit(TileSize::Largest)),
     two_stages(Routine::DoubleUnit(TileSize::Smallest), Routine::Unit(TileSize::Smallest)),
+    #[cfg(feature = "cuda")]
+    one_stage(Routine::Cublas),
 ];
 
 /// Without what is tried where none of these can.
@@ -156,19 +176,22 @@ const OF_MATRIX_UNITS: &[Kernel] = &[
     two_stages(Routine::Ordered, Routine::Cyclic),
     one_stage(Routine::Tma),
     two_stages(Routine::SpecializedTma, Routine::Tma),
+    #[cfg(feature = "cuda")]
+    one_stage(Routine::CublasRounded),
 ];
 
 /// Variable with the names of those that may be chosen.
 const NAMES: &str = "LC_GPU_PRODUCTS";
 
-/// The kernels that are named; where none is, all of them.
+/// The kernels that are named; where none is, all of them. Those that this machine lacks are none.
 fn left(kernels: &[Kernel], names: &str) -> Vec<Kernel> {
+    let kernels: Vec<Kernel> = kernels.iter().copied().filter(|kernel| kernel.exists()).collect();
     let is_named = |kernel: &Kernel| {
         let own = kernel.name();
         names.split(',').any(|name| name.trim().eq_ignore_ascii_case(&own))
     };
     let named: Vec<Kernel> = kernels.iter().copied().filter(is_named).collect();
-    if named.is_empty() { kernels.to_vec() } else { named }
+    if named.is_empty() { kernels } else { named }
 }
 
 fn tuned<R: CubeRuntime>(
@@ -196,22 +219,24 @@ fn tuned<R: CubeRuntime>(
     out
 }
 
-/// The product by each kernel that may be chosen, with its name; without those that do not take these factors.
+/// The product by each kernel that may be chosen, with its name, or why that one does not take these factors.
 #[cfg(test)]
 pub(super) fn by_each<R: CubeRuntime>(
     a: &CubeTensor<R>,
     b: &CubeTensor<R>,
     dtype: DType,
-) -> Vec<(String, CubeTensor<R>)> {
-    let kernels = if a.dtype == DType::F32 { OF_UNITS } else { OF_MATRIX_UNITS };
-    let product = |kernel: &Kernel| {
+) -> Vec<(String, Result<CubeTensor<R>, String>)> {
+    let kernels = left(if a.dtype == DType::F32 { OF_UNITS } else { OF_MATRIX_UNITS }, "");
+    let product = |kernel: Kernel| {
+        // So that one that hangs is known.
+        println!("trying {}", kernel.name());
         let out = output(a, b, dtype);
-        kernel.launch(a.clone(), b.clone(), out.clone()).ok()?;
+        kernel.launch(a.clone(), b.clone(), out.clone())?;
         // What can't be compiled is told when the device is waited for.
-        cubecl::future::block_on(a.client.sync()).ok()?;
-        Some((kernel.name(), out))
+        cubecl::future::block_on(a.client.sync()).map_err(|error| format!("{error:?}"))?;
+        Ok(out)
     };
-    kernels.iter().filter_map(product).collect()
+    kernels.into_iter().map(|kernel| (kernel.name(), product(kernel))).collect()
 }
 
 /// Memory for a product.
@@ -229,6 +254,10 @@ fn launch<R: CubeRuntime>(
     b: CubeTensor<R>,
     out: CubeTensor<R>,
 ) -> Result<(), String> {
+    #[cfg(feature = "cuda")]
+    if let Routine::Cublas | Routine::CublasRounded = routine {
+        return cublas::product(&a, &b, &out, matches!(routine, Routine::CublasRounded));
+    }
     let of = a.dtype.into();
     let elements = MatmulGlobalElems { lhs: of, rhs: of, out: out.dtype.into() };
     let mut types = MatmulElems::from_globals(&elements);
@@ -260,6 +289,8 @@ fn launch<R: CubeRuntime>(
             launch_ref::<R, OrderedDoubleBufferingAlgorithm>(client, a, b, out, &Inferred(args), types)
         }
         Routine::Tma => launch_ref_tma::<R, SimpleTmaAlgorithm>(client, a, b, out, &Inferred(simple), types),
+        #[cfg(feature = "cuda")]
+        Routine::Cublas | Routine::CublasRounded => unreachable!("no kernel of the library's"),
         Routine::SpecializedTma => {
             let args = SpecializedStrategy { tile_matmul: Mma };
             launch_ref_tma::<R, SpecializedAlgorithm>(client, a, b, out, &Inferred(args), types)
@@ -299,8 +330,8 @@ mod tests {
             left(kernels, named).into_iter().map(Kernel::name).collect()
         };
         assert_eq!(names(OF_MATRIX_UNITS, "ordered, Cyclic"), ["Cyclic", "Ordered"]);
-        assert_eq!(left(OF_MATRIX_UNITS, "").len(), OF_MATRIX_UNITS.len());
+        assert!(names(OF_MATRIX_UNITS, "").contains(&"SpecializedTma".to_owned()));
         // Names of the ones say nothing about the others.
-        assert_eq!(left(OF_UNITS, "Cyclic").len(), OF_UNITS.len());
+        assert_eq!(names(OF_UNITS, "Cyclic"), names(OF_UNITS, ""));
     }
 }
