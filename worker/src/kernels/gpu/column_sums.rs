@@ -15,7 +15,7 @@ use half::bf16;
 const ACROSS: usize = 32;
 /// Rows that a cube takes at a time, where there are many cubes.
 pub(super) const DOWN: usize = 8;
-/// The same where few cubes take what is left.
+/// Most rows that a cube takes at a time where few cubes take what is left.
 const LAST_DOWN: usize = 32;
 /// Most blocks: so many rows are added up by one cube.
 const MOST: usize = 1024;
@@ -69,6 +69,21 @@ pub(super) fn place(rows: usize, blocks: usize, size: usize) -> Place {
     }
 }
 
+/// Rows whose entries a unit asks for before it needs the first: one at a time would not keep a card's memory busy.
+pub(super) const AHEAD: usize = 4;
+
+/// Entries of a unit's column: of its next [`AHEAD`] rows from `row` on, beyond the last one that one again.
+#[cube]
+pub(super) fn ahead<E: Float>(x: &Array<E>, row: usize, place: &Place, width: usize) -> Array<f32> {
+    let mut entries = Array::<f32>::new(AHEAD);
+    #[unroll]
+    for one in 0..AHEAD {
+        let row = min(row + one * DOWN, place.end - 1);
+        entries[one] = f32::cast_from(x[row * width + place.column]);
+    }
+    entries
+}
+
 /// Adds up what the units of each column found, and writes it to entry `at` of the first unit's choice.
 #[cube]
 pub(super) fn finish(sum: f32, sums: &mut Array<f32>, at: usize, inside: bool, #[comptime] down: usize) {
@@ -102,12 +117,18 @@ fn kernel<E: Float, F: Float>(
     if inside {
         let mut row = place.row;
         while row < place.end {
-            let x = f32::cast_from(x[row * width + place.column]);
-            sum += x;
-            if with_factor {
-                factor[row * width + place.column] = F::cast_from(x);
+            let entries = ahead(x, row, &place, width);
+            #[unroll]
+            for one in 0..AHEAD {
+                let row = row + one * DOWN;
+                if row < place.end {
+                    sum += entries[one];
+                    if with_factor {
+                        factor[row * width + place.column] = F::cast_from(entries[one]);
+                    }
+                }
             }
-            row += DOWN;
+            row += AHEAD * DOWN;
         }
     }
     finish(sum, sums, place.block * width + place.column, inside, DOWN);
@@ -122,6 +143,7 @@ fn last_kernel<E: Float>(
     width: usize,
     matrices: usize,
     apart: usize,
+    #[comptime] down: usize,
 ) {
     let index = cube_index();
     let matrix = index % matrices;
@@ -132,10 +154,10 @@ fn last_kernel<E: Float>(
         let mut row = UNIT_POS_Y as usize;
         while row < rows {
             sum += f32::cast_from(x[(matrix * rows + row) * width + column]);
-            row += LAST_DOWN;
+            row += down;
         }
     }
-    finish(sum, sums, matrix * apart + column, inside, LAST_DOWN);
+    finish(sum, sums, matrix * apart + column, inside, down);
 }
 
 /// The sum of all rows, `[1, width]`.
@@ -198,6 +220,7 @@ pub(super) fn last<R: CubeRuntime, const N: usize>(x: &CubeTensor<R>, rows: usiz
     let width = x.meta.shape()[1];
     let apart = if N == 1 { width } else { width.next_multiple_of(APART) };
     let sums = floats(x, [N, apart]);
+    let down = rows.next_power_of_two().min(LAST_DOWN);
     let launch = match x.dtype {
         DType::BF16 => last_kernel::launch_unchecked::<bf16, R>,
         _ => last_kernel::launch_unchecked::<f32, R>,
@@ -207,13 +230,14 @@ pub(super) fn last<R: CubeRuntime, const N: usize>(x: &CubeTensor<R>, rows: usiz
         launch(
             &x.client,
             cubes(width.div_ceil(ACROSS) * N),
-            CubeDim::new_2d(ACROSS as u32, LAST_DOWN as u32),
+            CubeDim::new_2d(ACROSS as u32, down as u32),
             arg(x),
             arg(&sums),
             rows,
             width,
             N,
             apart,
+            down,
         );
     }
     std::array::from_fn(|at| {

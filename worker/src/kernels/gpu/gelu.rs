@@ -2,10 +2,10 @@
 
 use super::{
     Cube, Matrix,
-    column_sums::{Blocks, DOWN, finish, last, place},
+    column_sums::{AHEAD, Blocks, DOWN, ahead, finish, last, place},
     linear,
     memory::{arg, array, empty, floats, matrix},
-    units,
+    several, units,
 };
 use crate::kernels::{OfLinear, plain::gelu::CUBIC};
 use burn::tensor::DType;
@@ -23,13 +23,25 @@ fn tanh(x: f32) -> f32 {
     f32::tanh(bounded)
 }
 
+/// `count` and `width` in vectors.
 #[cube(launch_unchecked)]
-fn forward_kernel<E: Float>(x: &Array<E>, bias: &Array<f32>, y: &mut Array<E>, count: usize, width: usize) {
+fn forward_kernel<E: Float, N: Size>(
+    x: &Array<Vector<E, N>>,
+    bias: &Array<Vector<f32, N>>,
+    y: &mut Array<Vector<E, N>>,
+    count: usize,
+    width: usize,
+) {
     if ABSOLUTE_POS >= count {
         terminate!();
     }
-    let x = f32::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
-    y[ABSOLUTE_POS] = E::cast_from(0.5 * x * (1.0 + tanh(x)));
+    let mut all = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % width];
+    #[unroll]
+    for one in 0..N::value() {
+        let x = all[one];
+        all[one] = 0.5 * x * (1.0 + tanh(x));
+    }
+    y[ABSOLUTE_POS] = Vector::cast_from(all);
 }
 
 #[cube(launch_unchecked)]
@@ -51,15 +63,22 @@ fn backward_kernel<E: Float>(
         let bias = bias[place.column];
         let mut row = place.row;
         while row < place.end {
-            let at = row * width + place.column;
-            let x = f32::cast_from(x[at]) + bias;
-            let tanh = tanh(x);
-            let slope = ROOT * (1.0 + 3.0 * CUBIC as f32 * x * x);
-            let derivative = 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope);
-            let found = derivative * f32::cast_from(gradient[at]);
-            sum += found;
-            y[at] = E::cast_from(found);
-            row += DOWN;
+            let inputs = ahead(x, row, &place, width);
+            let gradients = ahead(gradient, row, &place, width);
+            #[unroll]
+            for one in 0..AHEAD {
+                let row = row + one * DOWN;
+                if row < place.end {
+                    let x = inputs[one] + bias;
+                    let tanh = tanh(x);
+                    let slope = ROOT * (1.0 + 3.0 * CUBIC as f32 * x * x);
+                    let derivative = 0.5 * (1.0 + tanh + x * (1.0 - tanh * tanh) * slope);
+                    let found = derivative * gradients[one];
+                    sum += found;
+                    y[row * width + place.column] = E::cast_from(found);
+                }
+            }
+            row += AHEAD * DOWN;
         }
     }
     finish(sum, sums, place.block * width + place.column, inside, DOWN);
@@ -70,14 +89,25 @@ pub(super) fn forward<R: CubeRuntime>(x: &Matrix<R>, bias: &Matrix<R>) -> Matrix
     let [rows, width] = x.dims();
     let [x, bias] = [x, bias].map(array);
     let y = empty(&x, [rows, width], x.dtype);
-    let (count, dim) = units(rows * width);
+    let several = several(width);
+    let (count, dim) = units(rows * width / several);
     let launch = match x.dtype {
         DType::BF16 => forward_kernel::launch_unchecked::<bf16, R>,
         _ => forward_kernel::launch_unchecked::<f32, R>,
     };
     // SAFETY: see above.
     unsafe {
-        launch(&x.client, count, dim, arg(&x), arg(&bias), arg(&y), rows * width, width);
+        launch(
+            &x.client,
+            count,
+            dim,
+            several,
+            arg(&x),
+            arg(&bias),
+            arg(&y),
+            rows * width / several,
+            width / several,
+        );
     }
     matrix(y)
 }

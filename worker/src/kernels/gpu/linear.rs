@@ -1,9 +1,9 @@
 //! Linear layers. Factors in `bf16` are rounded where they are made, if whoever makes them is told so, and else here.
 
 use super::{
-    Cube, Matrix,
+    Cube, Matrix, column_sums,
     memory::{arg, array, matrix},
-    products, units,
+    products, several, units,
 };
 use crate::model::Precision;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
@@ -97,12 +97,12 @@ pub(super) fn products<R: CubeRuntime, const D: usize>(
     Tensor::from_primitive(TensorPrimitive::Float(product(a, b, precision)))
 }
 
-/// `y += b`, and `+ r` where there is a residual.
+/// `y += b`, and `+ r` where there is a residual; `count` and `width` in vectors.
 #[cube(launch_unchecked)]
-fn onto_kernel(
-    y: &mut Array<f32>,
-    bias: &Array<f32>,
-    residual: &Array<f32>,
+fn onto_kernel<N: Size>(
+    y: &mut Array<Vector<f32, N>>,
+    bias: &Array<Vector<f32, N>>,
+    residual: &Array<Vector<f32, N>>,
     count: usize,
     width: usize,
     #[comptime] with_residual: bool,
@@ -125,18 +125,20 @@ fn add_onto<R: CubeRuntime>(y: CubeTensor<R>, bias: &Matrix<R>, residual: Option
     let with_residual = residual.is_some();
     // Without a residual, the kernel is compiled to read none of this.
     let residual = residual.map_or_else(|| bias.clone(), array);
-    let (count, dim) = units(rows * width);
+    let several = several(width);
+    let (count, dim) = units(rows * width / several);
     // SAFETY: see above.
     unsafe {
         onto_kernel::launch_unchecked::<R>(
             &y.client,
             count,
             dim,
+            several,
             arg(&y),
             arg(&bias),
             arg(&residual),
-            rows * width,
-            width,
+            rows * width / several,
+            width / several,
             with_residual,
         );
     }
@@ -193,10 +195,57 @@ pub(super) fn input_gradient<R: CubeRuntime>(
     matrix(product_in(factor(gradient, precision), factor(weight, precision), precision, dtype))
 }
 
+/// What a cube of a product of matrices makes of the result, about.
+const TILE: [usize; 2] = [128, 64];
+/// Cubes that fill a card: two for each of the 132 multiprocessors of an H200.
+const CUBES: usize = 264;
+/// Least rows of a part.
+const LEAST: usize = 256;
+
+/// In how many parts the rows of a weight's gradient are summed: it has few entries but sums many rows, and kernels for
+/// products give each entry to one cube, so that a narrow layer would leave most of a card idle.
+fn parts(rows: usize, [out, width]: [usize; 2]) -> usize {
+    let tiles = out.div_ceil(TILE[0]) * width.div_ceil(TILE[1]);
+    let mut parts = 1;
+    while tiles * parts < CUBES && rows > 0 && rows.is_multiple_of(2 * parts * LEAST) {
+        parts *= 2;
+    }
+    parts
+}
+
 pub(super) fn weight_gradient<R: CubeRuntime>(
     gradient: &Matrix<R>,
     x: &Matrix<R>,
     precision: Precision,
 ) -> Matrix<R> {
-    matrix(product(transposed(factor(gradient, precision)), factor(x, precision), precision))
+    let [gradient, x] = [gradient, x].map(|of_rows| factor(of_rows, precision));
+    let ([rows, out], [_, width]) = (gradient.meta.shape().dims(), x.meta.shape().dims());
+    let parts = parts(rows, [out, width]);
+    if parts == 1 {
+        return matrix(product(transposed(gradient), x, precision));
+    }
+    let in_parts = |x: CubeTensor<R>, columns| matrix(x).reshape([parts, rows / parts, columns]);
+    let gradient = in_parts(gradient, out).swap_dims(1, 2);
+    let [gradient, x] = [gradient, in_parts(x, width)].map(|factor| factor.into_primitive().tensor());
+    let sums = product(gradient, x, precision);
+    let sums = Tensor::<Cube<R>, 3>::from_primitive(TensorPrimitive::Float(sums));
+    let [sum] = column_sums::last(&array(&sums.reshape([parts, out * width])), parts);
+    sum.reshape([out, width])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn few_entries_of_many_rows_are_summed_in_parts() {
+        assert_eq!(parts(32_768, [64, 64]), 128);
+        assert_eq!(parts(32_768, [768, 768]), 4);
+        assert_eq!(parts(32_768, [3072, 768]), 1);
+        assert_eq!(parts(8_192, [1024, 1024]), 4);
+        // Parts have the same rows, and not too few.
+        assert_eq!(parts(1_000, [64, 64]), 1);
+        assert_eq!(parts(512, [64, 64]), 2);
+        assert_eq!(parts(0, [64, 64]), 1);
+    }
 }

@@ -22,12 +22,16 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 use half::bf16;
 
-/// Most logits in memory at once: 512 MiB.
-pub(super) const CHUNK_ELEMENTS: usize = 1 << 27;
+/// Most logits in memory at once: 1 GiB. Fewer, and adding up the head's gradients costs more.
+pub(super) const CHUNK_ELEMENTS: usize = 1 << 28;
 /// Chunks have a multiple of so many rows, as products take them.
 const ROWS: usize = 128;
 /// The vocabulary is padded to a multiple of this.
 const PADDING: usize = 64;
+
+/// Logits that a unit reads at once; rows of them are padded to a multiple of this.
+type Four = Vector<f32, Const<4>>;
+const FOUR: usize = 4;
 
 /// What a row's softmax needs.
 #[derive(CubeType, Clone, Copy)]
@@ -35,33 +39,54 @@ struct Softmax {
     largest: Largest,
     /// Of the exponentials relative to the largest.
     sum: f32,
+    /// The logit of the target.
+    of_target: f32,
 }
 
+/// Of the row of logits that starts at a position, in fours.
 #[cube]
-fn softmax(logits: &Array<f32>, start: usize, vocabulary: usize) -> Softmax {
+fn softmax(logits: &Array<Four>, start: usize, vocabulary: usize, target: usize) -> Softmax {
+    let mut of_target = SharedMemory::<f32>::new(1usize);
     let mut own = over_cube::nothing();
     let mut sum = f32::new(0.0);
     let mut at = UNIT_POS as usize;
-    while at < vocabulary {
-        let x = logits[start + at];
-        if x > own.value {
-            sum *= (own.value - x).exp();
-            own.value = x;
-            own.at = at as i32;
+    while at * FOUR < vocabulary {
+        let four = logits[start + at];
+        let first = at * FOUR;
+        let before = own.value;
+        #[unroll]
+        for one in 0..FOUR {
+            let x = four[one];
+            if first + one < vocabulary && x > own.value {
+                own.value = x;
+                own.at = (first + one) as i32;
+            }
+            if first + one == target {
+                of_target[0] = x;
+            }
         }
-        sum += (x - own.value).exp();
+        if own.value > before {
+            sum *= (before - own.value).exp();
+        }
+        #[unroll]
+        for one in 0..FOUR {
+            if first + one < vocabulary {
+                sum += (four[one] - own.value).exp();
+            }
+        }
         at += UNITS;
     }
+    // Waits for all units, and so for the one that saw the target.
     let largest = over_cube::largest(&own);
     let sum = over_cube::sum(sum * (own.value - largest.value).exp());
-    Softmax { largest, sum }
+    Softmax { largest, sum, of_target: of_target[0] }
 }
 
 /// From logits to their gradient.
 #[cube(launch_unchecked)]
 fn gradient_kernel<S: Float>(
-    logits: &Array<f32>,
-    slopes: &mut Array<S>,
+    logits: &Array<Four>,
+    slopes: &mut Array<Vector<S, Const<4>>>,
     targets: &Array<i32>,
     losses: &mut Array<f32>,
     rows: usize,
@@ -73,23 +98,27 @@ fn gradient_kernel<S: Float>(
     if row >= rows {
         terminate!();
     }
-    let start = row * padded;
-    let found = softmax(logits, start, vocabulary);
+    let fours = padded / FOUR;
+    let start = row * fours;
     let target = targets[row] as usize;
+    let found = softmax(logits, start, vocabulary, target);
     if UNIT_POS == 0 {
-        losses[row] = found.largest.value + found.sum.ln() - logits[start + target];
+        losses[row] = found.largest.value + found.sum.ln() - found.of_target;
     }
     let factor = scale / found.sum;
     let mut at = UNIT_POS as usize;
-    while at < padded {
-        let mut slope = f32::new(0.0);
-        if at < vocabulary {
-            slope = (logits[start + at] - found.largest.value).exp() * factor;
-            if at == target {
-                slope -= scale;
+    while at < fours {
+        let four = logits[start + at];
+        let first = at * FOUR;
+        let mut slope = Four::new(0.0);
+        #[unroll]
+        for one in 0..FOUR {
+            if first + one < vocabulary {
+                let of_softmax = (four[one] - found.largest.value).exp() * factor;
+                slope[one] = of_softmax - select(first + one == target, scale, f32::new(0.0));
             }
         }
-        slopes[start + at] = S::cast_from(slope);
+        slopes[start + at] = Vector::<S, Const<4>>::cast_from(slope);
         at += UNITS;
     }
 }
@@ -97,7 +126,7 @@ fn gradient_kernel<S: Float>(
 /// The loss of a row, and whether its target is the first of the largest logits.
 #[cube(launch_unchecked)]
 fn loss_kernel(
-    logits: &Array<f32>,
+    logits: &Array<Four>,
     targets: &Array<i32>,
     losses: &mut Array<f32>,
     hits: &mut Array<f32>,
@@ -109,11 +138,10 @@ fn loss_kernel(
     if row >= rows {
         terminate!();
     }
-    let start = row * padded;
-    let found = softmax(logits, start, vocabulary);
+    let target = targets[row];
+    let found = softmax(logits, row * (padded / FOUR), vocabulary, target as usize);
     if UNIT_POS == 0 {
-        let target = targets[row];
-        losses[row] = found.largest.value + found.sum.ln() - logits[start + target as usize];
+        losses[row] = found.largest.value + found.sum.ln() - found.of_target;
         hits[row] = select(found.largest.at == target, f32::new(1.0), f32::new(0.0));
     }
 }
