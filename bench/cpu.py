@@ -111,7 +111,7 @@ for shape, heads, vocab, window, train_target in [
         lambda: run([bench, "train", shape, *options]),
         lambda: torch("torch_train.py", "--threads", THREADS, "--steps", 5, "--shape", shape, *options),
     )
-    ours, theirs = ours["train"], theirs["torch"]
+    ours, theirs = ours["train"], theirs["torch train"] | {"body_tokens_per_s": theirs["torch body"]["body_tokens_per_s"]}
     width, depth, length, _ = map(int, shape.split("x"))
     seen = [(length + 1) / 2 if layer % 2 == 0 else min(window, (length + 1) / 2) for layer in range(depth)]
     body = 24 * width**2 * depth + sum(4 * width * keys for keys in seen)

@@ -1,4 +1,4 @@
-"""What bench/gpu.py needs of a machine with an NVIDIA card: CUDA's compiler and headers, and MPS."""
+"""What bench/gpu.py needs of a machine with an NVIDIA card: CUDA's compiler, headers and products, and MPS."""
 import contextlib, os, pathlib, shutil, subprocess, sysconfig, tempfile
 
 LIBRARIES = ("lib64", "targets/x86_64-linux/lib", "lib")
@@ -7,7 +7,7 @@ DRIVER = ("/usr/local/nvidia/lib64", "/usr/local/nvidia/lib")
 
 
 def find_cuda(run, folder):
-    """Sets CUDA_PATH, and LD_LIBRARY_PATH to where the compiler is, and says so; `folder` is for a link to it."""
+    """Sets CUDA_PATH, and LD_LIBRARY_PATH to where the compiler and cuBLASLt are, and says so; `folder` is for a link."""
     nvcc = shutil.which("nvcc")
     places = [os.environ.get("CUDA_PATH"), nvcc and pathlib.Path(nvcc).resolve().parent.parent, "/usr/local/cuda", "/opt/cuda"]
     # As Python's packages, PyTorch brings both, too.
@@ -19,13 +19,16 @@ def find_cuda(run, folder):
     os.environ["CUDA_PATH"] = str(toolkit)
     paths = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path]
     folders = [place / name for place in (toolkit, *packages) for name in LIBRARIES]
-    compilers = [one for place in folders for one in sorted(place.glob("libnvrtc.so*"))]
-    if compilers:
-        # By its plain name it is looked for first; not every installation has that.
-        link = folder / "lib" / "libnvrtc.so"
-        link.parent.mkdir()
-        link.symlink_to(compilers[0].resolve())
-        paths += [str(compilers[0].parent), str(link.parent)]
+    for name in ("libnvrtc.so", "libcublasLt.so"):
+        libraries = [one for place in folders for one in sorted(place.glob(f"{name}*"))]
+        if libraries:
+            # By its plain name it is looked for first; not every installation has that.
+            link = folder / "lib" / name
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(libraries[0].resolve())
+            paths += [str(libraries[0].parent), str(link.parent)]
+        else:
+            run.say(f"{name} was not found")
     paths += [path for path in DRIVER if pathlib.Path(path, "libcuda.so.1").exists()]
     os.environ["LD_LIBRARY_PATH"] = ":".join(dict.fromkeys(paths))
     run.say(f"CUDA_PATH={os.environ['CUDA_PATH']} LD_LIBRARY_PATH={os.environ['LD_LIBRARY_PATH']}")

@@ -1,8 +1,8 @@
 """Runs commands for bench/gpu.py: none beyond the time that is left, each with all of its output in one log file."""
-import contextlib, json, os, signal, subprocess, tempfile, time
+import contextlib, json, os, pathlib, signal, subprocess, tempfile, time
 
-# Of one command's output, so that the log can be carried anywhere.
-FIRST, LAST = 100_000, 300_000
+# Of one command's output, and of all, so that the log can be carried anywhere.
+FIRST, LAST, LOG = 60_000, 140_000, 12_000_000
 OVER = "no time was left"
 
 
@@ -30,6 +30,26 @@ def failure(code, output):
     return words[:160].replace("|", "/")
 
 
+def ends(file):
+    """What is in a file, of a large one the beginning and the end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size <= FIRST + LAST:
+        return file.read().decode(errors="replace")
+    first = file.read(FIRST)
+    file.seek(size - LAST)
+    return f"{first.decode(errors='replace')}\n... {size - FIRST - LAST} bytes left out ...\n{file.read().decode(errors='replace')}"
+
+
+def changed(folder):
+    """When something was last written below a folder, in seconds since then; None for an empty one."""
+    times = []
+    for path in pathlib.Path(folder).rglob("*"):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return time.time() - max(times) if times else None
+
+
 class Runner:
     def __init__(self, minutes, log):
         self.until, self.began, self.log = time.monotonic() + minutes * 60, time.monotonic(), log
@@ -41,12 +61,15 @@ class Runner:
 
     def say(self, text):
         """To the log and to whoever waits."""
-        print(text, flush=True)
+        print(f"[{time.monotonic() - self.began:.0f} s] {text}", flush=True)
         self.keep(text)
 
     def keep(self, text):
+        text = f"[{time.monotonic() - self.began:.0f} s] {text}\n"
+        if self.log.stat().st_size + len(text) > LOG:
+            text = text[:200] + "... (the log is full)\n"
         with self.log.open("a", errors="replace") as log:
-            log.write(f"[{time.monotonic() - self.began:.0f} s] {text}\n")
+            log.write(text)
 
     def start(self, command, output, environment={}, **pipes):
         """In a session of its own, so that what it starts ends with it; see `stop`."""
@@ -58,42 +81,80 @@ class Runner:
     def stop(worker):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
+        # One that the driver holds may never end.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(20)
 
-    def call(self, command, limit, **environment):
-        """Exit code (None where time ran out) and output, also what came before time ran out."""
-        return self.together([command], limit, environment)[0]
+    @staticmethod
+    def unlock(environment={}):
+        """Who was killed may have left locks where kernels are kept, for which others would wait half a minute. To be called
+        when nobody else compiles there."""
+        cache = (os.environ | environment).get("LC_GPU_CACHE")
+        for lock in pathlib.Path(cache).rglob("*.lock") if cache else []:
+            lock.unlink(missing_ok=True)
 
-    def together(self, commands, limit, environment={}):
+    def call(self, command, limit, environment={}, quiet=None):
+        """Exit code (None where time ran out) and output, also what came before time ran out. `quiet` is a folder and for how
+        many seconds nothing may be written there: then the command hangs."""
+        return self.together([command], limit, environment, quiet)[0]
+
+    def together(self, commands, limit, environment={}, quiet=None):
         """The same of commands that run side by side."""
-        limit = min(limit, self.left())
-        if limit < 5:
-            return [(None, OVER)] * len(commands)
-        until = time.monotonic() + limit
-        with contextlib.ExitStack() as stack:
-            running = []
-            for command in commands:
-                output = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
-                try:
-                    running.append((command, output, self.start(command, output, environment)))
-                    # None is left on the card, whatever happens here.
-                    stack.callback(self.stop, running[-1][2])
-                except OSError as error:
-                    output.write(str(error))
-                    running.append((command, output, None))
-            return [self.finish(*one, until, limit) for one in running]
+        with self.running(commands, environment) as wait:
+            return wait(limit, quiet)
 
-    def finish(self, command, output, worker, until, limit):
-        code = 1
-        if worker:
+    @contextlib.contextmanager
+    def running(self, commands, environment={}):
+        """Commands that run while something else is done: gives a function that waits for them, and for no longer than it is
+        told, and gives what `together` gives."""
+        with contextlib.ExitStack() as stack:
+            workers, codes = [], []
+            if self.left() < 5:
+                yield lambda limit, quiet=None: [(None, OVER)] * len(commands)
+                return
+            for command in commands:
+                output = stack.enter_context(tempfile.TemporaryFile("w+b"))
+                try:
+                    worker = self.start(command, output, environment)
+                except OSError as error:
+                    output.write(str(error).encode())
+                    worker = None
+                workers.append((command, output, worker))
+            started = time.monotonic()
+
+            def wait(limit, quiet=None):
+                limit = max(0.1, min(limit, self.left()))
+                until = time.monotonic() + limit
+                codes.extend(self.wait(worker, until, started, quiet) if worker else 1 for _, _, worker in workers)
+                took = time.monotonic() - started
+                return [self.finish(command, output, code, took) for (command, output, _), code in zip(workers, codes)]
+
             try:
-                code = worker.wait(max(0.1, until - time.monotonic()))
+                yield wait
+            finally:
+                # None is left on the card, whatever happens here.
+                for worker in (worker for _, _, worker in workers if worker):
+                    self.stop(worker)
+                if len(codes) < len(workers) or any(codes) or None in codes:
+                    self.unlock(environment)
+
+    @staticmethod
+    def wait(worker, until, started, quiet):
+        """Exit code, None where time ran out or nothing was written for too long."""
+        while (left := until - time.monotonic()) > 0 or worker.poll() is not None:
+            try:
+                return worker.wait(max(0.1, min(left, 1 if quiet else left)))
             except subprocess.TimeoutExpired:
-                code = None
-        output.seek(0)
-        text = output.read()
+                if quiet:
+                    since = time.monotonic() - started
+                    ago = changed(quiet[0])
+                    if min(since, since if ago is None else ago) > quiet[1]:
+                        return None
+        return None
+
+    def finish(self, command, output, code, took):
+        text = ends(output)
         if code is None:
-            text += f"\nstopped after {limit:.0f} s"
-        kept = text if len(text) <= FIRST + LAST else f"{text[:FIRST]}\n...\n{text[-LAST:]}"
-        self.keep(f"$ {' '.join(map(str, command))}\n{kept}\nexit code {code}\n")
+            text += f"\nstopped after {took:.0f} s"
+        self.keep(f"$ {' '.join(map(str, command))}\n{text}\nexit code {code}\n")
         return code, text

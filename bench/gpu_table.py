@@ -1,17 +1,18 @@
 """What bench/gpu.py found, as Markdown. Whatever is missing is said to be."""
 import math
 
+from gpu_commands import AHEAD
 from gpu_floors import SEEDS, STAGES, Shape, study
 
 CHECKS = {
+    "products": "products of matrices, by every kernel that may be chosen",
     "unit-tests": "each kernel against the processor",
     "gptneo-tests": "logits, losses and gradients of `transformers` (f32; bf16 within its rounding)",
     "trainer-tests": "fifteen steps of the `Trainer` at four settings",
     "collection-tests": "statistics of the published tool",
 }
 # Workers that share a card.
-COUNTS = (1, 4)
-AIMS = {"64x1x2048x16": 3.0, "768x2x2048x16": 1.2, "1024x12x2048x4": 1.1}
+COUNTS = (1, 4, 10)
 MISSING = "not measured"
 
 
@@ -38,25 +39,49 @@ class Table:
         found = self.found.get(key, MISSING)
         return found if isinstance(found, str) else ""
 
+    def first(self, key, what, name):
+        """A number of a kind of row."""
+        return next((row.get(name) for row in self.rows(*key) if row["what"] == what), None)
+
     def rate(self, shape, stage, dtype):
         """Tokens per second of ours, measured."""
-        job, name = ("train", "train_tokens_per_s") if stage == "train" else ("collect", "tokens_per_s")
-        rows = [row for row in self.rows(job, shape, dtype) if row["what"] == stage]
-        return rows[0][name] if rows else None
+        if stage == "train":
+            return self.first(("train", shape, dtype), stage, "train_tokens_per_s")
+        return self.first(("collect", shape, dtype), stage, "tokens_per_s")
+
+    def torch_rows(self, shape, job, dtype="bf16"):
+        return [row for row in self.rows("torch", shape) if row["what"] == f"torch {job}" and row["dtype"] == dtype]
+
+    def torch_best(self, shape, job, dtype="bf16"):
+        """PyTorch's best, measured, and a word where it was not compiled as well."""
+        rows = self.torch_rows(shape, job, dtype)
+        best = max(rows, key=lambda row: row[f"{job}_tokens_per_s"], default=None)
+        if not best:
+            return None, ""
+        word = "compiled" if best["compile"] else "eager"
+        return best[f"{job}_tokens_per_s"], word if any(row["compile"] for row in rows) else "eager only"
+
+    def torch_sums(self, shape, stage):
+        """PyTorch's published way to take statistics of embeddings, tokens per second."""
+        width = int(shape.split("x")[0])
+        return next((row["tokens_per_s"] for row in self.rows("torch sums") if row["what"] == stage and row["d"] == width), None)
 
     def torch(self, shape, stage):
-        """PyTorch's best, measured: training in bf16; forward in f32 with the published way to take statistics."""
+        """PyTorch's best: training in bf16; forward in f32 with the published way to take statistics."""
         if stage == "train":
-            rows = [row for key in ("eager", "compile") for row in self.rows("torch", shape, key)]
-            return max((row["train_tokens_per_s"] for row in rows), default=None)
-        body = max((row["body_tokens_per_s"] for row in self.rows("torch", shape, "f32")), default=None)
-        taken = [row["tokens_per_s"] for row in self.rows("torch collect", shape) if row["what"] == stage]
-        return 1 / (1 / body + 1 / taken[0]) if body and taken else None
+            return self.torch_best(shape, "train")[0]
+        body, taken = self.torch_best(shape, "body", "f32")[0], self.torch_sums(shape, stage)
+        return 1 / (1 / body + 1 / taken) if body and taken else None
+
+    def together(self, way, count):
+        """Tokens per second of workers that share the card."""
+        return sum(row["train_tokens_per_s"] for row in self.rows("packed", way, count)) or None
 
     def stages(self):
         yield "\n## Stages\n"
         yield "Shapes are width x layers x length x batch. Floor: the most that the card's products or its memory allow."
-        yield "PyTorch trains in bf16 and collects in f32, with one-hot products in f64 as the published code does.\n"
+        yield (f"Both sides take {AHEAD} steps between two waits for the device; medians of several such. PyTorch trains in bf16, the better "
+               "of eager and compiled, and collects in f32, eager, with one-hot products in f64 as the published code does.\n")
         yield "| shape | stage | products | MFLOP/token | bytes/token | floor, tokens/s | measured, tokens/s | of the floor | PyTorch | ratio |"
         yield "|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
         for text in self.shapes:
@@ -66,17 +91,31 @@ class Table:
                     operations, moved = shape.floor(stage)
                     most, ours = shape.tokens_per_s(stage, dtype, self.card), self.rate(text, stage, dtype)
                     theirs = self.torch(text, stage)
-                    aim = f" (aim {AIMS[text]:g})" if stage == "train" and text in AIMS else ""
+                    word = f" ({self.torch_best(text, 'train')[1]})" if stage == "train" and theirs else ""
                     yield (f"| {text} | {stage} | {dtype} | {operations / 1e6:,.1f} | {moved:,.0f} | {most:,.0f} | {figure(ours)} "
-                           f"| {ratio(ours and ours * 100, most, 1)}{'%' if ours else ''} | {figure(theirs)} | {ratio(ours, theirs)}{aim} |")
+                           f"| {ratio(ours and ours * 100, most, 1)}{'%' if ours else ''} | {figure(theirs)}{word} | {ratio(ours, theirs)} |")
         yield "\n`analyze` computes on the processor: [cpu.md](cpu.md)."
         asked = [("train", shape, self.training) for shape in self.shapes]
         asked += [("collect", shape, dtype) for shape in self.shapes for dtype in ("f32", "tf32")]
-        asked += [("torch", shape, way) for shape in self.shapes for way in ("eager", "compile", "f32")]
-        asked += [("torch collect", shape) for shape in self.shapes]
+        asked += [("torch", shape) for shape in self.shapes] + [("torch sums",)]
         yield from (f"\n* {' '.join(key)}: {self.found[key]}" for key in asked if isinstance(self.found.get(key), str))
         # What was measured before time ran out is in the table.
-        yield from (f"\n* {' '.join(key[1:])}: {why}" for key, why in self.found.items() if key[0] == "stopped")
+        yield from (f"\n* {' '.join(map(str, key[1:]))}: {why}" for key, why in self.found.items() if key[0] == "stopped")
+
+    def waits(self):
+        yield "\n## What waiting costs, and memory\n"
+        yield "Training, tokens per second: with a wait for the device after each step, and without."
+        yield "Memory, GiB: what the library holds for tensors, in use or not; PyTorch's peak of what is in use, and of what it holds.\n"
+        yield "| shape | side | waited for | not | memory |\n|---|---|---:|---:|---:|"
+        for shape in self.shapes:
+            key = ("train", shape, self.training)
+            yield (f"| {shape} | lc-worker | {figure(self.first(key, 'step', 'step_tokens_per_s'))} "
+                   f"| {figure(self.rate(shape, 'train', self.training))} | {figure(self.first(key, 'train', 'reserved_gib'), 2)} |")
+            for word, compiled in (("eager", False), ("compiled", True)):
+                of = {job: next((row for row in self.torch_rows(shape, job) if row["compile"] == compiled), {}) for job in ("train", "step")}
+                memory = [figure(of["train"].get(name), 2) for name in ("peak_memory_gb", "peak_reserved_gb")]
+                yield (f"| {shape} | PyTorch, {word} | {figure(of['step'].get('step_tokens_per_s'))} "
+                       f"| {figure(of['train'].get('train_tokens_per_s'))} | {'; '.join(memory) if of['train'] else MISSING} |")
 
     def checks(self):
         yield "\n## Are the results right?\n"
@@ -99,8 +138,7 @@ class Table:
         yield f"Training of {self.shapes[0]}, all at the same time; tokens per second of all together.\n"
         yield "| workers | side by side | with MPS |\n|---:|---:|---:|"
         for count in COUNTS:
-            cell = lambda way: figure(sum(row["train_tokens_per_s"] for row in self.rows("packed", way, count)) or None) \
-                if self.rows("packed", way, count) else self.why("packed", way, count)
+            cell = lambda way: figure(self.together(way, count)) if self.rows("packed", way, count) else self.why("packed", way, count)
             yield f"| {count} | {cell('alone')} | {cell('mps')} |"
 
     def endurance(self):
@@ -149,5 +187,5 @@ class Table:
         yield f"| all | {' | '.join(figure(x, 1) for x in totals)} |"
 
     def text(self):
-        sections = [self.stages, self.checks, self.kernels, self.packed, self.endurance, self.published]
+        sections = [self.stages, self.waits, self.checks, self.kernels, self.packed, self.endurance, self.published]
         return "\n".join(line for section in sections for line in section())

@@ -1,18 +1,15 @@
 //! Training and collection as the stages do them, apart from files.
 
-use super::Bench;
+use super::{Bench, memory::Pool};
 use burn::tensor::{DType, Tensor};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Instant;
 use worker::{
     Result,
     kernels::{ClassSums, Kernels},
-    model::Batch,
+    model::{Batch, GptNeo},
     train::{adamw::AdamW, run::Trainer},
 };
-
-/// Steps and batches between two questions to the device.
-const AHEAD: usize = 16;
 
 impl<B: Kernels> Bench<'_, B> {
     fn trainer(&self) -> Trainer<B> {
@@ -22,8 +19,8 @@ impl<B: Kernels> Bench<'_, B> {
     }
 
     /// Takes steps as training does.
-    fn steps(trainer: &mut Trainer<B>, batch: &Batch, step: &mut u64) {
-        let taken: Vec<_> = (0..AHEAD)
+    fn steps(&self, trainer: &mut Trainer<B>, batch: &Batch, step: &mut u64) {
+        let taken: Vec<_> = (0..self.ahead)
             .map(|_| {
                 *step += 1;
                 trainer.step(batch, 5e-5, *step).expect("a step")
@@ -32,44 +29,30 @@ impl<B: Kernels> Bench<'_, B> {
         assert!(taken.iter().all(|taken| taken.read().is_ok()), "losses are numbers");
     }
 
-    pub(super) fn train(&self) {
-        let (mut trainer, batch) = (self.trainer(), self.batch());
-        let tokens = batch.ids.len() as f64;
-        let body = self.median(|| drop(trainer.model.forward(&batch)));
-        let mut step = 0;
-        let waited = self.median(|| {
-            step += 1;
-            drop(trainer.step(&batch, 5e-5, step).expect("a step"));
-        });
-        let streamed = self.median(|| Self::steps(&mut trainer, &batch, &mut step)) / AHEAD as f64;
-        println!(
-            "{}",
-            json!({"what": "train", "shape": self.model.shape, "precision": self.model.dtype,
-                "body_tokens_per_s": tokens / body, "step_tokens_per_s": tokens / waited,
-                "train_tokens_per_s": tokens / streamed})
-        );
-    }
-
     pub(super) fn collect(&self) -> Result<()> {
         let (model, batch) = (self.network(), self.batch());
         let (targets, head) = (batch.targets(), model.token_embedding().clone());
         let [classes, width] = head.dims();
         let zeros = |columns| Tensor::<B, 2>::zeros([classes, columns], (self.device, DType::F64));
         let forward = || batch.with_targets(model.forward(&batch));
+        // Of so many batches as are between two waits.
         let tell = |what: &str, seconds: f64| {
-            let tokens_per_s = (targets.len() * AHEAD) as f64 / seconds;
-            println!(
-                "{}",
-                json!({"what": what, "shape": self.model.shape, "precision": self.model.dtype,
-                    "tokens_per_s": tokens_per_s})
-            );
+            let tokens_per_s = (targets.len() * self.ahead) as f64 / seconds;
+            self.say(json!({"what": what, "tokens_per_s": tokens_per_s}));
         };
-        let sums = ClassSums { totals: zeros(width), squares: zeros(1) };
-        let add = |sums| (0..AHEAD).fold(sums, |sums, _| B::add_to_classes(sums, &targets, &forward()));
-        tell("means", self.median_of(sums, add));
-        let means = zeros(width);
+        self.body(&model, &batch);
+        let (x, means) = (forward(), zeros(width));
+        let sums = || ClassSums { totals: zeros(width), squares: zeros(1) };
+        let add = |sums| (0..self.ahead).fold(sums, |sums, _| B::add_to_classes(sums, &targets, &x));
+        tell("class sums", self.median_of(sums(), add));
+        let add =
+            |totals| (0..self.ahead).fold(totals, |totals, _| B::add_distances(totals, &means, &targets, &x));
+        tell("class distances", self.median_of(zeros(1), add));
+
+        let add = |sums| (0..self.ahead).fold(sums, |sums, _| B::add_to_classes(sums, &targets, &forward()));
+        tell("means", self.median_of(sums(), add));
         let add = |totals| {
-            (0..AHEAD).fold(totals, |totals, _| B::add_distances(totals, &means, &targets, &forward()))
+            (0..self.ahead).fold(totals, |totals, _| B::add_distances(totals, &means, &targets, &forward()))
         };
         tell("vars", self.median_of(zeros(1), add));
         let offsets = Tensor::<B, 2>::zeros([1, classes], self.device);
@@ -80,8 +63,23 @@ impl<B: Kernels> Bench<'_, B> {
         };
         decide(&forward())?;
         let one = self.median(|| decide(&forward()).expect("a decision"));
-        tell("decs", one * AHEAD as f64);
+        tell("decs", one * self.ahead as f64);
         Ok(())
+    }
+
+    /// Forward without the head.
+    fn body(&self, model: &GptNeo<B>, batch: &Batch) {
+        let seconds = self.median(|| (0..self.ahead).for_each(|_| drop(model.forward(batch))));
+        self.say(
+            json!({"what": "body", "body_tokens_per_s": (batch.ids.len() * self.ahead) as f64 / seconds}),
+        );
+    }
+
+    /// Prints what was found, with the model that it was found with.
+    fn say(&self, mut found: Value) {
+        found["shape"] = json!(self.model.shape);
+        found["precision"] = json!(self.model.dtype);
+        println!("{found}");
     }
 
     pub(super) fn endurance(&self, steps: u64) -> Result<()> {
@@ -106,12 +104,12 @@ impl<B: Kernels> Bench<'_, B> {
     pub(super) fn packed(&self, seconds: f64) {
         let (mut trainer, batch) = (self.trainer(), self.batch());
         let mut step = 0;
-        Self::steps(&mut trainer, &batch, &mut step);
+        self.steps(&mut trainer, &batch, &mut step);
         println!("{}", json!({"what": "ready"}));
         std::io::stdin().read_line(&mut String::new()).expect("a line");
         let (started, before) = (Instant::now(), step);
         while started.elapsed().as_secs_f64() < seconds {
-            Self::steps(&mut trainer, &batch, &mut step);
+            self.steps(&mut trainer, &batch, &mut step);
         }
         let tokens = (step - before) as f64 * batch.ids.len() as f64;
         println!(
@@ -119,6 +117,24 @@ impl<B: Kernels> Bench<'_, B> {
             json!({"what": "packed", "shape": self.model.shape,
                 "train_tokens_per_s": tokens / started.elapsed().as_secs_f64()})
         );
+    }
+}
+
+impl<B: Pool> Bench<'_, B> {
+    pub(super) fn train(&self) {
+        let (mut trainer, batch) = (self.trainer(), self.batch());
+        let tokens = batch.ids.len() as f64;
+        let mut step = 0;
+        let streamed = self.median(|| self.steps(&mut trainer, &batch, &mut step)) / self.ahead as f64;
+        let reserved = B::reserved(self.device).map(|bytes| bytes as f64 / 2f64.powi(30));
+        self.say(json!({"what": "train", "train_tokens_per_s": tokens / streamed, "ahead": self.ahead,
+            "reserved_gib": reserved}));
+        let waited = self.median(|| {
+            step += 1;
+            drop(trainer.step(&batch, 5e-5, step).expect("a step"));
+        });
+        self.say(json!({"what": "step", "step_tokens_per_s": tokens / waited}));
+        self.body(&trainer.model, &batch);
     }
 }
 

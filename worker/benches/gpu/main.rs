@@ -5,9 +5,12 @@
 
 mod jobs;
 mod kernels;
+mod measures;
+mod memory;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use clap::{Parser, Subcommand};
+use memory::Pool;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -34,6 +37,9 @@ struct Args {
     device: String,
     #[arg(long, default_value_t = 10)]
     repeat: usize,
+    /// Steps and batches between two waits for the device.
+    #[arg(long, default_value_t = 16)]
+    ahead: usize,
     #[command(flatten)]
     model: Model,
     #[command(subcommand)]
@@ -45,9 +51,9 @@ struct Args {
 enum Job {
     /// A sum of ones: can kernels be compiled and run?
     Probe,
-    /// Forward without the head, and training steps, also without waiting for each.
+    /// Training steps, without waiting for each and with, and forward without the head.
     Train,
-    /// Forward with each kind of statistics of its embeddings.
+    /// Forward without the head, sums of classes, and forward with each kind of statistics of its embeddings.
     Collect,
     /// Many steps: loss and memory of the card at four of them.
     Endurance {
@@ -61,6 +67,13 @@ enum Job {
     },
     /// Each kernel by itself.
     Kernels,
+    /// All measures of one model, on the processor.
+    Measures {
+        #[arg(long, default_value_t = 29_233)]
+        classes: usize,
+        #[arg(long, default_value_t = 1024)]
+        width: usize,
+    },
 }
 
 /// A model and what goes in at once.
@@ -93,7 +106,7 @@ fn main() -> Result<()> {
     on_device!(device, |B, place| measure::<B>(&args, &place))
 }
 
-fn measure<B: Kernels>(args: &Args, device: &B::Device) -> Result<()> {
+fn measure<B: Pool>(args: &Args, device: &B::Device) -> Result<()> {
     let precision = match args.model.dtype.as_str() {
         "tf32" => Precision::Tf32,
         other => Precision::parse(other)?,
@@ -101,7 +114,7 @@ fn measure<B: Kernels>(args: &Args, device: &B::Device) -> Result<()> {
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}", args.model.dtype)));
     }
-    let bench = Bench::<B> { device, repeat: args.repeat, model: &args.model, precision };
+    let bench = Bench::<B> { device, repeat: args.repeat, ahead: args.ahead, model: &args.model, precision };
     match args.job {
         Job::Probe => bench.probe()?,
         Job::Train => bench.train(),
@@ -109,6 +122,7 @@ fn measure<B: Kernels>(args: &Args, device: &B::Device) -> Result<()> {
         Job::Endurance { steps } => bench.endurance(steps)?,
         Job::Packed { seconds } => bench.packed(seconds),
         Job::Kernels => bench.kernels(),
+        Job::Measures { classes, width } => measures::measures(classes, width, args.repeat),
     }
     Ok(())
 }
@@ -139,6 +153,7 @@ impl Random {
 struct Bench<'a, B: Kernels> {
     device: &'a B::Device,
     repeat: usize,
+    ahead: usize,
     model: &'a Model,
     precision: Precision,
 }
@@ -158,7 +173,7 @@ impl<B: Kernels> Bench<'_, B> {
 
     /// Median seconds of a piece of work that is repeated.
     fn median(&self, mut work: impl FnMut()) -> f64 {
-        for _ in 0..3 {
+        for _ in 0..self.repeat.min(3) {
             work();
         }
         self.wait();

@@ -1,0 +1,41 @@
+//! All measures of one model, which the processor beside the card computes.
+
+use super::Random;
+use serde_json::json;
+use std::{hint::black_box, thread::available_parallelism, time::Instant};
+use worker::measure::{Decisions, Inputs, Options, compute};
+
+/// Median seconds for random statistics in which every class has samples.
+pub(super) fn measures(classes: usize, width: usize, repeat: usize) {
+    let mut random = Random::new();
+    let means: Vec<f64> = (0..classes * width).map(|_| random.float()).collect();
+    let weights: Vec<f32> = means.iter().map(|x| (0.4 * x + 0.1 * random.float()) as f32).collect();
+    let counts: Vec<i32> = (0..classes).map(|class| 1 + (1e6 / (1.0 + class as f64)) as i32).collect();
+    let vars: Vec<f64> = counts.iter().map(|&n| f64::from(n) * (1.5 + random.float())).collect();
+    let hits: Vec<i32> = counts.iter().map(|n| n / 3).collect();
+    let covariance: Vec<f64> =
+        (0..width * width).map(|at| f64::from(u8::from(at % (width + 1) == 0))).collect();
+    let inputs = Inputs {
+        dim: width,
+        counts: &counts,
+        means: &means,
+        vars: Some(&vars),
+        weights: Some(&weights),
+        decisions: Some(Decisions { counts: &counts, hits: &hits }),
+        covariance: Some(&covariance),
+        foreign_mean: Some(&means[..width]),
+    };
+    let mut seconds: Vec<f64> = (0..repeat)
+        .map(|_| {
+            let started = Instant::now();
+            black_box(compute(&inputs, &Options::default(), |_| true));
+            started.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{}",
+        json!({"what": "measures", "classes": classes, "width": width, "seconds": seconds[repeat / 2],
+            "threads": available_parallelism().map_or(1, usize::from)})
+    );
+}
