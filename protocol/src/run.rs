@@ -49,3 +49,31 @@ impl RunConfig {
         }
     }
 }
+
+/// Whether weight decay is asked for and does nothing: `1 - rate * decay`, by which AdamW multiplies weights, is 1 in
+/// `f32`, as they are.
+#[must_use]
+pub fn decay_is_lost(learning_rate: f64, weight_decay: f64) -> bool {
+    learning_rate > 0.0 && weight_decay > 0.0 && (1.0 - learning_rate * weight_decay) as f32 == 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decay_is_lost;
+
+    #[test]
+    fn decay_is_lost_up_to_half_the_distance_to_the_number_below_one() {
+        let half = 2.0_f64.powi(-25);
+        for (rate, decay, lost) in [
+            (5e-5, 0.0005, true),
+            (5e-5, 0.1, false),
+            (1e-3, 0.0005, false),
+            (1.0, half, true),
+            (1.0, half * 1.001, false),
+            (5e-5, 0.0, false),
+            (0.0, 0.0005, false),
+        ] {
+            assert_eq!(decay_is_lost(rate, decay), lost, "{rate} x {decay}");
+        }
+    }
+}

@@ -25,7 +25,7 @@ use crate::{
     report::Report,
 };
 use chrono::{DateTime, Utc};
-use protocol::{output::TrainOutput, real::Real, spec::TrainSpec};
+use protocol::{output::TrainOutput, real::Real, run::decay_is_lost, spec::TrainSpec};
 use std::{
     fs,
     sync::Arc,
@@ -170,6 +170,13 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             (resumed.model, resumed.optimizer, resumed.state.global_step)
         }
         None => {
+            let TrainSpec { learning_rate, weight_decay, .. } = *spec;
+            if decay_is_lost(learning_rate, weight_decay) {
+                report.warn(format!(
+                    "weight decay {weight_decay} does nothing: 1 - learning rate x weight decay is 1 in f32; raise one of \
+                     them"
+                ));
+            }
             let model = match &spec.init {
                 Some(folder) => {
                     let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?;

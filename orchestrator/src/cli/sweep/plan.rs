@@ -6,6 +6,7 @@ use crate::cli::{
 };
 use protocol::{
     keep::KeepCheckpoints,
+    run::decay_is_lost,
     study::{DataSpec, StudySpec},
     view::{PlannedArray, StudyPlan},
 };
@@ -30,7 +31,8 @@ impl<'a> Planned<'a> {
         Self { plan, spec, dry_run }
     }
 
-    /// One line on the grid, one on the data, one on what is new, and one where not all checkpoints are kept.
+    /// One line on the grid, one on the data, one on what is new, one where not all checkpoints are kept, and one where
+    /// weight decay does nothing.
     pub(in crate::cli) fn summary(&self) -> String {
         let StudyPlan { name, runs, new_stages, existing_stages, .. } = self.plan;
         let new_runs = runs.iter().filter(|run| run.new).count();
@@ -57,10 +59,28 @@ impl<'a> Planned<'a> {
             KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
         };
         format!(
-            "study {name}: {} ({})\n{}\n{added}{existing}{kept}",
+            "study {name}: {} ({})\n{}\n{added}{existing}{kept}{}",
             count(runs.len() as u64, "run"),
             self.axes(),
-            self.data()
+            self.data(),
+            self.lost_decay()
+        )
+    }
+
+    /// A line on the runs whose weight decay does nothing, if there are such.
+    fn lost_decay(&self) -> String {
+        let (rate, decays) = (self.spec.training.learning_rate, &self.spec.grid.weight_decay);
+        let lost: Vec<_> = decays.iter().filter(|&&decay| decay_is_lost(rate, decay)).collect();
+        // Every weight decay has as many runs.
+        let runs = self.plan.runs.len() * lost.len() / decays.len().max(1);
+        if runs == 0 {
+            return String::new();
+        }
+        let lost: Vec<_> = lost.into_iter().map(f64::to_string).collect();
+        format!(
+            "\nwarning: weight decay {} does nothing in {}: 1 - learning rate x weight decay is 1 in f32; raise one of them",
+            lost.join(", "),
+            count(runs as u64, "run")
         )
     }
 
@@ -162,7 +182,10 @@ fn count(n: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::Planned;
-    use protocol::{study::StudySpec, view::StudyPlan};
+    use protocol::{
+        study::StudySpec,
+        view::{PlannedRun, StudyPlan},
+    };
 
     #[test]
     fn repeating_a_sweep_says_that_all_is_there() {
@@ -180,5 +203,27 @@ mod tests {
         let data = "\ndata builtin:stories (made-up stories for trying), tokenizer builtin, 2048 tokens a sequence\n";
         assert!(told.contains(data), "{told}");
         assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");
+    }
+    #[test]
+    fn runs_whose_weight_decay_does_nothing_are_told_in_one_line() {
+        let mut spec = StudySpec::named("s");
+        spec.grid.weight_decay = vec![0.0, 0.0005, 0.1];
+        let run = |name: String| PlannedRun { identifier: name.clone(), name, hash: "0".into(), new: true };
+        let plan = StudyPlan {
+            name: "s".into(),
+            created: false,
+            runs: (0..12).map(|at| run(at.to_string())).collect(),
+            new_stages: 12,
+            existing_stages: 0,
+            arrays: vec![],
+        };
+        let told = Planned::new(&plan, &spec, true).summary();
+        let line = told.lines().filter(|line| line.contains("weight decay") && line.contains("does nothing"));
+        let expected = "warning: weight decay 0.0005 does nothing in 4 runs: 1 - learning rate x weight decay is 1 in \
+                        f32; raise one of them";
+        assert_eq!(line.collect::<Vec<_>>(), [expected]);
+        spec.training.learning_rate = 1e-3;
+        let told = Planned::new(&plan, &spec, true).summary();
+        assert!(!told.contains("does nothing"), "{told}");
     }
 }
