@@ -84,7 +84,7 @@ fn flatten(leaves: &mut BTreeMap<String, Leaf>, path: String, value: Json) {
 }
 
 impl Entry {
-    /// The checkpoint that is meant: the one asked for, or the last.
+    /// The checkpoint that is meant: the one asked for, or the last that is planned.
     pub fn checkpoint(&self, asked: Option<u32>) -> Option<u32> {
         asked.or_else(|| self.stages.iter().filter_map(|stage| stage.checkpoint).max())
     }
@@ -100,13 +100,10 @@ impl Entry {
         self.stages.iter().map(|stage| stage.state).min_by_key(|&state| urgency(state))
     }
 
-    /// The measures at a checkpoint, or else the last ones.
+    /// The measures at the checkpoint that is meant. An earlier one does not stand in for a last one that is not
+    /// analysed (yet): means over runs would mix checkpoints.
     pub fn measured(&self, asked: Option<u32>) -> Option<&[f64]> {
-        match asked {
-            Some(checkpoint) => self.measures.get(&checkpoint),
-            None => self.measures.last_key_value().map(|(_, values)| values),
-        }
-        .map(Vec::as_slice)
+        self.measures.get(&self.checkpoint(asked)?).map(Vec::as_slice)
     }
 
     /// Hours of its attempts on a device.

@@ -36,7 +36,7 @@ async fn measured() -> Bench {
     bench
 }
 
-/// Lets all stages succeed, with the validation loss of each run and checkpoint.
+/// Lets all stages succeed, with the validation loss of each run and checkpoint; the analysis fails where it is NaN.
 async fn all_done(bench: &Bench, loss: impl Fn(&str, u32) -> f64) {
     loop {
         let workers = bench.started().await;
@@ -48,15 +48,16 @@ async fn all_done(bench: &Bench, loss: impl Fn(&str, u32) -> f64) {
             let outcome = match &worker.file.spec {
                 StageSpec::Analyze(spec) => {
                     let (name, checkpoint) = spec.only.as_ref().unwrap();
-                    Outcome::Succeeded {
-                        output: StageOutput::Analyze(AnalyzeOutput {
-                            columns: vec!["val_loss".into(), "cdnv".into()],
-                            rows: vec![MeasureRow {
-                                model: "any".into(),
-                                values: [("val_loss".to_owned(), Real(loss(name, *checkpoint)))].into(),
-                            }],
-                        }),
-                    }
+                    let loss = loss(name, *checkpoint);
+                    let output = StageOutput::Analyze(AnalyzeOutput {
+                        columns: vec!["val_loss".into(), "cdnv".into()],
+                        rows: vec![MeasureRow {
+                            model: "any".into(),
+                            values: [("val_loss".to_owned(), Real(loss))].into(),
+                        }],
+                    });
+                    let failed = Outcome::Failed { message: "no".into(), permanent: true };
+                    if loss.is_nan() { failed } else { Outcome::Succeeded { output } }
                 }
                 _ => worker.success(),
             };
@@ -161,6 +162,29 @@ async fn two_axes_make_a_heat_map_of_states_or_of_means() {
         bench.call::<()>(Method::GET, "/studies/s/grid?x=run&y=width&value=state", TOKEN, None).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(problem["detail"].as_str().unwrap().contains("depth, width, seed"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_earlier_checkpoint_does_not_stand_in_for_one_that_is_not_analysed() {
+    let bench = Bench::new(8).await;
+    let mut spec = study("s", &[32], &[0, 1]);
+    spec.grid.epochs = Counted(vec![2]);
+    spec.collection.checkpoints = Checkpoints::All;
+    bench.plan(&spec).await;
+    // The losses are 6 and then 4; of one run, the last checkpoint is not analysed.
+    let loss = |name: &str, checkpoint: u32| match checkpoint {
+        0 => 6.0,
+        _ if name.ends_with('1') => f64::NAN,
+        _ => 4.0,
+    };
+    all_done(&bench, loss).await;
+    let map: HeatMap = bench.get("/studies/s/grid?x=width&y=depth&value=val_loss").await;
+    assert_eq!((map.runs, map.mean, map.se), (vec![2], vec![Some(Real(4.0))], vec![None]));
+    let map: HeatMap = bench.get("/studies/s/grid?x=width&y=depth&value=val_loss&checkpoint=0").await;
+    assert_eq!((map.mean, map.se), (vec![Some(Real(6.0))], vec![Some(Real(0.0))]));
+    let pooled = page(&bench, "over=seed&columns=val_loss").await;
+    assert_eq!(pooled.rows[0].cells, [Cell::Spread(Spread { mean: Real(4.0), se: None, n: 1 })]);
+    assert_eq!(names(&bench, "filter=val_loss%3C9").await, ["01x0032_02d00"]);
 }
 
 #[tokio::test]
