@@ -8,7 +8,7 @@ use super::{
     output::{Screen, View},
     table,
 };
-use crate::report::html;
+use crate::report::{html, repeated, rows_of};
 use clap::{Args, ValueHint};
 use protocol::{real::Real, report::Report as Told};
 use serde::Serialize;
@@ -23,6 +23,7 @@ probability of 80 %. docs/report.md says how each measure comes from the columns
 Examples:
   lcctl report first
   lcctl report first --models '02x0768_01d*'
+  lcctl report first --models '*@0'
   lcctl report first --html report.html";
 
 /// Say how measures of neural collapse go along with validation loss, with significance
@@ -31,7 +32,7 @@ Examples:
 pub(super) struct Report {
     /// Name of the study, or of imported results
     study: String,
-    /// Only models whose row name fits this glob, with or without @C
+    /// Only models whose row name fits this glob, with or without @C; one without @ takes each run's last checkpoint
     #[arg(long, value_name = "GLOB")]
     models: Option<String>,
     /// Write the table and all figures as one HTML page
@@ -43,29 +44,34 @@ impl Report {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         let client = connect::daemon(context).await?;
         let report = client.report(&self.study, self.models.as_deref()).await?;
+        let results = client.results(&self.study).await?;
         if let Some(file) = &self.html {
-            let results = client.results(&self.study).await?;
             let page = html::page(&report, &results).map_err(|error| Failure::Failed(error.to_string()))?;
             export::write(file, page.as_bytes(), "--html")?;
             context.out.note(&format!("wrote {}", file.display()));
         }
-        context.out.answer(&Shown(&report))
+        let repeated = rows_of(&report, &results).ok().and_then(|rows| repeated(&rows));
+        context.out.answer(&Shown { report: &report, repeated })
     }
 }
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Shown<'a>(&'a Told);
+struct Shown<'a> {
+    report: &'a Told,
+    #[serde(skip)]
+    repeated: Option<String>,
+}
 
 impl View for Shown<'_> {
     fn table(&self, screen: Screen) -> String {
-        let Told { models, selected, shuffles, .. } = self.0;
+        let Told { models, selected, shuffles, .. } = self.report;
         let headers = ["measure", "N", "r", "R²", "p", "p (Holm)", "power", "detectable", "from"];
         let fixed = |value: Option<Real>, digits: usize| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{:.digits$}", value.0))
         };
         let rows: Vec<Vec<String>> = self
-            .0
+            .report
             .rows
             .iter()
             .map(|row| {
@@ -84,7 +90,8 @@ impl View for Shown<'_> {
             .collect();
         let fits = models.as_ref().map_or_else(String::new, |glob| format!(" that fit {glob}"));
         let text = table::ruled(&headers.map(str::to_owned), &rows, &[1, 2, 3, 4, 5, 6, 7], screen);
-        format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles")
+        let repeated = self.repeated.as_ref().map_or_else(String::new, |line| format!("\n{line}"));
+        format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles{repeated}")
     }
 
     fn brief(&self) -> String {
@@ -92,6 +99,6 @@ impl View for Shown<'_> {
             let number = |value: Option<Real>| value.map_or_else(String::new, |value| value.0.to_string());
             format!("{}\t{}\t{}\n", row.key, number(row.r2), number(row.p))
         };
-        self.0.rows.iter().map(line).collect()
+        self.report.rows.iter().map(line).collect()
     }
 }

@@ -16,8 +16,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use protocol::{
+    ids::RunId,
     problem::Problem,
     report::{Import, Report},
+    study::Checkpoints,
     view::Results,
 };
 use serde::Deserialize;
@@ -56,6 +58,11 @@ pub(super) struct Models {
     models: Option<String>,
 }
 
+/// Of a run's checkpoints the last. Results that were published elsewhere are taken as they are: they have no runs.
+fn checkpoints(runs: &HashMap<String, RunId>) -> Checkpoints {
+    if runs.is_empty() { Checkpoints::All } else { Checkpoints::Last }
+}
+
 async fn results(app: &App, name: &str) -> Result<Results, ApiError> {
     app.store.results(name).await?.ok_or_else(|| ApiError::missing("study", name))
 }
@@ -72,16 +79,17 @@ pub(super) async fn show(
     Query(Models { models }): Query<Models>,
 ) -> Result<Json<Report>, ApiError> {
     let results = results(&app, &name).await?;
-    let content = serde_json::to_vec(&(&name, &models, &results))
+    let checkpoints = checkpoints(&app.store.run_ids(&name).await?);
+    let content = serde_json::to_vec(&(&name, &models, checkpoints, &results))
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "report", error.to_string()))?;
     let key: [u8; 32] = Sha256::digest(content).into();
     if let Some(report) = app.reports.get(&key) {
         return Ok(Json(report));
     }
     let made = tokio::task::spawn_blocking(move || {
-        let selected = report::select(&results, models.as_deref())?.len();
-        let shuffles = report::shuffles_for(selected as u64);
-        report::report(&name, &results, models.as_deref(), shuffles, SEED)
+        let rows = report::select(&results, models.as_deref(), checkpoints)?;
+        let shuffles = report::shuffles_for(rows.len() as u64);
+        report::report(&name, &rows, models.as_deref(), shuffles, SEED)
     });
     let made = made
         .await
@@ -120,7 +128,7 @@ pub(super) async fn figure(
     })?;
     let results = results(&app, &name).await?;
     let runs = app.store.run_ids(&name).await?;
-    let rows = report::select(&results, axes.models.as_deref())?;
+    let rows = report::select(&results, axes.models.as_deref(), checkpoints(&runs))?;
     let run = |model: &str| Some(format!("/runs/{}", runs.get(model.split('@').next()?)?));
     let drawn = figure::figure(&rows, measure, against, &run);
     let svg = drawn.ok_or_else(|| {

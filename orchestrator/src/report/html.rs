@@ -4,7 +4,7 @@ use super::{
     NoReport,
     figure::{self, Against},
     measures::MEASURES,
-    select,
+    repeated, rows_of,
 };
 use minijinja::{AutoEscape, Environment, value::Serde};
 use protocol::{report::Report, view::Results};
@@ -37,6 +37,7 @@ struct Figures {
 #[derive(Serialize)]
 struct Shown<'a> {
     report: &'a Report,
+    repeated: Option<String>,
     lines: Vec<Line>,
     figures: Vec<Figures>,
 }
@@ -46,7 +47,7 @@ struct Shown<'a> {
 /// # Errors
 /// When no model is selected, or the page can't be made.
 pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
-    let rows = select(results, report.models.as_deref())?;
+    let rows = rows_of(report, results)?;
     let number = |value: Option<protocol::real::Real>, digits: usize| {
         value.map_or_else(|| "–".to_owned(), |value| format!("{:.digits$}", value.0))
     };
@@ -87,14 +88,14 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
     let failed = |error: minijinja::Error| NoReport(format!("the page could not be made: {error:#}"));
     environment.add_template("page", PAGE).map_err(failed)?;
     let page = environment.get_template("page").map_err(failed)?;
-    page.render(Serde(Shown { report, lines, figures })).map_err(failed)
+    page.render(Serde(Shown { report, repeated: repeated(&rows), lines, figures })).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::page;
-    use crate::report::report;
-    use protocol::{output::MeasureRow, real::Real, view::Results};
+    use crate::report::{report, select};
+    use protocol::{output::MeasureRow, real::Real, study::Checkpoints, view::Results};
 
     #[test]
     fn the_page_holds_the_table_and_the_figures_and_asks_for_nothing_else() {
@@ -106,12 +107,21 @@ mod tests {
             ]
             .into(),
         };
-        let results =
+        let mut results =
             Results { columns: vec!["val_loss".into(), "cdnv".into()], rows: (0..8).map(row).collect() };
-        let report = report("a < b", &results, Some("02x*"), 100, 0).unwrap();
-        let html = page(&report, &results).unwrap();
+        results.rows.push(MeasureRow { model: "02x0768_01d07@1".into(), ..row(8) });
+        let page_of = |models| {
+            let rows = select(&results, Some(models), Checkpoints::Last).unwrap();
+            let report = report("a < b", &rows, Some(models), 100, 0).unwrap();
+            page(&report, &results).unwrap()
+        };
+        let html = page_of("02x*");
         assert!(html.contains("a &lt; b") && html.contains("NC2 equiangular"), "{html}");
         assert_eq!(html.matches("class=\"point\"").count(), 3 * 8);
+        assert!(!html.contains("not independent"));
+        assert!(
+            page_of("02x*@*").contains("9 rows of 8 models: checkpoints of one model are not independent")
+        );
         for foreign in ["http://", "https://", "<script", "url("] {
             let own = html.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(foreign), "{foreign}");

@@ -21,9 +21,10 @@ use protocol::{
     output::MeasureRow,
     real::Real,
     report::{Association, Report},
+    study::Checkpoints,
     view::Results,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What measures are held against.
 pub const LOSS: &str = "val_loss";
@@ -43,6 +44,17 @@ pub struct Row<'a> {
     pub identifier: Option<Identifier>,
 }
 
+impl Row<'_> {
+    /// The name of its run.
+    fn run(&self) -> &str {
+        self.measures.model.split('@').next().unwrap_or_default()
+    }
+
+    fn checkpoint(&self) -> Option<u32> {
+        self.measures.model.split_once('@')?.1.parse().ok()
+    }
+}
+
 /// What was found about a measure.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
@@ -56,11 +68,16 @@ struct Found {
 #[error("{0}")]
 pub struct NoReport(pub String);
 
-/// The models that a glob selects, by their row name with or without `@C`; all without a glob.
+/// The models that a glob selects, by their row name with or without `@C`; all without a glob. Where it says nothing
+/// of checkpoints, `checkpoints` does: those of one run are no independent models.
 ///
 /// # Errors
 /// When the glob is not one, or selects nothing.
-pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<'a>>, NoReport> {
+pub fn select<'a>(
+    results: &'a Results,
+    models: Option<&str>,
+    checkpoints: Checkpoints,
+) -> Result<Vec<Row<'a>>, NoReport> {
     let pattern = models.map(glob::Pattern::new).transpose().map_err(|error| {
         NoReport(format!("--models: {error}; * stands for any letters, ? for one, [0-9] for one of these"))
     })?;
@@ -69,7 +86,7 @@ pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<
             pattern.matches(&row.model) || pattern.matches(row.model.split('@').next().unwrap_or_default())
         })
     };
-    let rows: Vec<Row<'_>> = results
+    let mut rows: Vec<Row<'_>> = results
         .rows
         .iter()
         .filter(fits)
@@ -94,7 +111,37 @@ pub fn select<'a>(results: &'a Results, models: Option<&str>) -> Result<Vec<Row<
             (None, _) => "there is nothing to report".to_owned(),
         }));
     }
+    if checkpoints == Checkpoints::Last && !models.is_some_and(|models| models.contains('@')) {
+        let mut last = HashMap::new();
+        for row in &rows {
+            let latest = last.entry(row.run().to_owned()).or_default();
+            *latest = row.checkpoint().max(*latest);
+        }
+        rows.retain(|row| row.checkpoint() == last[row.run()]);
+    }
     Ok(rows)
+}
+
+/// The rows of a report again.
+///
+/// # Errors
+/// As [`select`].
+pub fn rows_of<'a>(report: &Report, results: &'a Results) -> Result<Vec<Row<'a>>, NoReport> {
+    let rows = |checkpoints| select(results, report.models.as_deref(), checkpoints);
+    let last = rows(Checkpoints::Last)?;
+    if last.len() as u64 == report.selected { Ok(last) } else { rows(Checkpoints::All) }
+}
+
+/// A line on rows of the same model; none where each has one.
+#[must_use]
+pub fn repeated(rows: &[Row<'_>]) -> Option<String> {
+    let models = rows.iter().map(Row::run).collect::<HashSet<_>>().len();
+    (models < rows.len()).then(|| {
+        format!(
+            "{} rows of {models} models: checkpoints of one model are not independent, and p is too small",
+            rows.len()
+        )
+    })
 }
 
 /// So many shuffles a table of so many models gets: a million, or what takes as long.
@@ -103,18 +150,17 @@ pub const fn shuffles_for(models: u64) -> u64 {
     if models <= FULL { SHUFFLES } else { SHUFFLES * FULL / models }
 }
 
-/// The report on a study.
+/// The report on rows of a study that were selected by the glob `models`.
 ///
 /// # Errors
-/// When no model is selected, or none has a validation loss.
+/// When none has a validation loss.
 pub fn report(
     study: &str,
-    results: &Results,
+    rows: &[Row<'_>],
     models: Option<&str>,
     shuffles: u64,
     seed: u64,
 ) -> Result<Report, NoReport> {
-    let rows = select(results, models)?;
     let loss = |row: &Row<'_>| row.measures.values.get(LOSS).map_or(f64::NAN, |value| value.0);
     if !rows.iter().any(|row| loss(row).is_finite()) {
         return Err(NoReport(format!("no model has a column {LOSS}, which measures are held against")));
@@ -149,7 +195,7 @@ pub fn report(
             measure: measure.name.to_owned(),
             key: measure.key.to_owned(),
             title: measure.title.to_owned(),
-            formula: measure.formula(&rows),
+            formula: measure.formula(rows),
             n: n as u64,
             r: r.map(Real),
             r2: r.map(|r| Real(r * r)),
@@ -193,13 +239,40 @@ mod tests {
     #[test]
     fn a_glob_chooses_models_with_or_without_checkpoint() {
         let results = results(&ROWS);
-        assert_eq!(select(&results, Some("02x0768_01d*")).unwrap().len(), 4);
-        assert_eq!(select(&results, Some("*@9")).unwrap().len(), 1);
-        assert_eq!(select(&results, Some("12x1024_10d")).unwrap().len(), 1);
-        assert_eq!(select(&results, None).unwrap().len(), 6);
-        let said = select(&results, Some("99x*")).unwrap_err().to_string();
+        let select = |models| select(&results, models, Checkpoints::Last);
+        assert_eq!(select(Some("02x0768_01d*")).unwrap().len(), 4);
+        assert_eq!(select(Some("*@9")).unwrap().len(), 1);
+        assert_eq!(select(Some("12x1024_10d")).unwrap().len(), 1);
+        assert_eq!(select(None).unwrap().len(), 6);
+        let said = select(Some("99x*")).unwrap_err().to_string();
         assert!(said.contains("fits none of the 6 models") && said.contains("02x0768_01d00@0"), "{said}");
-        assert!(select(&results, Some("[")).unwrap_err().to_string().contains("--models"));
+        assert!(select(Some("[")).unwrap_err().to_string().contains("--models"));
+    }
+
+    #[test]
+    fn a_run_counts_once_with_its_last_checkpoint_unless_checkpoints_are_asked_for() {
+        let names = ["a@2", "a@10", "a@9", "b@0", "c", "d@1", "d@0"];
+        let results = results(&names.map(|name| (name, 1.0, 1.0)));
+        let selected = |models, checkpoints| {
+            let rows = select(&results, models, checkpoints).unwrap();
+            (rows.iter().map(|row| row.measures.model.as_str()).collect::<Vec<_>>(), repeated(&rows))
+        };
+        assert_eq!(selected(None, Checkpoints::Last), (vec!["a@10", "b@0", "c", "d@1"], None));
+        assert_eq!(selected(Some("[ad]*"), Checkpoints::Last), (vec!["a@10", "d@1"], None));
+        assert_eq!(selected(Some("*@0"), Checkpoints::Last), (vec!["b@0", "d@0"], None));
+        let (rows, said) = selected(Some("*@*"), Checkpoints::Last);
+        assert_eq!(rows, ["a@2", "a@10", "a@9", "b@0", "d@1", "d@0"]);
+        let said = said.unwrap();
+        assert!(said.starts_with("6 rows of 3 models: ") && said.ends_with("p is too small"), "{said}");
+        // As they were published.
+        let (rows, said) = selected(None, Checkpoints::All);
+        assert!(rows == names && said.is_some());
+
+        for checkpoints in [Checkpoints::Last, Checkpoints::All] {
+            let rows = select(&results, None, checkpoints).unwrap();
+            let of = report("s", &rows, None, 10, 0).unwrap();
+            assert_eq!(rows_of(&of, &results).unwrap().len(), rows.len());
+        }
     }
 
     #[test]
@@ -209,7 +282,9 @@ mod tests {
 
     #[test]
     fn measures_that_models_lack_have_no_figures_but_a_line() {
-        let of = report("s", &results(&ROWS), None, 2000, 0).unwrap();
+        let results = results(&ROWS);
+        let rows = select(&results, None, Checkpoints::Last).unwrap();
+        let of = report("s", &rows, None, 2000, 0).unwrap();
         assert_eq!(of.rows.len(), 7);
         let nc1 = &of.rows[0];
         assert_eq!((nc1.measure.as_str(), nc1.n, nc1.formula.as_str()), ("NC1", 5, "cdnv"));

@@ -7,6 +7,7 @@ use protocol::{
     axis::Counted,
     output::{AnalyzeOutput, MeasureRow, StageOutput},
     real::Real,
+    report::Report,
     spec::StageSpec,
     stage::{AttemptState, StageKind, StageState},
     study::Checkpoints,
@@ -182,6 +183,11 @@ async fn an_earlier_checkpoint_does_not_stand_in_for_one_that_is_not_analysed() 
     assert_eq!((map.runs, map.mean, map.se), (vec![2], vec![Some(Real(4.0))], vec![None]));
     let map: HeatMap = bench.get("/studies/s/grid?x=width&y=depth&value=val_loss&checkpoint=0").await;
     assert_eq!((map.mean, map.se), (vec![Some(Real(6.0))], vec![Some(Real(0.0))]));
+    // A report takes of each run the last checkpoint that there is.
+    for (query, selected) in [("", 2), ("?models=*01", 1), ("?models=*@*", 3)] {
+        let report: Report = bench.get(&format!("/studies/s/report{query}")).await;
+        assert_eq!(report.selected, selected, "{query}");
+    }
     let pooled = page(&bench, "over=seed&columns=val_loss").await;
     assert_eq!(pooled.rows[0].cells, [Cell::Spread(Spread { mean: Real(4.0), se: None, n: 1 })]);
     assert_eq!(names(&bench, "filter=val_loss%3C9").await, ["01x0032_02d00"]);
