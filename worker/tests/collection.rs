@@ -13,7 +13,7 @@ use worker::{
     data::prepare,
     model::Precision,
     report::Report,
-    stats::{self, Decs, Means, Vars},
+    stats::{self, Decs, Means, Meta, Vars},
 };
 
 /// The data and the model of the golden values, laid out as a study would have them.
@@ -216,4 +216,52 @@ fn variances_refuse_means_of_other_weights() {
         damaged.to_string().contains("model.safetensors: damaged or not a safetensors file"),
         "{damaged}"
     );
+}
+
+/// Overwrites the first number of a tensor of a safetensors file.
+fn overwrite(file: &Path, tensor: &str, value: f32) {
+    let mut bytes = fs::read(file).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let start = 8 + length + header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[start..start + 4].copy_from_slice(&value.to_le_bytes());
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn embeddings_that_are_not_finite_are_refused_and_nothing_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let file = run(StageKind::Means, &spec).file;
+    let mut finite = Means::read(&file).unwrap();
+    // As of other programs, which do not tell the weights.
+    finite.meta = Meta { n_seqs: finite.meta.n_seqs, ..Meta::default() };
+    let refuse = |stage, spec: &CollectSpec| {
+        let refused = collect(stage, spec, &Report::silent()).unwrap_err();
+        let line = refused.to_string();
+        let named = line.contains("checkpoint-60: its last embeddings are not finite");
+        assert!(named && line.contains("smaller learning rate"), "{line}");
+        assert_eq!(refused.exit_code(), 2);
+    };
+    let one_pass = CollectSpec { one_pass: true, ..spec.clone() };
+    for value in [f32::NAN, f32::INFINITY] {
+        overwrite(&spec.model.join("checkpoint-60/model.safetensors"), "transformer.ln_f.bias", value);
+        finite.write(&file).unwrap();
+        refuse(StageKind::Vars, &spec);
+        refuse(StageKind::Decs, &spec);
+        let spoiled = Means { totals: vec![f64::from(value); finite.totals.len()], ..finite.clone() };
+        spoiled.write(&file).unwrap();
+        refuse(StageKind::Vars, &one_pass);
+        refuse(StageKind::Decs, &spec);
+        fs::remove_file(&file).unwrap();
+        refuse(StageKind::Means, &spec);
+        let left: Vec<_> = walk(&spec.stats).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// The files in the folders of a folder.
+fn walk(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    let inside = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    inside(folder).flat_map(move |folder| inside(&folder))
 }

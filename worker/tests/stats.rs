@@ -92,6 +92,18 @@ fn what_is_written_is_read_back_and_equal_content_gives_equal_bytes() {
 }
 
 #[test]
+fn variances_from_sums_are_not_negative_and_stay_nan_where_sums_are() {
+    let mut means = small_means();
+    // |(1, 3)|^2 is 10: two samples with a sum of squares below 5 do not exist, but by rounding.
+    assert_eq!(means.within().unwrap(), [0.5, 0.0, 0.0]);
+    means.squares = Some(vec![5.0 - 1e-15, 0.0, 0.3125]);
+    assert_eq!(means.within().unwrap(), [0.0, 0.0, 0.0]);
+    assert!(means.is_finite());
+    means.totals[1] = f64::NAN;
+    assert!(means.within().unwrap()[0].is_nan() && !means.is_finite());
+}
+
+#[test]
 fn a_damaged_or_wrong_file_is_refused_by_name_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("broken-means.safetensors");

@@ -7,7 +7,7 @@
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
-    kernels::Kernels,
+    kernels::{Kernels, Scalar},
     model::Precision,
     stats::{Decs, Means, Meta},
 };
@@ -24,6 +24,13 @@ struct Decisions<B: Kernels> {
     head: Tensor<B, 2>,
     precision: Precision,
     decs: Decs,
+    /// The norms of the head and of the embeddings of all batches, added up: a number only if these all are.
+    norms: Scalar<B>,
+}
+
+/// The norm of a matrix; need not wait for the device.
+fn norm<B: Kernels>(matrix: &Tensor<B, 2>) -> Result<Scalar<B>> {
+    Ok(B::clipping(std::slice::from_ref(matrix), 1.0)?.norm)
 }
 
 impl<B: Kernels> Accumulator<B> for Decisions<B> {
@@ -34,10 +41,14 @@ impl<B: Kernels> Accumulator<B> for Decisions<B> {
             self.decs.counts[class as usize] += 1;
             self.decs.totals[class as usize] += i32::from(nearest == linear);
         }
+        self.norms = self.norms.plus(norm(embeddings)?);
         Ok(self)
     }
 
-    fn write(&self, file: &Path, meta: Meta) -> Result<()> {
+    fn write(&self, job: &Job<'_>, file: &Path, meta: Meta) -> Result<()> {
+        if !self.norms.read()?.is_finite() {
+            return Err(job.not_finite());
+        }
         Decs { meta, ..self.decs.clone() }.write(file)
     }
 }
@@ -69,6 +80,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         head: pass.model.token_embedding().clone(),
         precision: pass.model.precision(),
         decs,
+        norms: norm(pass.model.token_embedding())?,
     };
     let mut decisions = pass.run(job, &hash, done, decisions)?;
     decisions.decs.meta = Meta { hash, n_seqs: pass.total(), ..Meta::default() };

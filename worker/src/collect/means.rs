@@ -52,8 +52,9 @@ impl<B: Kernels> Accumulator<B> for Sums<B> {
         Ok(Self { counts, sums: B::add_to_classes(sums, targets, embeddings) })
     }
 
-    fn write(&self, file: &Path, meta: Meta) -> Result<()> {
-        self.read(meta)?.write(file)
+    fn write(&self, job: &Job<'_>, file: &Path, meta: Meta) -> Result<()> {
+        let means = self.read(meta)?;
+        if means.is_finite() { means.write(file) } else { Err(job.not_finite()) }
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
     let pass = job.open::<B>("train", device)?;
     let read = |path: &Path| {
         let found = path.exists().then(|| Means::read(path)).transpose()?;
-        Ok(found.filter(|means| job.belongs(&pass, &means.meta, None)))
+        Ok(found.filter(|means| job.belongs(&pass, &means.meta, None) && means.is_finite()))
     };
     if let Some(means) = read(&job.file)? {
         return Ok(output(job, &means));

@@ -47,8 +47,8 @@ pub(super) struct Pass<B: Kernels> {
 pub(super) trait Accumulator<B: Kernels>: Sized {
     /// Takes the embeddings `[targets, width]` and the next token of each; need not wait for the device.
     fn add(self, embeddings: &Tensor<B, 2>, targets: &[i32]) -> Result<Self>;
-    /// Writes everything so far to a file.
-    fn write(&self, file: &Path, meta: Meta) -> Result<()>;
+    /// Writes everything so far to a file, unless embeddings were not finite.
+    fn write(&self, job: &Job<'_>, file: &Path, meta: Meta) -> Result<()>;
 }
 
 impl Job<'_> {
@@ -120,7 +120,18 @@ impl Job<'_> {
                 pass.model.config.hidden_size
             )));
         }
+        if !means.is_finite() {
+            return Err(self.not_finite());
+        }
         Ok(means)
+    }
+
+    /// Embeddings that are no numbers have no statistics.
+    pub(super) fn not_finite(&self) -> Error {
+        Error::input(format!(
+            "{}: its last embeddings are not finite, nothing was collected; train it again with a smaller learning rate",
+            self.located.folder.display()
+        ))
     }
 
     /// Where unfinished statistics are kept.
@@ -185,7 +196,7 @@ impl<B: Kernels> Pass<B> {
             }
             let stop = job.report.stop_requested();
             if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {
-                accumulator.write(&job.partial(), meta(done))?;
+                accumulator.write(job, &job.partial(), meta(done))?;
             }
             if stop && done < total {
                 return Err(Error::Interrupted(format!(
@@ -195,7 +206,7 @@ impl<B: Kernels> Pass<B> {
             }
         }
         job.report.progress(total, total, "sequences");
-        accumulator.write(&job.file, meta(total))?;
+        accumulator.write(job, &job.file, meta(total))?;
         Ok(accumulator)
     }
 }

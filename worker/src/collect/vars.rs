@@ -49,8 +49,13 @@ impl<B: Kernels> Accumulator<B> for Distances<B> {
         Ok(Self { totals, covariance, ..self })
     }
 
-    fn write(&self, file: &Path, meta: Meta) -> Result<()> {
-        self.read(meta)?.write(file)
+    fn write(&self, job: &Job<'_>, file: &Path, meta: Meta) -> Result<()> {
+        let vars = self.read(meta)?;
+        if vars.totals.iter().all(|total| total.is_finite()) {
+            vars.write(file)
+        } else {
+            Err(job.not_finite())
+        }
     }
 }
 

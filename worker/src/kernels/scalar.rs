@@ -26,6 +26,18 @@ impl<B: Backend> Scalar<B> {
         }
     }
 
+    /// The sum of two; waits for nothing.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Known(a), Self::Known(b)) => Self::Known(a + b),
+            (Self::OnDevice(a), Self::OnDevice(b)) => Self::OnDevice(a + b),
+            (Self::OnDevice(tensor), Self::Known(number)) | (Self::Known(number), Self::OnDevice(tensor)) => {
+                Self::OnDevice(tensor + number)
+            }
+        }
+    }
+
     /// Whether [`Self::read`] has nothing to wait for.
     #[must_use]
     pub const fn is_known(&self) -> bool {

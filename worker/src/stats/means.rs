@@ -76,14 +76,22 @@ impl Means {
     #[must_use]
     pub fn within(&self) -> Option<Vec<f64>> {
         let classes = self.counts.iter().zip(self.totals.chunks_exact(self.dim.max(1)));
-        let within = |(class, ((&count, total), &square)): (usize, ((&i32, &[f64]), &f64))| match count {
-            0 => 0.0,
-            // A single sample is its own total; its mean is not quite, see `divisor`.
-            1 => total.iter().zip(self.mean(class)).map(|(x, mean)| (x - mean).powi(2)).sum(),
-            // Rounding must not make a variance negative.
-            _ => (square - total.iter().map(|x| x * x).sum::<f64>() / f64::from(count)).max(0.0),
+        let within = |((&count, total), &square): ((&i32, &[f64]), &f64)| {
+            // No samples, or one, which is its own mean.
+            if count < 2 {
+                return 0.0;
+            }
+            let within = square - total.iter().map(|x| x * x).sum::<f64>() / f64::from(count);
+            // Rounding must not make a variance negative; NaN stays.
+            if within < 0.0 { 0.0 } else { within }
         };
-        Some(classes.zip(self.squares.as_ref()?).enumerate().map(within).collect())
+        Some(classes.zip(self.squares.as_ref()?).map(within).collect())
+    }
+
+    /// Whether all sums are numbers.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.totals.iter().chain(self.squares.iter().flatten()).all(|total| total.is_finite())
     }
 
     /// Classes with at least one sample.
