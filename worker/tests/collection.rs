@@ -218,6 +218,23 @@ fn variances_refuse_means_of_other_weights() {
     );
 }
 
+#[test]
+fn statistics_of_earlier_versions_need_not_tell_the_length_of_sequences() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let file = run(StageKind::Means, &spec).file;
+    let mut means = Means::read(&file).unwrap();
+    assert_eq!(means.meta.made_from.remove("block_size").as_deref(), Some("64"));
+    means.write(&file).unwrap();
+    run(StageKind::Means, &spec);
+    assert_eq!(Means::read(&file).unwrap(), means, "they were not collected again");
+    run(StageKind::Vars, &spec);
+    means.meta.made_from.insert("block_size".into(), "32".into());
+    means.write(&file).unwrap();
+    let refused = collect(StageKind::Vars, &spec, &Report::silent()).unwrap_err();
+    assert!(refused.to_string().contains("outdated, made from other data"), "{refused}");
+}
+
 /// Overwrites the first number of a tensor of a safetensors file.
 fn overwrite(file: &Path, tensor: &str, value: f32) {
     let mut bytes = fs::read(file).unwrap();

@@ -23,6 +23,9 @@ use std::{
 /// Batches that a GPU is given before it is waited for: it is never idle, and what progress tells is not far from true.
 const AHEAD: u32 = 16;
 
+/// Key of the tokens per sequence; statistics of earlier versions have none.
+const BLOCK_SIZE: &str = "block_size";
+
 /// One collection stage.
 pub(super) struct Job<'a> {
     pub(super) spec: &'a CollectSpec,
@@ -57,11 +60,14 @@ impl Job<'_> {
         let sequences = Sequences::open(&self.spec.data, split)?;
         let mut model = checkpoint::load::<B>(&self.located.folder, device)?;
         model.config.check_fits(&self.spec.data, &sequences)?;
-        let data = Manifest::read(&self.spec.data)?.splits[split].sha256.clone();
+        let splits = Manifest::read(&self.spec.data)?.splits;
+        let data = splits[split].sha256.clone();
         let mut made_from = BTreeMap::from([
             ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
             ("checkpoint_sha256".to_owned(), checkpoint::weights::hash(&self.located.folder)?),
             ("data_sha256".to_owned(), data),
+            // The hash is of the tokens one after the other, however they are cut into sequences.
+            (BLOCK_SIZE.to_owned(), sequences.block_size().to_string()),
             ("split".to_owned(), split.to_owned()),
         ]);
         if self.spec.tf32 {
@@ -80,7 +86,11 @@ impl Job<'_> {
     /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
     /// are known beforehand.
     pub(super) fn belongs<B: Kernels>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
-        meta.made_from == pass.made_from && hash.is_none_or(|hash| meta.hash == hash)
+        let mut now = pass.made_from.clone();
+        if !meta.made_from.contains_key(BLOCK_SIZE) {
+            now.remove(BLOCK_SIZE);
+        }
+        meta.made_from == now && hash.is_none_or(|hash| meta.hash == hash)
     }
 
     /// The class means that variances and decisions refer to.
@@ -98,7 +108,7 @@ impl Job<'_> {
         };
         let other = if differs("checkpoint_sha256") {
             Some(("weights", &self.located.folder))
-        } else if !differs("split") && differs("data_sha256") {
+        } else if differs(BLOCK_SIZE) || !differs("split") && differs("data_sha256") {
             Some(("data", &self.spec.data))
         } else {
             None

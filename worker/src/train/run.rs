@@ -138,7 +138,8 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         Order::parse(&spec.order, spec.seed, sequences.len(), spec.batch_size as usize, spec.epochs)?;
     let per_epoch = order.steps_per_epoch();
     let total = (per_epoch * u64::from(spec.epochs)).min(spec.max_steps.unwrap_or(u64::MAX));
-    let settings = Settings::of(spec, total, &manifest.splits["train"].sha256, order.sha256());
+    let data = (manifest.splits["train"].sha256.as_str(), sequences.block_size());
+    let settings = Settings::of(spec, total, data, order.sha256());
 
     let config = configuration(spec, &manifest, sequences.block_size())?;
     let resumed = if spec.resume {

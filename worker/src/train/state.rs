@@ -37,12 +37,21 @@ pub struct Settings {
     pub total_steps: u64,
     /// Hash of the train split.
     pub data: String,
+    /// Tokens per sequence of the data; checkpoints of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_size: Option<usize>,
 }
 
 impl Settings {
-    /// The settings of a specification; with the hashes of the train split and of the file with the order.
+    /// The settings of a specification; with the hash of the train split, its tokens per sequence, and the hash of the
+    /// file with the order.
     #[must_use]
-    pub fn of(spec: &TrainSpec, total_steps: u64, data: &str, order_sha256: Option<&str>) -> Self {
+    pub fn of(
+        spec: &TrainSpec,
+        total_steps: u64,
+        (data, block_size): (&str, usize),
+        order_sha256: Option<&str>,
+    ) -> Self {
         Self {
             seed: spec.seed,
             batch_size: spec.batch_size,
@@ -54,6 +63,7 @@ impl Settings {
             dtype: spec.dtype.clone(),
             total_steps,
             data: data.to_owned(),
+            block_size: Some(block_size),
         }
     }
 }

@@ -40,11 +40,13 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
     list(2);
     place.run(train).assert_refused(&["checkpoint-4/trainer_state.json: made with order_sha256 "]);
 
-    // A checkpoint of an earlier version did not record it.
+    // A checkpoint of an earlier version did not record all that one does now.
     let folder = place.path("model/checkpoint-4");
     let state = folder.join("trainer_state.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
-    json["settings"].as_object_mut().unwrap().remove("order_sha256").expect("it is recorded");
+    for added in ["order_sha256", "block_size"] {
+        json["settings"].as_object_mut().unwrap().remove(added).expect("it is recorded");
+    }
     fs::write(&state, json.to_string()).unwrap();
     let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
     let hash = worker::files::sha256(&state).unwrap();
@@ -54,6 +56,39 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
     };
     fs::write(folder.join("SHA256SUMS"), sums.lines().map(line).collect::<String>()).unwrap();
     place.succeed(train).line(&["going on from step 4"]);
+}
+
+#[test]
+fn tokens_cut_into_other_sequences_are_other_data() {
+    let place = Place::with(32, 4);
+    let config = fs::read_to_string(place.path("config.json")).unwrap();
+    let config = config.replacen('{', r#"{"max_position_embeddings": 32, "#, 1);
+    fs::write(place.path("config.json"), config).unwrap();
+    let train = "train --resume --config config.json --data data --out model --max-steps 2 --device cpu";
+    let collect = |stage: &str| {
+        format!("collect --stage {stage} --model model --data data --stats stats --batch-size 8 --device cpu")
+    };
+    place.succeed(train);
+    place.succeed(&collect("means"));
+    for split in ["train", "validation"] {
+        let file = place.path(&format!("{split}.safetensors"));
+        let bytes = fs::read(&file).unwrap();
+        let ids = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let ids = ids.tensor("input_ids").unwrap();
+        let shape = vec![ids.shape()[0] * 2, process::LENGTH / 2];
+        let halves = safetensors::tensor::TensorView::new(ids.dtype(), shape, ids.data()).unwrap();
+        fs::write(&file, safetensors::serialize([("input_ids", halves)], None).unwrap()).unwrap();
+    }
+    place.succeed(
+        "prepare --dataset train.safetensors --validation validation.safetensors --tokenizer builtin --block-size 16 \
+         --out data",
+    );
+    place.run(train).assert_refused(&["made with block_size 32, asked to resume with 16"]);
+    for stage in ["vars", "decs"] {
+        place
+            .run(&collect(stage))
+            .assert_refused(&["model-means.safetensors: outdated, made from other data"]);
+    }
 }
 
 #[test]
