@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result, files,
     measure::{self, Decisions, Inputs, Measured, Need, PerClass},
-    model::checkpoint::{Found, Located, weights},
+    model::checkpoint::{EVAL_RESULTS, Found, Located, weights},
     stats::{Decs, Means, Vars, means_hash},
 };
 use protocol::{output::MeasureRow, real::Real, stage::StageKind};
@@ -24,17 +24,18 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     let warn = |what: &str| job.report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
-    let (mut head, mut read) = (None, None);
+    let (mut head, mut read, mut scores) = (None, None, None);
     if columns.wants_loss() || columns.need(Need::Weights) {
         match checkpoint::find(&spec.models, &entry.name, entry.checkpoint)? {
             Found::There(Located { folder, .. }) => {
                 let checkpoint = Checkpoint::open(&folder)?;
                 if columns.wants_loss() {
-                    let scores = loss(&folder, &checkpoint)?;
-                    if scores.len() < LOSS_COLUMNS.len() {
+                    scores = Scores::read(&folder)?;
+                    let found = loss(scores.as_ref(), &checkpoint);
+                    if found.len() < LOSS_COLUMNS.len() {
                         warn("no complete eval_results.json; some cells stay empty");
                     }
-                    values.extend(scores);
+                    values.extend(found);
                 }
                 if columns.need(Need::Weights) {
                     head = Some(checkpoint.head()?);
@@ -47,7 +48,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
 
     let statistics = Statistics::read(job, entry, &warn)?;
     if let Some(folder) = &read {
-        statistics.check_weights(entry, &spec.stats, folder)?;
+        statistics.check_origin(entry, &spec.stats, folder, scores.as_ref())?;
     }
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
@@ -60,17 +61,16 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     Ok((MeasureRow { model, values }, measured.per_class))
 }
 
-fn loss(folder: &Path, checkpoint: &Checkpoint) -> Result<BTreeMap<String, Real>> {
-    let scores = Scores::read(folder)?;
+fn loss(scores: Option<&Scores>, checkpoint: &Checkpoint) -> BTreeMap<String, Real> {
     let values = [
         Some(Real(checkpoint.n_params() as f64)),
         scores.and_then(|scores| scores.accuracy),
         scores.and_then(|scores| scores.loss),
-        scores.and_then(|scores| scores.perplexity()),
+        scores.and_then(Scores::perplexity),
     ];
     let present =
         LOSS_COLUMNS.iter().zip(values).filter_map(|(column, value)| Some(((*column).to_owned(), value?)));
-    Ok(present.collect())
+    present.collect()
 }
 
 fn explain(measured: &Measured, warn: &impl Fn(&str)) {
@@ -175,17 +175,44 @@ impl Statistics {
         Ok((Some(vars), covariance))
     }
 
-    /// Refuses statistics of other weights than those of the checkpoint in `folder`.
-    fn check_weights(&self, entry: &Entry, stats: &Path, folder: &Path) -> Result<()> {
-        let Some(made_from) = &self.made_from else { return Ok(()) };
-        if *made_from == weights::hash(folder)? {
-            return Ok(());
+    /// Refuses statistics and scores of other weights than those of the checkpoint in `folder`, and scores over other
+    /// data than decisions.
+    fn check_origin(
+        &self,
+        entry: &Entry,
+        stats: &Path,
+        folder: &Path,
+        scores: Option<&Scores>,
+    ) -> Result<()> {
+        let evaluated = folder.join(EVAL_RESULTS);
+        let of_scores = scores.and_then(|scores| scores.checkpoint_sha256.as_ref());
+        let made_from = [
+            (entry.path(stats, StageKind::Means), self.made_from.as_ref(), "collect the statistics again"),
+            (evaluated.clone(), of_scores, "evaluate it again"),
+        ];
+        let mut hash = None;
+        for (path, then, remedy) in made_from {
+            if then.is_some() && hash.is_none() {
+                hash = Some(weights::hash(folder)?);
+            }
+            if then.is_some() && then != hash.as_ref() {
+                return Err(Error::input(format!(
+                    "{}: outdated, made from other weights than {}; {remedy}",
+                    path.display(),
+                    folder.display()
+                )));
+            }
         }
-        Err(Error::input(format!(
-            "{}: outdated, made from other weights than {}; collect the statistics again",
-            entry.path(stats, StageKind::Means).display(),
-            folder.display()
-        )))
+        let of_scores = scores.and_then(|scores| scores.data_sha256.as_ref());
+        let of_decs = self.decs.as_ref().and_then(|decs| decs.meta.made_from.get("data_sha256"));
+        if of_scores.zip(of_decs).is_some_and(|(scores, decs)| scores != decs) {
+            return Err(Error::input(format!(
+                "{}: made from other data than {}; evaluate and collect from the same",
+                evaluated.display(),
+                entry.path(stats, StageKind::Decs).display()
+            )));
+        }
+        Ok(())
     }
 
     fn check_head(&self, entry: &Entry, stats: &Path, head: &Head) -> Result<()> {

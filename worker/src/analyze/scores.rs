@@ -6,13 +6,17 @@ use serde::Deserialize;
 use std::{fs, path::Path};
 
 /// Validation scores of a checkpoint.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Scores {
     #[serde(rename = "eval_accuracy")]
     pub(super) accuracy: Option<Real>,
     #[serde(rename = "eval_loss")]
     pub(super) loss: Option<Real>,
     perplexity: Option<Real>,
+    /// Hash of the validation split, where it tells.
+    pub(super) data_sha256: Option<String>,
+    /// Hash of the weights, where it tells.
+    pub(super) checkpoint_sha256: Option<String>,
 }
 
 impl Scores {

@@ -42,6 +42,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Pass<B: Kernels> {
     pub(super) model: GptNeo<B>,
     sequences: Sequences,
+    /// Hash of the train split beside it, of which the means are.
+    train: Option<String>,
     /// What statistics of this pass are made from.
     pub(super) made_from: BTreeMap<String, String>,
 }
@@ -80,7 +82,8 @@ impl Job<'_> {
                 "this device has no units for matrices that take TF32; leave --tf32 out",
             ));
         }
-        Ok(Pass { model, sequences, made_from })
+        let train = splits.get("train").map(|train| train.sha256.clone());
+        Ok(Pass { model, sequences, train, made_from })
     }
 
     /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
@@ -106,9 +109,10 @@ impl Job<'_> {
             let made_from = means.meta.made_from.get(key);
             made_from.is_some_and(|then| Some(then) != pass.made_from.get(key))
         };
+        let data = pass.train.as_ref().zip(means.meta.made_from.get("data_sha256"));
         let other = if differs("checkpoint_sha256") {
             Some(("weights", &self.located.folder))
-        } else if differs(BLOCK_SIZE) || !differs("split") && differs("data_sha256") {
+        } else if differs(BLOCK_SIZE) || data.is_some_and(|(now, then)| now != then) {
             Some(("data", &self.spec.data))
         } else {
             None

@@ -2,7 +2,7 @@
 
 use crate::{
     Result,
-    data::Sequences,
+    data::{Manifest, Sequences},
     device, files,
     kernels::Kernels,
     model::{
@@ -13,6 +13,7 @@ use crate::{
     report::Report,
 };
 use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
+use serde::Serialize;
 
 /// Evaluates a checkpoint. Results on the validation split are written to the checkpoint's
 /// `eval_results.json`.
@@ -26,11 +27,20 @@ use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
     let device = device::resolve(&spec.device, report)?;
     let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
-    let output = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
+    let results = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
     if spec.split == "validation" {
-        files::write_json(&located.folder.join(EVAL_RESULTS), &output)?;
+        files::write_json(&located.folder.join(EVAL_RESULTS), &results)?;
     }
-    Ok(output)
+    Ok(results.output)
+}
+
+/// The content of `eval_results.json`: what the library writes, and what that was made from, as statistics tell it.
+#[derive(Serialize)]
+struct Results {
+    #[serde(flatten)]
+    output: EvaluateOutput,
+    data_sha256: String,
+    checkpoint_sha256: String,
 }
 
 fn run<B: Kernels>(
@@ -38,10 +48,12 @@ fn run<B: Kernels>(
     located: &Located,
     report: &Report,
     device: &B::Device,
-) -> Result<EvaluateOutput> {
+) -> Result<Results> {
     let sequences = Sequences::open(&spec.data, &spec.split)?;
     let model = checkpoint::load::<B>(&located.folder, device)?;
     model.config.check_fits(&spec.data, &sequences)?;
+    let checkpoint_sha256 = checkpoint::weights::hash(&located.folder)?;
+    let data_sha256 = Manifest::read(&spec.data)?.splits[&spec.split].sha256.clone();
     let length = sequences.block_size();
     let total = sequences.len();
     let (mut loss, mut hits) = (0.0, 0);
@@ -60,10 +72,11 @@ fn run<B: Kernels>(
     report.progress(total as u64, total as u64, "sequences");
     let targets = (total * (length - 1)) as f64;
     let eval_loss = loss / targets;
-    Ok(EvaluateOutput {
+    let output = EvaluateOutput {
         eval_loss: Real(eval_loss),
         eval_accuracy: Real(hits as f64 / targets),
         perplexity: Real(eval_loss.exp()),
         eval_samples: total as u64,
-    })
+    };
+    Ok(Results { output, data_sha256, checkpoint_sha256 })
 }

@@ -283,7 +283,47 @@ fn statistics_of_outdated_means_are_refused_until_they_are_collected_again() {
         "prepare --dataset train.safetensors --validation validation.safetensors --tokenizer builtin \
          --block-size 32 --out data",
     );
-    place
-        .run(&collect("vars"))
-        .assert_refused(&["model-means.safetensors: outdated, made from other data than"]);
+    for stage in ["vars", "decs"] {
+        place
+            .run(&collect(stage))
+            .assert_refused(&["model-means.safetensors: outdated, made from other data than"]);
+    }
+}
+
+#[test]
+fn analysis_refuses_an_evaluation_of_other_weights_or_data() {
+    let place = Place::with(40, 20);
+    place.succeed("train --config config.json --data data --out models/model --max-steps 2 --device cpu");
+    place.succeed("evaluate --model models/model --data data --device cpu");
+    for stage in ["means", "decs"] {
+        place.succeed(&format!(
+            "collect --stage {stage} --model models/model --data data --stats stats --device cpu"
+        ));
+    }
+    let analyze = "analyze --stats stats --models models --measures loss,decs --out results.csv";
+    place.succeed(analyze);
+    let file = place.path("models/model/checkpoint-2/eval_results.json");
+    let whole: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let with = |key: &str, value: &str| {
+        let mut results = whole.clone();
+        *results.get_mut(key).expect("it is recorded") = value.into();
+        fs::write(&file, results.to_string()).unwrap();
+    };
+    with("checkpoint_sha256", "of others");
+    place.run(analyze).assert_refused(&[
+        "eval_results.json: outdated, made from other weights than",
+        "models/model/checkpoint-2; evaluate it again",
+    ]);
+    with("data_sha256", "of others");
+    place.run(analyze).assert_refused(&[
+        "eval_results.json: made from other data than",
+        "model-decs.safetensors; evaluate and collect from the same",
+    ]);
+    // Of earlier versions, and of other programs.
+    let mut results = whole.clone();
+    for key in ["checkpoint_sha256", "data_sha256"] {
+        results.as_object_mut().unwrap().remove(key);
+    }
+    fs::write(&file, results.to_string()).unwrap();
+    place.succeed(analyze);
 }
