@@ -41,7 +41,7 @@ const RESUME_EVERY: Duration = Duration::from_secs(600);
 /// Trains a model: one `checkpoint-<step>` per epoch in `spec.out`, of which `spec.keep_checkpoints` stay.
 ///
 /// # Errors
-/// On bad input, when a file can't be written, when the loss is no longer a number, and
+/// On bad input, when a file can't be written, when the loss or what is to be saved is no longer a number, and
 /// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
     let device = device::resolve(&spec.device, report)?;
@@ -232,7 +232,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         let due = spec
             .save_every
             .map_or_else(|| saved.elapsed() > RESUME_EVERY, |steps| done.is_multiple_of(steps));
-        // Whatever is saved is known to be made of numbers.
+        // Whatever is saved is known to come from steps that found numbers; saving looks at the last update.
         if known || ahead.waiting.len() == AHEAD || epoch_over || stop || due {
             final_loss = ahead.settle(&mut log, report)?;
             report.progress(done, total, "steps");

@@ -92,6 +92,17 @@ fn tokens_cut_into_other_sequences_are_other_data() {
 }
 
 #[test]
+fn weights_that_the_last_update_made_infinite_are_not_saved() {
+    let place = Place::with(32, 4);
+    let ended = place.run(
+        "train --config config.json --data data --out model --max-steps 1 --learning-rate 1e38 --device cpu",
+    );
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    ended.line(&["error: ", "model/checkpoint-1: ", " is not finite; try a smaller learning rate"]);
+    assert_eq!(process::names(&place.path("model")), ["config.json", "train_log.jsonl"]);
+}
+
+#[test]
 fn weight_decay_that_does_nothing_is_told_when_training_begins() {
     let place = Place::with(32, 4);
     let train = "train --resume --config config.json --data data --out model --max-steps 2 --weight-decay 0.0005 \

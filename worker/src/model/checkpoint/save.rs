@@ -32,7 +32,8 @@ const UNFINISHED: &str = ".unfinished-";
 /// folder of that name is replaced; a kill in that instant leaves neither under the name, never a half.
 ///
 /// # Errors
-/// When there is too little space for it, or anything can't be written; then there is no new folder.
+/// When there is too little space for it, anything can't be written, or an entry is not finite; then there is no new
+/// folder.
 pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'_, B>>) -> Result<()> {
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(Error::io(parent))?;
@@ -166,7 +167,15 @@ fn write_tensors<B: Backend>(
                 .try_into_data()
                 .map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?
                 .convert::<f32>();
-            tensors.push((format!("{prefix}{}", of.name), Stored { shape: of.stored(), data }));
+            let name = format!("{prefix}{}", of.name);
+            let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+            if !data.as_slice().is_ok_and(finite) {
+                let shown = shown.display();
+                return Err(Error::failed(format!(
+                    "{shown}: {name} is not finite; try a smaller learning rate"
+                )));
+            }
+            tensors.push((name, Stored { shape: of.stored(), data }));
         }
     }
     // What the library writes, and insists on when reading.
