@@ -201,6 +201,15 @@ fn equal_means_make_kernels_infinite_and_are_counted() {
 }
 
 #[test]
+fn equal_means_in_the_centre_of_all_are_counted_too() {
+    let mut case = random(6, 3, 7);
+    let rows = [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0], [2.0, 0.0, -1.0], [-2.0, 0.0, 1.0], [0.0; 3], [0.0; 3]];
+    case.means = rows.concat();
+    let found = compute(&case.inputs(), &Options::default(), |measure| measure.group == "snr");
+    assert_eq!((found.duplicates, found.get("cdnv")), (1, Some(f64::INFINITY)));
+}
+
+#[test]
 fn near_duplicates_lose_no_digits() {
     let mut case = random(300, 12, 8);
     for (from, to, scale) in [(3, 290, 1e-7), (100, 101, 1e-5), (5, 250, 1e-3)] {

@@ -191,8 +191,10 @@ impl<'a> Grid<'a> {
             *apart = (-2.0f64).mul_add(*product, square + other);
             *excess = *apart - CANCELS * (square + other);
         }
-        if lanes::any_below(0.0, excess) {
-            for (at, apart) in apart.iter_mut().enumerate().filter(|(at, _)| excess[*at] < 0.0) {
+        // Two means in the centre have no excess at all.
+        const SOME: f64 = f64::MIN_POSITIVE;
+        if lanes::any_below(SOME, excess) {
+            for (at, apart) in apart.iter_mut().enumerate().filter(|(at, _)| excess[*at] < SOME) {
                 let [a, b] = [self.kept.mean(i), self.kept.mean(j + at)];
                 *apart = difference(a, b, [1.0, 1.0]);
                 sums.duplicates += u64::from(a == b);
