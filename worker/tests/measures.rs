@@ -148,6 +148,21 @@ fn a_perfect_simplex_has_no_error() {
 }
 
 #[test]
+fn what_differs_by_rounding_only_does_not_go_with_frequency() {
+    for name in ["etf_k17d20", "etf_k33d32"] {
+        let mut case = Case::golden(name);
+        for (i, (count, total)) in (1..).zip(case.counts.iter_mut().zip(&mut case.vars)) {
+            *count = i;
+            *total = f64::from(i);
+        }
+        let found = compute(&case.inputs(), &Options::default(), |measure| measure.group == "freq");
+        for column in ["cdnv_freq_r", "norms_freq_r", "simcos_freq_r"] {
+            assert!(found.get(column).unwrap().is_nan(), "{name}: {column} is {:?}", found.get(column));
+        }
+    }
+}
+
+#[test]
 fn values_per_class_average_to_the_columns() {
     let case = random(600, 20, 12);
     let found = compute(&case.inputs(), &Options { per_class: true, ..Options::default() }, |_| true);

@@ -57,10 +57,16 @@ impl Moments {
     }
 }
 
-/// Pearson's correlation of two values per class; NaN where one of them is the same for all.
+/// What values per class of size 1 (logarithms, cosines, shares) differ by through rounding: distances keep twelve digits,
+/// see [`super::tile`].
+const NOISE: f64 = 1e-12;
+
+/// Pearson's correlation of two values per class; NaN where one of them is the same for all, up to [`NOISE`].
 pub(super) fn correlation(x: &[f64], y: &[f64]) -> f64 {
-    // Rounding of their mean would make differences of equal values.
-    let is_constant = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    // Not around their mean, whose rounding grows with their number.
+    let is_constant = |values: &[f64]| {
+        values.iter().all(|value| (value - values[0]).abs() <= NOISE * values[0].abs().max(1.0))
+    };
     if is_constant(x) || is_constant(y) {
         return f64::NAN;
     }

@@ -157,7 +157,8 @@ fn over_single_classes(case: &Case, rows: &[Vec<f64>], centred: &[Vec<f64>]) -> 
     let correlation = |classes: &[usize], value: &dyn Fn(usize) -> f64| {
         let x: Vec<f64> = classes.iter().map(|&i| f64::from(case.counts[i]).ln()).collect();
         let y: Vec<f64> = classes.iter().map(|&i| value(i)).collect();
-        if [&x, &y].iter().any(|values| values.iter().all(|value| *value == values[0])) {
+        let is_constant = |values: &&Vec<f64>| values.iter().all(|value| (value - values[0]).abs() < 1e-12);
+        if [&x, &y].iter().any(is_constant) {
             return f64::NAN;
         }
         let ([x_mean, x_var], [y_mean, y_var]) = (spread(&x, 0.0), spread(&y, 0.0));
