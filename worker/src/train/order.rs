@@ -71,6 +71,21 @@ impl Order {
         }
     }
 
+    /// Sequences in the batches of the first `steps` steps.
+    #[must_use]
+    pub fn sequences_through(&self, steps: u64) -> u64 {
+        match &self.kind {
+            Kind::Listed(listed) => {
+                listed.batches[..steps as usize].iter().map(|rows| rows.len() as u64).sum()
+            }
+            Kind::Sequential | Kind::Shuffled { .. } => {
+                let (epochs, rest) = (steps / self.steps_per_epoch, steps % self.steps_per_epoch);
+                // Only the last batch of an epoch may be smaller.
+                epochs * self.sequences as u64 + rest * self.batch_size as u64
+            }
+        }
+    }
+
     /// Row numbers of the batch of step `step`, counted from 0 over all epochs.
     pub fn batch(&mut self, step: u64) -> Vec<usize> {
         let (epoch, position) = (step / self.steps_per_epoch, (step % self.steps_per_epoch) as usize);
@@ -152,6 +167,22 @@ mod tests {
         for mut rows in [first, second] {
             rows.sort_unstable();
             assert_eq!(rows, (0..10).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn sequences_are_counted_as_batches_take_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("order.json");
+        std::fs::write(&file, "[[3,1],[0],[2,0,1],[1]]").unwrap();
+        for (text, steps) in [("shuffled", 6), ("sequential", 6), (file.to_str().unwrap(), 4)] {
+            let mut order = Order::parse(text, 3, 10, 4, 2).unwrap();
+            let mut taken = 0;
+            for step in 0..steps {
+                assert_eq!(order.sequences_through(step), taken, "{text} {step}");
+                taken += order.batch(step).len() as u64;
+            }
+            assert_eq!(order.sequences_through(steps), taken, "{text}");
         }
     }
 

@@ -201,8 +201,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             log.path().display()
         ));
     }
-    let mut tokens = last.as_ref().map_or(0, |line| line.tokens);
-    let tokens_before = tokens;
+    // Not from the log, which may have lost lines.
+    let tokens_before = order.sequences_through(done) * sequences.block_size() as u64;
+    let mut tokens = tokens_before;
     let mut final_loss = last.map_or(Real(f64::NAN), |line| line.loss);
     let mut trainer = Trainer::new(model, optimizer, spec.seed, spec.max_grad_norm);
     let state = |step: u64| TrainerState {

@@ -110,6 +110,13 @@ fn a_damaged_log_costs_lines_but_not_the_model() {
     let mut expected = steps(&place.path("whole"));
     expected.remove(2);
     assert_eq!(steps(&place.path("model")), expected);
+
+    // The steps that follow tell the same numbers when nothing is left of those before.
+    place.interrupt(&format!("{TRAIN} --out other"), Signal::SIGTERM, 9, || logged(&place.path("other")));
+    let taken = logged(&place.path("other")) as usize;
+    fs::remove_file(place.path("other/train_log.jsonl")).unwrap();
+    place.succeed(&format!("{TRAIN} --out other"));
+    assert_eq!(steps(&place.path("other")), steps(&place.path("whole"))[taken..]);
 }
 
 #[test]
