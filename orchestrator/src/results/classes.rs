@@ -86,7 +86,8 @@ fn binned(column: String, columns: Vec<String>, points: Vec<(f64, f64)>) -> Clas
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
+    // The difference of equal infinities is no number.
+    if low == high || low.is_infinite() { low } else { low + (high - low) * place.fract() }
 }
 
 #[cfg(test)]
@@ -110,6 +111,11 @@ mod tests {
     fn quantiles_lie_between_values() {
         assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0], 0.5), 2.5);
         assert_eq!(quantile(&[7.0], 0.25), 7.0);
+        let infinite = [f64::NEG_INFINITY, 1.0, f64::INFINITY, f64::INFINITY];
+        assert_eq!(
+            [0.25, 0.5, 0.9].map(|share| quantile(&infinite, share)),
+            [f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY]
+        );
     }
 
     #[test]
