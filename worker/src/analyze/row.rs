@@ -204,7 +204,10 @@ impl Statistics {
             }
         }
         let of_scores = scores.and_then(|scores| scores.data_sha256.as_ref());
-        let of_decs = self.decs.as_ref().and_then(|decs| decs.meta.made_from.get("data_sha256"));
+        // By hand, decisions may be collected over another split.
+        let made_from = self.decs.as_ref().map(|decs| &decs.meta.made_from);
+        let made_from = made_from.filter(|from| from.get("split").is_some_and(|split| split == "validation"));
+        let of_decs = made_from.and_then(|from| from.get("data_sha256"));
         if of_scores.zip(of_decs).is_some_and(|(scores, decs)| scores != decs) {
             return Err(Error::input(format!(
                 "{}: made from other data than {}; evaluate and collect from the same",
