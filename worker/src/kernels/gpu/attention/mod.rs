@@ -203,9 +203,19 @@ mod tests {
 
     #[test]
     fn heads_of_the_published_sizes_have_kernels() {
-        for (size, parts) in [(4, 1), (8, 1), (12, 1), (16, 1), (24, 2), (32, 2), (48, 4), (64, 4)] {
-            assert_eq!(Split::of(size), Some(Split { fours: size / 4, parts }), "{size} columns");
-            assert!(Split { fours: size / 4, parts }.deep() % 16 == 0);
+        for (size, parts, deep) in [
+            (4, 1, 16),
+            (8, 1, 16),
+            (12, 1, 16),
+            (16, 1, 16),
+            (24, 2, 32),
+            (32, 2, 32),
+            (48, 4, 48),
+            (64, 4, 64),
+        ] {
+            let split = Split::of(size).unwrap();
+            assert_eq!(split, Split { fours: size / 4, parts }, "{size} columns");
+            assert_eq!(split.deep(), deep, "{size} columns");
         }
         for size in [1, 6, 20, 36, 68, 128] {
             assert_eq!(Split::of(size), None, "{size} columns");
