@@ -1,7 +1,7 @@
 //! The process behind `lcctl serve`: one per root, from its lock to its orderly stop.
 
 use crate::{
-    config::{executor::Served, profile::Profile},
+    config::{executor::Served, place::at_home, profile::Profile},
     domain::layout::Layout,
     engine::{Engine, EngineError},
     executor::{
@@ -184,7 +184,7 @@ pub(crate) fn worker(given: Option<PathBuf>, cluster: Option<&Profile>) -> Resul
     }
     // What the variable names is looked for as such, so that an error names it.
     let variable = env::var_os("LC_WORKER").map(PathBuf::from);
-    let given = given.filter(|path| Some(path) != variable.as_ref());
+    let given = given.map(|path| at_home(&path)).filter(|path| Some(path) != variable.as_ref());
     Ok(find_worker(given.as_deref())?)
 }
 

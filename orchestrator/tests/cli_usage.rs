@@ -120,6 +120,29 @@ fn stopping_what_does_not_run_is_done_already() {
 }
 
 #[test]
+fn a_tilde_that_no_shell_has_replaced_is_the_home() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/lcctl");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("config.toml"), "root = \"~/of-file\"\nworker = \"~/worker\"\n").unwrap();
+    let root = |lcctl: &mut Command| {
+        let output = lcctl.args(["stop", "--json"]).output().unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        value["root"].as_str().unwrap().to_owned()
+    };
+    let of = |name: &str| home.path().join(name).display().to_string();
+    assert_eq!(root(lcctl(home.path()).env_remove("LC_ROOT")), of("of-file"));
+    assert_eq!(root(lcctl(home.path()).env("LC_ROOT", "~/of-variable")), of("of-variable"));
+    let (_, stdout, _) = run(home.path(), &["doctor"]);
+    assert!(stdout.contains(&format!("{} is not a program", of("worker"))), "{stdout}");
+    let line = refused(home.path(), &["sweep", "--depth", "1", "--dataset", "~/texts"]);
+    assert!(line.starts_with("error: --dataset ~/texts: no such file or folder"), "{line}");
+    std::fs::write(home.path().join("s.toml"), "[data]\ndataset = \"~/texts\"\n").unwrap();
+    let line = refused(home.path(), &["sweep", "s.toml"]);
+    assert!(line.contains(&format!("data.dataset = \"{}\"", of("texts"))), "{line}");
+}
+
+#[test]
 fn help_names_examples_and_exit_codes() {
     let home = tempfile::tempdir().unwrap();
     let (code, stdout, stderr) = run(home.path(), &["--help"]);

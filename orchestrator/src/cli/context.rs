@@ -2,7 +2,7 @@
 
 use super::{Global, failure::Failure, output::Output};
 use crate::config::{place, user::UserConfig};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The settings shared by all commands.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Context {
         let root = given.or_else(|| user.root.clone()).or_else(place::data).ok_or_else(|| {
             Failure::Usage("no home folder to keep studies in; say where with --root DIR or LC_ROOT".into())
         })?;
-        let root = std::path::absolute(&root)
+        let root = std::path::absolute(place::at_home(&root))
             .map_err(|error| Failure::Usage(format!("--root {}: {error}", root.display())))?;
         // The daemon knows itself by the canonical path: `/tmp/x` and its target are one root.
         let root = std::fs::canonicalize(&root).unwrap_or(root);
@@ -37,7 +37,8 @@ impl Context {
     /// How to call `lcctl` so that it finds this root again.
     pub(super) fn command(&self, rest: &str) -> String {
         let default = self.user.root.clone().or_else(place::data);
-        let found_anyway = std::env::var_os("LC_ROOT").map(PathBuf::from).or(default);
+        let found_anyway =
+            std::env::var_os("LC_ROOT").map(|root| place::at_home(Path::new(&root))).or(default);
         if found_anyway.is_some_and(|root| std::fs::canonicalize(&root).unwrap_or(root) == self.root) {
             format!("lcctl {rest}")
         } else {

@@ -5,7 +5,7 @@
 //! lock decides, and the one whose child loses finds the winner's.
 
 use super::{connect, context::Context, failure::Failure};
-use crate::client::Client;
+use crate::{client::Client, config::place::at_home};
 use std::{
     fs::{File, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
@@ -92,9 +92,10 @@ fn spawn(root: &Path, log: &Path) -> std::io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     if let Some(worker) = std::env::var_os("LC_WORKER").filter(|worker| !worker.is_empty()) {
         // Meant relative to where the person is, which the daemon leaves.
-        command.env("LC_WORKER", std::path::absolute(worker)?);
+        command.env("LC_WORKER", std::path::absolute(at_home(Path::new(&worker)))?);
     }
-    if let Some(profile) = std::env::var_os("LC_PROFILE").filter(|profile| Path::new(profile).exists()) {
+    let profile = std::env::var_os("LC_PROFILE").map(|profile| at_home(Path::new(&profile)));
+    if let Some(profile) = profile.filter(|profile| profile.exists()) {
         command.env("LC_PROFILE", std::path::absolute(profile)?);
     }
     command

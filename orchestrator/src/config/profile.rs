@@ -1,7 +1,10 @@
 //! A cluster's profile: what is true of the cluster, whatever study runs on it. A TOML file, or one of the
 //! profiles that come with the program (`deploy/profiles`).
 
-use super::file::{self, FileError};
+use super::{
+    file::{self, FileError},
+    place::at_home,
+};
 use crate::domain::{resources, window::Windows};
 use protocol::resources::ResourceRule;
 use serde::Deserialize;
@@ -97,7 +100,7 @@ impl Profile {
         if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
             return Ok(Self { name: name.to_owned(), ..Self::of_text(Path::new(name), text)? });
         }
-        let path = Path::new(name);
+        let path = &at_home(Path::new(name));
         if !path.exists() {
             let names: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
             return Err(format!("{by}: {name}: no such file; accepted: a file, {}", names.join(", ")));
@@ -112,7 +115,8 @@ impl Profile {
         if BUILTIN.iter().any(|(builtin, _)| *builtin == name) {
             return name.to_owned();
         }
-        let path = std::path::absolute(name).unwrap_or_else(|_| name.into());
+        let path = at_home(Path::new(name));
+        let path = std::path::absolute(&path).unwrap_or(path);
         std::fs::canonicalize(&path).unwrap_or(path).display().to_string()
     }
 
@@ -151,7 +155,7 @@ impl Profile {
         let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let folder = folder.unwrap_or_default();
         for place in [&mut profile.worker, &mut profile.template].into_iter().flatten() {
-            *place = folder.join(&*place);
+            *place = folder.join(at_home(place));
         }
         Ok(profile)
     }

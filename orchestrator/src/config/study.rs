@@ -1,7 +1,10 @@
 //! A study from layers: the user's defaults, the study file, and on top the flags (which
 //! [`crate::cli`] lays itself).
 
-use super::file::{self, FileError};
+use super::{
+    file::{self, FileError},
+    place,
+};
 use protocol::study::{
     AnalysisSpec, CollectionSpec, DataSpec, GridSpec, ModelSpec, ResourceSpec, StudySpec, TrainingSpec,
 };
@@ -151,7 +154,7 @@ pub fn located(text: &str, folder: &Path) -> String {
     if !is_path(text) {
         return text.to_owned();
     }
-    let joined = folder.join(text);
+    let joined = folder.join(place::at_home(Path::new(text)));
     // The canonical path makes `../data` and `/x/data` the same data, and so the same runs.
     std::fs::canonicalize(&joined).unwrap_or(joined).display().to_string()
 }

@@ -79,13 +79,13 @@ impl UserConfig {
             None => None,
         };
         Ok(Self {
-            root: written.root.map(|root| folder.join(root)),
+            root: written.root.map(|root| folder.join(place::at_home(&root))),
             listen: written.listen,
             slots: written.slots,
-            worker: written.worker.map(|worker| folder.join(worker)),
+            worker: written.worker.map(|worker| folder.join(place::at_home(&worker))),
             executor: written.executor,
             profile: written.profile.map(|profile| {
-                let file = folder.join(&profile);
+                let file = folder.join(place::at_home(Path::new(&profile)));
                 if file.exists() { file.display().to_string() } else { profile }
             }),
             study,
