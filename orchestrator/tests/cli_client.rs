@@ -13,7 +13,7 @@ use protocol::{
     table::{Acted, Action, ActionVerb},
     view::{
         Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunSummary, StageCounts, StageView,
-        StudyDetail, StudyPlan, StudyState, StudySummary,
+        StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
     },
 };
 use std::{io::BufRead as _, path::Path, process::Stdio};
@@ -292,6 +292,31 @@ fn logs_find_what_a_person_most_likely_means() {
     let (code, _, stderr) = run(home.path(), &["logs", "s/01x0064_01d00"]);
     assert_eq!(code, 2);
     assert!(stderr.contains("no run in study s is called '01x0064_01d00'"), "{stderr}");
+
+    let page = StudyPage { items: vec![study(StudyState::Failed, vec![]).summary], next: None };
+    daemon.answers("GET /studies", &page);
+    let (code, _, stderr) = run(home.path(), &["logs", "s", "train"]);
+    assert_eq!(code, 2);
+    assert!(stderr.starts_with("error: s is a study; name one of its runs, as s/RUN; "), "{stderr}");
+}
+
+#[test]
+fn a_name_that_two_studies_give_is_refused_with_what_it_may_mean() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let first = study(StudyState::Done, vec![stage(2, StageKind::Train, StageState::Done, None)]);
+    let mut second = first.clone();
+    second.summary.name = "t".into();
+    (second.runs[0].id, second.runs[0].name) = (RunId(2), "t-01x0032_01d00".into());
+    let page = StudyPage { items: vec![first.summary.clone(), second.summary.clone()], next: None };
+    daemon.answers("GET /studies", &page);
+    daemon.answers("GET /studies/s", &first);
+    daemon.answers("GET /studies/t", &second);
+    for command in ["logs", "show"] {
+        let (code, _, stderr) = run(home.path(), &[command, "01x0032_01d00"]);
+        let told = "error: '01x0032_01d00' may be s/01x0032_01d00 or t/01x0032_01d00; name one of them\n";
+        assert_eq!((code, stderr.as_str()), (2, told));
+    }
 }
 
 #[test]

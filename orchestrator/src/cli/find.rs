@@ -55,40 +55,50 @@ pub(super) async fn run(
             all.map(|study| study.name).collect()
         }
     };
-    let mut runs: Vec<RunSummary> = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for study in &studies {
         for run in client.study(study).await?.runs {
             // Studies share runs.
-            if runs.iter().all(|known| known.id != run.id) {
-                runs.push(run);
+            if runs.iter().all(|(_, known)| known.id != run.id) {
+                runs.push((study.clone(), run));
             }
         }
     }
     choose(runs, name).map_err(|others| {
-        let within = study.map(|study| format!(" in study {study}")).unwrap_or_default();
-        Failure::Usage(if others.is_empty() {
-            format!("no run{within} is called '{name}'; 'lcctl status STUDY' lists them")
-        } else {
-            format!("'{name}' may be {}; name one, or say which with --study", others.join(" or "))
+        Failure::Usage(match study {
+            _ if !others.is_empty() => format!("'{name}' may be {}; name one of them", others.join(" or ")),
+            Some(study) => {
+                format!("no run in study {study} is called '{name}'; 'lcctl status {study}' lists them")
+            }
+            None if studies.iter().any(|study| study == name) => {
+                format!(
+                    "{name} is a study; name one of its runs, as {name}/RUN; 'lcctl status {name}' lists them"
+                )
+            }
+            None => format!("no run is called '{name}'; 'lcctl status STUDY' lists them"),
         })
     })
 }
 
-/// The one run that a name means, or the names of all that it may mean.
-fn choose(runs: Vec<RunSummary>, name: &str) -> Result<RunSummary, Vec<String>> {
-    let by: [&dyn Fn(&RunSummary) -> bool; 4] = [
-        // A folder name is unique in a root.
-        &|run| run.name == name,
-        &|run| run.identifier == name,
+/// A run and a study that has it.
+type Run = (String, RunSummary);
+
+/// The one run that a name means, or all that it may mean, as STUDY/RUN.
+fn choose(runs: Vec<Run>, name: &str) -> Result<RunSummary, Vec<String>> {
+    let by: [&dyn Fn(&RunSummary) -> bool; 3] = [
+        // The folder of one study's run may be called as another study's run is.
+        &|run| run.name == name || run.identifier == name,
         &|run| run.id.to_string() == name,
         &|run| name.len() >= HASH_PREFIX && run.hash.starts_with(name),
     ];
     for meant in by {
-        let found: Vec<_> = runs.iter().filter(|run| meant(run)).collect();
+        let found: Vec<_> = runs.iter().filter(|(_, run)| meant(run)).collect();
         match found[..] {
             [] => {}
-            [run] => return Ok(run.clone()),
-            _ => return Err(found.iter().map(|run| run.name.clone()).collect()),
+            [(_, run)] => return Ok(run.clone()),
+            _ => {
+                return Err(found.iter().map(|(study, run)| format!("{study}/{}", run.identifier)).collect());
+            }
         }
     }
     Err(Vec::new())
@@ -119,17 +129,19 @@ mod tests {
     fn a_run_is_found_by_name_identifier_id_and_hash() {
         let runs = || {
             vec![
-                run(1, "01x0032_01d00", "01x0032_01d00", "aaaaaaaa"),
-                run(2, "01x0032_01d00", "b-01x0032_01d00", "aaaaaabb"),
-                run(3, "01x0064_01d00", "b-01x0064_01d00", "cccccccc"),
+                ("a".to_owned(), run(1, "01x0032_01d00", "01x0032_01d00", "aaaaaaaa")),
+                ("b".to_owned(), run(2, "01x0032_01d00", "b-01x0032_01d00", "aaaaaabb")),
+                ("b".to_owned(), run(3, "01x0064_01d00", "b-01x0064_01d00", "cccccccc")),
             ]
         };
         let found = |name: &str| choose(runs(), name).map(|run| run.id.0);
-        assert_eq!(found("01x0032_01d00"), Ok(1), "the folder's name comes first");
+        let both = Err(vec!["a/01x0032_01d00".to_owned(), "b/01x0032_01d00".to_owned()]);
+        assert_eq!(found("01x0032_01d00"), both, "one's folder is called as the other is");
+        assert_eq!(found("b-01x0032_01d00"), Ok(2));
         assert_eq!(found("01x0064_01d00"), Ok(3));
         assert_eq!(found("2"), Ok(2));
         assert_eq!(found("cccccc"), Ok(3));
-        assert_eq!(found("aaaaaa").unwrap_err().len(), 2);
+        assert_eq!(found("aaaaaa"), both);
         assert_eq!(found("nothing"), Err(vec![]));
     }
 }
