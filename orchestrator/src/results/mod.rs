@@ -22,11 +22,12 @@ pub fn csv_bytes(results: &Results) -> io::Result<Vec<u8>> {
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// The shortest text that reads back as the same number; whole numbers without a fraction.
+/// The shortest text that reads back as the same number, whole numbers without a fraction; empty for what is not a
+/// number, as the published tables have it.
 #[must_use]
 pub fn cell(x: f64) -> String {
     if x.is_nan() {
-        return "nan".to_owned();
+        return String::new();
     }
     if x.is_infinite() {
         return if x > 0.0 { "inf" } else { "-inf" }.to_owned();
@@ -64,7 +65,7 @@ mod tests {
             assert_eq!(cell(x).parse::<f64>().unwrap(), x, "{x}");
         }
         assert_eq!(cell(3_397_440.0), "3397440");
-        assert_eq!([cell(f64::INFINITY), cell(f64::NEG_INFINITY), cell(f64::NAN)], ["inf", "-inf", "nan"]);
+        assert_eq!([cell(f64::INFINITY), cell(f64::NEG_INFINITY), cell(f64::NAN)], ["inf", "-inf", ""]);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn plain(column: &Column, cell: &Cell) -> Option<Plain> {
             let moment = DateTime::from_timestamp_millis(value.0 as i64)?;
             Some(Plain::Text(moment.to_rfc3339_opts(SecondsFormat::Millis, true)))
         }
-        Cell::Number(value) => Some(Plain::Number(value.0)),
+        Cell::Number(value) => Some(Plain::Number(value.0)).filter(|_| !value.0.is_nan()),
     }
 }
 

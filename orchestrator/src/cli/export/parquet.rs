@@ -7,14 +7,14 @@ use parquet::{
     file::{properties::WriterProperties, writer::SerializedFileWriter},
     schema::types::Type,
 };
-use protocol::{real::Real, view::Results};
+use protocol::{output::MeasureRow, real::Real, view::Results};
 use std::sync::Arc;
 
 /// Columns that count: whole numbers in every row.
 const COUNTS: [&str; 3] = ["n_params", "hits", "misses"];
 
 /// The bytes of the file: `model` as a string, counts as int64, measures as doubles; what is missing
-/// is null.
+/// or not a number is null.
 ///
 /// # Errors
 /// When a column's name is not one that Parquet can hold.
@@ -43,7 +43,8 @@ pub(super) fn encode(results: &Results) -> Result<Vec<u8>> {
     }
     for name in &results.columns {
         let Some(mut column) = group.next_column()? else { break };
-        let cells: Vec<Option<Real>> = results.rows.iter().map(|row| row.values.get(name).copied()).collect();
+        let cell = |row: &MeasureRow| row.values.get(name).copied().filter(|value| !value.0.is_nan());
+        let cells: Vec<Option<Real>> = results.rows.iter().map(cell).collect();
         let present: Vec<i16> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
         if counts(name) {
             let values: Vec<_> = cells.into_iter().flatten().map(|value| value.0 as i64).collect();
@@ -82,16 +83,21 @@ mod tests {
         };
         let results = Results {
             columns: vec!["hits".into(), "cdnv".into()],
-            rows: vec![row("01x0032_01d00@0", 12.0, Some(0.25)), row("01x0064_01d00@0", 7.0, None)],
+            rows: vec![
+                row("01x0032_01d00@0", 12.0, Some(0.25)),
+                row("01x0064_01d00@0", 7.0, None),
+                row("01x0128_01d00@0", 7.0, Some(f64::NAN)),
+            ],
         };
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), encode(&results).unwrap()).unwrap();
         let reader = SerializedFileReader::new(file.reopen().unwrap()).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.len(), 3);
         assert_eq!(rows[0].get_string(0).unwrap(), "01x0032_01d00@0");
         assert_eq!(rows[0].get_long(1).unwrap(), 12);
         assert_eq!(rows[0].get_double(2).unwrap(), 0.25);
         assert!(rows[1].get_double(2).is_err(), "a missing measure is null");
+        assert!(rows[2].get_double(2).is_err(), "so is one that the formula gives no number for");
     }
 }
