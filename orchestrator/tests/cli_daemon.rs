@@ -182,6 +182,20 @@ fn a_killed_daemon_is_replaced_by_the_next_command() {
 }
 
 #[test]
+fn a_daemon_that_can_not_be_asked_is_stopped_all_the_same() {
+    let place = Place::new();
+    for lost in ["daemon.json", "token"] {
+        assert_eq!(place.run(&["status"]).0, 0);
+        std::fs::remove_file(place.root().join(lost)).unwrap();
+        assert!(place.run(&["stop", "--dry-run"]).1.starts_with("would stop the daemon"), "{lost}");
+        let (code, stdout, stderr) = place.run(&["stop"]);
+        assert_eq!(code, 0, "{lost}: {stderr}");
+        assert!(stdout.starts_with("stopped the daemon"), "{lost}: {stdout}");
+        assert!(place.run(&["stop"]).1.starts_with("no daemon runs"), "{lost}");
+    }
+}
+
+#[test]
 fn the_shipped_study_files_are_accepted() {
     let place = Place::new();
     let studies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/studies");

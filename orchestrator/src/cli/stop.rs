@@ -8,7 +8,11 @@ use super::{
 };
 use crate::client::Client;
 use clap::Args;
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::Serialize;
 use std::{
     fs::File,
@@ -32,16 +36,22 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
-        let running = connect::running(&context.root).await;
-        let answer = Stopped {
-            root: context.root.display().to_string(),
-            running: running.is_some(),
-            stopped: running.is_some() && !self.dry_run,
-        };
-        if let Some(client) = running.filter(|_| !self.dry_run) {
-            shut_down(&client, &context.root).await?;
+        let root = &context.root;
+        let answering = connect::running(root).await;
+        // One that can't be asked holds the root all the same.
+        let silent = if answering.is_none() { holder(root)? } else { None };
+        let running = answering.is_some() || silent.is_some();
+        if !self.dry_run {
+            if let Some(client) = answering {
+                shut_down(&client, root).await?;
+            } else if let Some(pid) = silent {
+                kill(pid, Signal::SIGTERM)
+                    .map_err(|error| Failure::Failed(format!("can't stop process {pid}: {error}")))?;
+                until(root, || !is_locked(root)).await?;
+            }
         }
-        context.out.answer(&answer)
+        let root = root.display().to_string();
+        context.out.answer(&Stopped { root, running, stopped: running && !self.dry_run })
     }
 }
 
@@ -51,8 +61,13 @@ impl Stop {
 /// When it refuses, or does not end in time.
 pub(super) async fn shut_down(client: &Client, root: &Path) -> Result<(), Failure> {
     client.shutdown().await?;
+    until(root, || !root.join("daemon.json").exists() && !is_locked(root)).await
+}
+
+/// Waits until the daemon is gone.
+async fn until(root: &Path, gone: impl Fn() -> bool) -> Result<(), Failure> {
     let deadline = Instant::now() + LIMIT;
-    while root.join("daemon.json").exists() || is_locked(root) {
+    while !gone() {
         if Instant::now() >= deadline {
             return Err(Failure::Failed(format!(
                 "the daemon for {} has not ended after {} s; see {}",
@@ -70,6 +85,31 @@ pub(super) async fn shut_down(client: &Client, root: &Path) -> Result<(), Failur
 fn is_locked(root: &Path) -> bool {
     let Ok(file) = File::open(root.join("daemon.lock")) else { return false };
     Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+}
+
+/// The process of this machine that holds the root.
+///
+/// # Errors
+/// When another holds it: one of another machine, or of another user.
+fn holder(root: &Path) -> Result<Option<Pid>, Failure> {
+    if !is_locked(root) {
+        return Ok(None);
+    }
+    let lock = root.join("daemon.lock");
+    let pid = std::fs::read_to_string(&lock).ok().and_then(|text| text.trim().parse().ok());
+    let has_it_open = |pid: &i32| {
+        let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.any(|open| std::fs::read_link(open.path()).is_ok_and(|file| file == lock))
+    };
+    if let Some(pid) = pid.filter(has_it_open) {
+        return Ok(Some(Pid::from_raw(pid)));
+    }
+    let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+    Err(Failure::Failed(format!(
+        "no daemon answers for {}, but {who} holds {}; end it on the machine where it runs",
+        root.display(),
+        lock.display()
+    )))
 }
 
 #[derive(Serialize)]
