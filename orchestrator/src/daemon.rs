@@ -188,14 +188,13 @@ pub(crate) fn worker(given: Option<PathBuf>, cluster: Option<&Profile>) -> Resul
     Ok(find_worker(given.as_deref())?)
 }
 
-/// Remembers in the root where its stages run.
-fn remember(root: &Path, cluster: Option<&Profile>) -> Result<(), ServeError> {
-    let (path, served) = (Served::file(root), Served::with(cluster));
-    if Served::read(root).as_ref() == Some(&served) {
-        return Ok(());
+/// Remembers in the root where its stages run. One that only looks at a cluster, for a dry run perhaps, does not make
+/// the root the cluster's: then the engine remembers it with the first change.
+async fn remember(engine: &Engine, store: &Store) -> Result<(), ServeError> {
+    if !engine.capabilities().queue || store.open_stages().await? > 0 {
+        engine.remember()?;
     }
-    let text = serde_json::to_vec_pretty(&served).map_err(|error| ServeError::file(&path)(error.into()))?;
-    write_private(&path, &text).map_err(ServeError::file(&path))
+    Ok(())
 }
 
 /// Serves a root until SIGTERM, SIGINT or `POST /api/v1/shutdown`. Workers go on running afterwards,
@@ -214,10 +213,11 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
     let token = api_token(&layout)?;
     let store = Store::open(&layout).await?;
     let lease = take_lease(&store, &layout).await?;
-    remember(&root, options.cluster.as_ref())?;
+    let served = Served::with(options.cluster.as_ref());
     let (shutdown, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
     let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
-    let engine = Arc::new(Engine::new(store.clone(), executor, layout.clone(), wake));
+    let engine = Arc::new(Engine::new(store.clone(), executor, layout.clone(), wake).serving(served));
+    remember(&engine, &store).await?;
     engine.distrust_tables().await?;
     let table = Arc::new(Table::new(store.clone()));
     let app = App::new(AppState {
@@ -321,10 +321,11 @@ pub async fn tick(options: ServeOptions) -> Result<u64, ServeError> {
     let worker = worker(options.worker, options.cluster.as_ref())?;
     let store = Store::open(&layout).await?;
     let lease = take_lease(&store, &layout).await?;
-    remember(&root, options.cluster.as_ref())?;
+    let served = Served::with(options.cluster.as_ref());
     let wake = Arc::new(Notify::new());
     let executor = executor(options.cluster, worker, root, options.slots, &wake)?;
-    let engine = Engine::new(store.clone(), executor, layout, wake);
+    let engine = Engine::new(store.clone(), executor, layout, wake).serving(served);
+    remember(&engine, &store).await?;
     engine.distrust_tables().await?;
     engine.settle_down().await?;
     let open = store.open_stages().await?;

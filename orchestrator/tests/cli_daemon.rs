@@ -264,7 +264,13 @@ fn a_root_of_a_cluster_is_not_served_on_this_machine_by_default() {
     let place = Place::new();
     std::fs::write(place.home.path().join("my.toml"), "tick_seconds = 5\n").unwrap();
     let file = std::fs::canonicalize(place.home.path()).unwrap().join("my.toml");
-    assert_eq!(place.run_with(&[("LC_PROFILE", "my.toml")], &["status"]).0, 0);
+    let profile = [("LC_PROFILE", "my.toml")];
+    let sweep = ["sweep", "--name", "s", "--width", "32", "--heads", "4"];
+    assert_eq!(place.run_with(&profile, &[&sweep[..], &["--dry-run"]].concat()).0, 0);
+    assert_eq!(place.run(&["stop"]).0, 0);
+    assert_eq!(place.run(&["status"]).0, 0, "a dry run leaves the root as it is");
+    assert_eq!(place.run(&["stop"]).0, 0);
+    assert_eq!(place.run_with(&profile, &sweep).0, 0);
     assert_eq!(
         place.run_with(&[("LC_PROFILE", file.to_str().unwrap())], &["status"]).0,
         0,

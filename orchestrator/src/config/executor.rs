@@ -1,4 +1,4 @@
-//! Where the stages of a root run: what `LC_ROOT/executor.json` remembers of the daemon that served it last.
+//! Where the stages of a root run: what `LC_ROOT/executor.json` remembers of the daemon that changed it last.
 //!
 //! A daemon that is started without a word about it runs stages on its own machine. On a cluster that would be the
 //! login node: a root that was served with a cluster's queue is not served otherwise by default.

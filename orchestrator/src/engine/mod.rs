@@ -20,8 +20,9 @@ mod worker;
 pub use crate::store::Scope as Target;
 
 use crate::{
+    config::executor::Served,
     domain::layout::Layout,
-    executor::{Capabilities, Executor, Liveness},
+    executor::{Capabilities, Executor, Liveness, folder},
     store::{Store, StoreError},
 };
 use chrono::{DateTime, Utc};
@@ -39,6 +40,8 @@ pub struct Engine {
     executor: Arc<dyn Executor>,
     layout: Layout,
     wake: Arc<Notify>,
+    /// What the root is served with.
+    served: Option<Served>,
     /// Studies whose table may be older than the record.
     stale: Mutex<BTreeSet<String>>,
     /// Attempts of an earlier daemon whose files were read.
@@ -95,10 +98,40 @@ impl Engine {
             executor,
             layout,
             wake,
+            served: None,
             stale: Mutex::default(),
             caught_up: Mutex::default(),
             noted: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// As `self`, with what the root is served with: what [`Self::remember`] remembers.
+    #[must_use]
+    pub fn serving(self, served: Served) -> Self {
+        Self { served: Some(served), ..self }
+    }
+
+    /// What the root is served with, where it was said.
+    #[must_use]
+    pub fn served(&self) -> Option<&Served> {
+        self.served.as_ref()
+    }
+
+    /// Remembers in the root where its stages run, before the first of them may.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn remember(&self) -> Result<()> {
+        let Some(served) =
+            self.served.as_ref().filter(|served| Served::read(self.root()).as_ref() != Some(*served))
+        else {
+            return Ok(());
+        };
+        let path = Served::file(self.root());
+        let written = serde_json::to_vec_pretty(served).map_err(std::io::Error::from);
+        written
+            .and_then(|text| folder::write_private(&path, &text))
+            .map_err(|source| EngineError::File { path: path.display().to_string(), source })
     }
 
     /// The executor.

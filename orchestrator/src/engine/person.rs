@@ -95,6 +95,7 @@ impl Engine {
             *kinds.entry(*kind).or_default() += 1;
         }
         if !dry_run {
+            self.remember()?;
             tx.commit().await?;
             self.wake.notify_one();
         }
@@ -134,6 +135,7 @@ impl Engine {
     async fn finish(&self, mut tx: Tx, dry_run: bool) -> Result<Changed> {
         let changed = Changed { stages: tx.changed_stages().await? };
         if !dry_run {
+            self.remember()?;
             tx.commit().await?;
             self.wake.notify_one();
         }

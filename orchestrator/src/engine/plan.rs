@@ -86,6 +86,7 @@ impl Engine {
             },
         };
         if !dry_run {
+            self.remember()?;
             tx.commit().await?;
             self.make_stale(&plan.name);
             self.wake.notify_one();

@@ -1,7 +1,6 @@
 //! The daemon itself: health, its API's description, orderly stop.
 
 use super::{ApiError, App, document};
-use crate::config::executor::Served;
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     problem::Problem,
@@ -19,8 +18,7 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
         version: env!("CARGO_PKG_VERSION").to_owned(),
         root: app.engine.root().display().to_string(),
         executor: capabilities.name.to_owned(),
-        // The daemon wrote it down when it started.
-        profile: Served::read(app.engine.root()).and_then(|served| served.profile),
+        profile: app.engine.served().and_then(|served| served.profile.clone()),
         slots: capabilities.slots,
         busy: app.store.busy().await?,
         started: app.started,
