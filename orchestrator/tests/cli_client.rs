@@ -8,12 +8,13 @@ use protocol::{
     ids::{ChangeId, RunId, StageId},
     output::MeasureRow,
     real::Real,
+    run::RunConfig,
     stage::{StageKind, StageState},
-    study::StudySpec,
+    study::{Checkpoints, StudySpec},
     table::{Acted, Action, ActionVerb},
     view::{
-        Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunSummary, StageCounts, StageView,
-        StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
+        Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunDetail, RunSummary, StageCounts,
+        StageView, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
     },
 };
 use std::{io::BufRead as _, path::Path, process::Stdio};
@@ -298,6 +299,66 @@ fn logs_find_what_a_person_most_likely_means() {
     let (code, _, stderr) = run(home.path(), &["logs", "s", "train"]);
     assert_eq!(code, 2);
     assert!(stderr.starts_with("error: s is a study; name one of its runs, as s/RUN; "), "{stderr}");
+}
+
+#[test]
+fn a_followed_log_goes_on_across_a_restart() {
+    let home = home();
+    let root = home.path().join("root");
+    let asked = |daemon: &Played, state, text: &str| {
+        let study = study(StudyState::Active, vec![stage(2, StageKind::Train, state, None)]);
+        let spec = StudySpec::named("s");
+        let config = RunConfig {
+            data: spec.data,
+            layers: 1,
+            width: 32,
+            seed: 0,
+            epochs: 1,
+            weight_decay: 0.0005,
+            decay: 'd',
+            model: spec.model,
+            training: spec.training,
+            checkpoints: Checkpoints::All,
+            analysis: spec.analysis,
+        };
+        let run = RunDetail {
+            summary: study.runs[0].clone(),
+            studies: vec!["s".into()],
+            config,
+            outputs: vec![],
+            measures: vec![],
+            attempts: vec![],
+        };
+        let tail = LogTail {
+            attempt: Some("00000000-0000-0000-0000-000000000001".parse().unwrap()),
+            text: text.into(),
+            total_bytes: text.len() as u64,
+        };
+        daemon.answers("GET /studies/s", &study);
+        daemon.answers("GET /runs/1", &run);
+        daemon.answers("GET /stages/2/log", &tail);
+    };
+    let first = daemon(home.path());
+    asked(&first, StageState::Running, "step 1\n");
+    let mut logs = command(home.path())
+        .args(["logs", "s/01x0032_01d00", "train", "--follow"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(logs.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "step 1");
+    drop(first);
+    let mut notes = std::io::BufReader::new(logs.stderr.take().unwrap()).lines();
+    assert!(notes.next().unwrap().unwrap().contains("the daemon is away"));
+    // It is found once it has all answers.
+    let elsewhere = home.path().join("elsewhere");
+    let second = Played::start(&elsewhere, &root);
+    asked(&second, StageState::Done, "step 1\nstep 2\n");
+    std::fs::rename(elsewhere.join("daemon.json"), root.join("daemon.json")).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "step 2");
+    assert_eq!(logs.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -48,6 +48,11 @@ pub(super) async fn daemon(context: &Context) -> Result<Client, Failure> {
     }
 }
 
+/// What is said while the daemon of the context's root is away.
+pub(super) fn away(context: &Context) -> String {
+    format!("the daemon is away; waiting for it ('{}' starts it)", context.command("serve"))
+}
+
 fn same(one: &Path, other: &Path) -> bool {
     let canonical = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     canonical(one) == canonical(other)

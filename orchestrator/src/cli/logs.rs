@@ -8,12 +8,12 @@ use super::{
     output::{Screen, View},
     table,
 };
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use clap::{Args, value_parser};
 use protocol::{
     ids::{AttemptId, RunId, StageId},
     stage::StageRef,
-    view::{LogTail, RunSummary},
+    view::LogTail,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Logs {
             context.out.note(&format!("log of {} {name} ({})", run.identifier, stage.state));
         }
         if self.follow && !context.out.is_json() {
-            return follow(&client, context, &run, stage.id, tail).await;
+            return follow(client, context, run.id, stage.id, tail).await;
         }
         if tail.text.is_empty() && !context.out.is_json() {
             if tail.attempt.is_some() {
@@ -93,33 +93,30 @@ impl View for Log<'_> {
     }
 }
 
-/// Prints what a log gains until its stage is over.
+/// Prints what a log gains until its stage is over; waits for a daemon that is away.
 async fn follow(
-    client: &Client,
+    mut client: Client,
     context: &Context,
-    run: &RunSummary,
+    run: RunId,
     stage: StageId,
     first: LogTail,
 ) -> Result<(), Failure> {
     let mut shown = Shown::default();
     print(context, &shown.take(&first, false).unwrap_or_default())?;
+    let mut away = false;
     loop {
-        // Asked before the log is read: what is written before the end is read after it.
-        let over = is_over(client, run.id, stage).await?;
-        let mut tail = client.log(stage, WINDOW).await?;
-        if shown.attempt != tail.attempt && shown.attempt.is_some() {
-            context.out.note("a new attempt starts a new log");
-        }
-        let text = match shown.take(&tail, over) {
-            Some(text) => text,
-            None => {
-                tail = client.log(stage, MOST).await?;
-                shown.take(&tail, over).unwrap_or(tail.text)
+        match look(&client, context, run, stage, &mut shown).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => away = false,
+            Err(Failure::Client(ClientError::Unreachable { .. })) => {
+                if !std::mem::replace(&mut away, true) {
+                    context.out.note(&connect::away(context));
+                }
+                if let Some(back) = connect::running(&context.root).await {
+                    client = back;
+                }
             }
-        };
-        print(context, &text)?;
-        if over {
-            return Ok(());
+            Err(failure) => return Err(failure),
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
@@ -129,6 +126,31 @@ async fn follow(
             }
         }
     }
+}
+
+/// Prints what a log has gained, and tells whether that was the last of it.
+async fn look(
+    client: &Client,
+    context: &Context,
+    run: RunId,
+    stage: StageId,
+    shown: &mut Shown,
+) -> Result<bool, Failure> {
+    // Asked before the log is read: what is written before the end is read after it.
+    let over = is_over(client, run, stage).await?;
+    let mut tail = client.log(stage, WINDOW).await?;
+    if shown.attempt != tail.attempt && shown.attempt.is_some() {
+        context.out.note("a new attempt starts a new log");
+    }
+    let text = match shown.take(&tail, over) {
+        Some(text) => text,
+        None => {
+            tail = client.log(stage, MOST).await?;
+            shown.take(&tail, over).unwrap_or(tail.text)
+        }
+    };
+    print(context, &text)?;
+    Ok(over)
 }
 
 /// How far a log was shown.

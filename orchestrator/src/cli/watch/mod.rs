@@ -122,8 +122,7 @@ pub(super) async fn follow(
                 board.catch_up(&detail)
             }
             News::Away => {
-                let start = context.command("serve");
-                display.say(&format!("the daemon is away; waiting for it ('{start}' starts it)"));
+                display.say(&connect::away(context));
                 Vec::new()
             }
         };
