@@ -8,7 +8,7 @@ use super::{
     output::{Screen, View},
     table,
 };
-use crate::report::{html, repeated, rows_of};
+use crate::report::{gaps::gaps, html, repeated, rows_of};
 use clap::{Args, ValueHint};
 use protocol::{real::Real, report::Report as Told};
 use serde::Serialize;
@@ -90,8 +90,9 @@ impl View for Shown<'_> {
             .collect();
         let fits = models.as_ref().map_or_else(String::new, |glob| format!(" that fit {glob}"));
         let text = table::ruled(&headers.map(str::to_owned), &rows, &[1, 2, 3, 4, 5, 6, 7], screen);
-        let repeated = self.repeated.as_ref().map_or_else(String::new, |line| format!("\n{line}"));
-        format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles{repeated}")
+        let told = format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles");
+        let lines = std::iter::once(told).chain(self.repeated.clone()).chain(gaps(self.report));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     fn brief(&self) -> String {

@@ -3,6 +3,7 @@
 use super::{
     NoReport,
     figure::{self, Against},
+    gaps,
     measures::MEASURES,
     repeated, rows_of,
 };
@@ -39,6 +40,7 @@ struct Shown<'a> {
     report: &'a Report,
     repeated: Option<String>,
     lines: Vec<Line>,
+    gaps: Vec<String>,
     figures: Vec<Figures>,
 }
 
@@ -88,7 +90,8 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
     let failed = |error: minijinja::Error| NoReport(format!("the page could not be made: {error:#}"));
     environment.add_template("page", PAGE).map_err(failed)?;
     let page = environment.get_template("page").map_err(failed)?;
-    page.render(Serde(Shown { report, repeated: repeated(&rows), lines, figures })).map_err(failed)
+    let shown = Shown { report, repeated: repeated(&rows), lines, gaps: gaps::gaps(report), figures };
+    page.render(Serde(shown)).map_err(failed)
 }
 
 #[cfg(test)]
@@ -117,6 +120,7 @@ mod tests {
         };
         let html = page_of("02x*");
         assert!(html.contains("a &lt; b") && html.contains("NC2 equiangular"), "{html}");
+        assert!(html.contains("8 of 8 models left out"), "{html}");
         assert_eq!(html.matches("class=\"point\"").count(), 3 * 8);
         assert!(!html.contains("not independent"));
         assert!(

@@ -4,11 +4,12 @@
 //! * [`measures`]: the paper's measures from a table's columns;
 //! * [`statistics`], [`permutation`]: correlation, p-value, Holm's correction, power;
 //! * [`figure`]: one figure as SVG, for pages of both kinds; [`scale`]: its axes;
-//! * [`html`]: all of it as one page.
+//! * [`gaps`]: which models are left out; [`html`]: all of it as one page.
 //!
 //! Pure: rows in, report out. Random numbers come from the seed alone.
 
 pub mod figure;
+pub mod gaps;
 pub mod html;
 pub mod measures;
 pub mod permutation;
@@ -292,5 +293,11 @@ mod tests {
         // One test alone is not corrected.
         assert_eq!(nc1.p, nc1.p_holm);
         assert_eq!((of.rows[6].n, of.rows[6].r2, of.rows[6].p), (0, None, None));
+        let told = gaps::gaps(&of);
+        assert!(
+            told[0].starts_with("NC2 equinorm, NC2 equiangular, ")
+                && told[0].contains(": 6 of 6 models left out")
+        );
+        assert!(told[1].starts_with("NC1: 1 of 6 models left out"), "{told:?}");
     }
 }
