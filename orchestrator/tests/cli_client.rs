@@ -180,6 +180,7 @@ fn flags_go_over_environment_over_file_over_configuration() {
         }],
         new_stages: 7,
         existing_stages: 0,
+        retried_stages: 0,
         arrays: vec![],
     };
     daemon.answers("POST /studies", &plan);

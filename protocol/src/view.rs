@@ -147,6 +147,9 @@ views! {
         new_stages: u64,
         /// Stages that exist already, done or on their way.
         existing_stages: u64,
+        /// Those of them that this call tries again: a new study asks for them, and they failed, were cancelled or skipped.
+        #[serde(default)]
+        retried_stages: u64,
         /// On a dry run with a cluster: the job arrays, in the order in which they would be handed over.
         #[serde(default)]
         arrays: Vec<PlannedArray>,

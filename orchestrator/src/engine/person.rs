@@ -156,11 +156,11 @@ const fn is_open_to_retry(state: StageState) -> bool {
 }
 
 /// Tries those of the stages again that failed, were cancelled or skipped, with their ancestors in such
-/// a state and their skipped descendants.
+/// a state and their skipped descendants. Tells how many.
 ///
 /// # Errors
 /// When the record can't be used.
-pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<()> {
+pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<u64> {
     let mut chosen = BTreeSet::new();
     let mut queue = VecDeque::from_iter(stages);
     while let Some(id) = queue.pop_front() {
@@ -175,11 +175,11 @@ pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<
         }
     }
     // Ids rise from parents to children: no stage comes back before what it waits for.
-    for id in chosen {
+    for &id in &chosen {
         if let Some(stage) = tx.stage(id).await? {
             happen(tx, &stage, Event::Retry, None).await?;
             tx.revive_studies(id).await?;
         }
     }
-    Ok(())
+    Ok(chosen.len() as u64)
 }

@@ -73,13 +73,14 @@ impl Engine {
         if !again.is_empty() || runs.iter().any(|run| run.new) {
             again.extend(count.prepared.values().copied());
         }
-        person::retry_all(&mut tx, again).await?;
+        let retried_stages = person::retry_all(&mut tx, again).await?;
         let plan = StudyPlan {
             name: spec.name.clone(),
             created: !dry_run,
             runs,
             new_stages: count.new_stages,
             existing_stages: count.existing_stages,
+            retried_stages,
             arrays: match &cluster {
                 Some((terms, most)) => self.arrays(&mut tx, &spec.name, terms, *most).await?,
                 None => Vec::new(),

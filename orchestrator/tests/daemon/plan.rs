@@ -43,6 +43,18 @@ async fn a_model_is_trained_once_for_all_studies() {
 }
 
 #[tokio::test]
+async fn what_a_new_study_tries_again_is_counted() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    bench.post::<()>("/studies/a/cancel", None).await;
+    let same = bench.plan(&study("a", &[32], &[0])).await;
+    assert_eq!((same.existing_stages, same.retried_stages), (7, 0));
+    let other = bench.plan(&study("b", &[32], &[0])).await;
+    assert_eq!((other.new_stages, other.existing_stages, other.retried_stages), (0, 7, 7));
+    assert_eq!(bench.finish().await, 7);
+}
+
+#[tokio::test]
 async fn a_table_is_there_at_once_when_all_of_a_study_is_known() {
     let bench = Bench::new(100).await;
     bench.plan(&study("a", &[32], &[0])).await;

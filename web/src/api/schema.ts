@@ -2220,6 +2220,11 @@ export interface components {
              * @description Stages that this call adds.
              */
             new_stages: number;
+            /**
+             * Format: int64
+             * @description Those of them that this call tries again: a new study asks for them, and they failed, were cancelled or skipped.
+             */
+            retried_stages?: number;
             /** @description Runs of the study after this call. */
             runs: components["schemas"]["PlannedRun"][];
         };

@@ -34,7 +34,7 @@ impl<'a> Planned<'a> {
     /// One line on the grid, one on the data, one on what is new, one where not all checkpoints are kept, and one where
     /// weight decay does nothing.
     pub(in crate::cli) fn summary(&self) -> String {
-        let StudyPlan { name, runs, new_stages, existing_stages, .. } = self.plan;
+        let StudyPlan { name, runs, new_stages, existing_stages, retried_stages, .. } = self.plan;
         let new_runs = runs.iter().filter(|run| run.new).count();
         let verb = if self.dry_run { "would add" } else { "added" };
         let added = if *new_stages == 0 && new_runs == 0 {
@@ -46,6 +46,11 @@ impl<'a> Planned<'a> {
             0 => String::new(),
             n if *new_stages == 0 => format!(" to {}", count(*n, "stage")),
             n => format!("; {} there already", count(*n, "stage")),
+        };
+        let again = if self.dry_run { "would be tried again" } else { "are tried again" };
+        let retried = match retried_stages {
+            0 => String::new(),
+            n => format!("; {n} of them {again}"),
         };
         let kept = match self.spec.training.keep_checkpoints {
             KeepCheckpoints::Newest(newest) => format!(
@@ -59,7 +64,7 @@ impl<'a> Planned<'a> {
             KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
         };
         format!(
-            "study {name}: {} ({})\n{}\n{added}{existing}{kept}{}",
+            "study {name}: {} ({})\n{}\n{added}{existing}{retried}{kept}{}",
             count(runs.len() as u64, "run"),
             self.axes(),
             self.data(),
@@ -78,7 +83,7 @@ impl<'a> Planned<'a> {
         }
         let lost: Vec<_> = lost.into_iter().map(f64::to_string).collect();
         format!(
-            "\nwarning: weight decay {} does nothing in {}: 1 - learning rate x weight decay is 1 in f32; raise one of them",
+            "\nnote: weight decay {} changes nothing in {}: 1 - learning rate x weight decay is 1 in f32",
             lost.join(", "),
             count(runs as u64, "run")
         )
@@ -190,20 +195,25 @@ mod tests {
     #[test]
     fn repeating_a_sweep_says_that_all_is_there() {
         let spec = StudySpec::named("s");
-        let plan = StudyPlan {
+        let mut plan = StudyPlan {
             name: "s".into(),
             created: false,
             runs: vec![],
             new_stages: 0,
             existing_stages: 7,
+            retried_stages: 0,
             arrays: vec![],
         };
         let told = Planned::new(&plan, &spec, false).summary();
         assert!(told.ends_with("already there: nothing to add to 7 stages"), "{told}");
         let data = "\ndata builtin:stories (made-up stories for trying), tokenizer builtin, 2048 tokens a sequence\n";
         assert!(told.contains(data), "{told}");
+        plan.retried_stages = 2;
+        let again = Planned::new(&plan, &spec, true).summary();
+        assert!(again.ends_with("nothing to add to 7 stages; 2 of them would be tried again"), "{again}");
         assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");
     }
+
     #[test]
     fn runs_whose_weight_decay_does_nothing_are_told_in_one_line() {
         let mut spec = StudySpec::named("s");
@@ -215,15 +225,16 @@ mod tests {
             runs: (0..12).map(|at| run(at.to_string())).collect(),
             new_stages: 12,
             existing_stages: 0,
+            retried_stages: 0,
             arrays: vec![],
         };
         let told = Planned::new(&plan, &spec, true).summary();
-        let line = told.lines().filter(|line| line.contains("weight decay") && line.contains("does nothing"));
-        let expected = "warning: weight decay 0.0005 does nothing in 4 runs: 1 - learning rate x weight decay is 1 in \
-                        f32; raise one of them";
+        let line = told.lines().filter(|line| line.contains("weight decay") && line.contains("changes nothing"));
+        let expected =
+            "note: weight decay 0.0005 changes nothing in 4 runs: 1 - learning rate x weight decay is 1 in f32";
         assert_eq!(line.collect::<Vec<_>>(), [expected]);
         spec.training.learning_rate = 1e-3;
         let told = Planned::new(&plan, &spec, true).summary();
-        assert!(!told.contains("does nothing"), "{told}");
+        assert!(!told.contains("changes nothing"), "{told}");
     }
 }
