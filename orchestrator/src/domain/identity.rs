@@ -3,8 +3,9 @@
 
 use protocol::{run::RunConfig, study::DataSpec};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 
 /// JSON without white space, the keys of every object in order of their bytes, and numbers in their
 /// shortest form.
@@ -51,6 +52,35 @@ fn sha256<T: Serialize>(value: &T) -> serde_json::Result<String> {
     Ok(hex::encode(Sha256::digest(canonical_json(value)?.as_bytes())))
 }
 
+/// The settings in which a configuration differs from another, as a study names them: `training.dtype = "bf16", not
+/// "f32"`.
+///
+/// # Errors
+/// When a configuration has no JSON form.
+pub fn differences(one: &RunConfig, other: &RunConfig) -> serde_json::Result<Vec<String>> {
+    let mut found = Vec::new();
+    compare("", &serde_json::to_value(one)?, &serde_json::to_value(other)?, &mut found);
+    Ok(found)
+}
+
+fn compare(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    if let (Value::Object(ones), Value::Object(others)) = (one, other) {
+        let keys: BTreeSet<&String> = ones.keys().chain(others.keys()).collect();
+        for key in keys {
+            let at = match (at, key.as_str()) {
+                ("", "weight_decay") => "grid.weight_decay".to_owned(),
+                ("", "checkpoints") => "collection.checkpoints".to_owned(),
+                ("", _) => key.clone(),
+                (at, _) => format!("{at}.{key}"),
+            };
+            let value = |of: &Map<String, Value>| of.get(key).cloned().unwrap_or_default();
+            compare(&at, &value(ones), &value(others), found);
+        }
+    } else if one != other {
+        found.push(format!("{at} = {one}, not {other}"));
+    }
+}
+
 /// The identity of a run, 64 hex digits.
 ///
 /// # Errors
@@ -88,6 +118,25 @@ mod tests {
             "714e33a275b5554336f6f7d71b06459eb97bd6c85e380e7a50ab6da8073c167b"
         );
         assert_eq!(&data_hash(&run.data).unwrap()[..16], "c78208c0f017ebe8");
+    }
+
+    #[test]
+    fn differences_are_named_as_a_study_names_them() {
+        let of = |change: fn(&mut StudySpec)| {
+            let mut spec = StudySpec::named("s");
+            change(&mut spec);
+            expand(&spec).unwrap().remove(0)
+        };
+        let plain = of(|_| {});
+        let other = of(|s| {
+            s.training.dtype = "bf16".into();
+            s.data.block_size = 1024;
+            s.collection.checkpoints = protocol::study::Checkpoints::Last;
+        });
+        let found = differences(&plain, &other).unwrap();
+        assert!(found.contains(&r#"training.dtype = "f32", not "bf16""#.to_owned()), "{found:?}");
+        assert!(found.contains(&"data.block_size = 2048, not 1024".to_owned()), "{found:?}");
+        assert!(differences(&plain, &plain).unwrap().is_empty());
     }
 
     #[test]

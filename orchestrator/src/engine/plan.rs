@@ -173,9 +173,11 @@ impl Engine {
         let hash = identity::run_hash(config).map_err(crate::store::StoreError::from)?;
         let data_hash = identity::data_hash(&config.data).map_err(crate::store::StoreError::from)?;
         let identifier = config.identifier().to_string();
-        if tx.hash_in_study(study, &identifier).await?.is_some_and(|held| held != hash) {
+        if let Some(held) = tx.hash_in_study(study, &identifier).await?.filter(|held| *held != hash) {
+            let unlike = self.differences(tx, &held, config).await?;
             return Err(EngineError::Conflict(format!(
-                "name: study {study_name} has a run {identifier} with other settings already; choose another name"
+                "name: study {study_name} has a run {identifier} with other settings already ({unlike}); choose \
+                 another name"
             )));
         }
         let allowed = settings.resources.attempts;
@@ -209,5 +211,15 @@ impl Engine {
         }
         count.new_stages += own_stages;
         Ok((PlannedRun { identifier, name, hash, new: true }, run))
+    }
+
+    /// In which settings the run of a hash differs from what is asked for.
+    async fn differences(&self, tx: &mut Tx, held: &str, asked: &RunConfig) -> Result<String> {
+        let held = match tx.run_by_hash(held).await? {
+            Some(run) => self.store.compared(run.id).await?,
+            None => None,
+        };
+        let unlike = held.map_or(Ok(Vec::new()), |held| identity::differences(&held.config, asked));
+        Ok(unlike.map_err(crate::store::StoreError::from)?.join("; "))
     }
 }
