@@ -106,7 +106,10 @@ macro_rules! axis {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 #[derive(Deserialize)]
-                #[serde(untagged)]
+                #[serde(
+                    untagged,
+                    expecting = "expected whole numbers, for example 4, [1, 2, 4], \"1,2,4\", \"0..9\" or \"64..1024:64\""
+                )]
                 enum Written {
                     One(u32),
                     List(Vec<u32>),
@@ -172,5 +175,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<Counted>("7").unwrap().0, [7]);
         assert_eq!(serde_json::to_string(&Counted(vec![1, 2])).unwrap(), "[1,2]");
         assert!(serde_json::from_str::<Counted>("[]").is_err());
+        for text in ["-1", "1.5", "[64,\"128\"]", "true"] {
+            let why = serde_json::from_str::<Doubled>(text).unwrap_err().to_string();
+            assert!(why.starts_with("expected whole numbers, for example 4, [1, 2, 4]"), "{text}: {why}");
+        }
     }
 }

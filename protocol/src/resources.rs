@@ -139,7 +139,7 @@ pub struct Span {
 pub struct SpanError(String);
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number or a text")]
 enum Written {
     One(u32),
     Text(String),

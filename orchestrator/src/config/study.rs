@@ -227,6 +227,13 @@ mod tests {
         assert!(line.starts_with("/studies/a.toml line 2: heads = \"many\": invalid type"), "{line}");
         let line = refusal("[grid]\nseed = \"9..0\"\n");
         assert!(line.contains("line 2: seed = \"9..0\": the range"), "{line}");
+        for wrong in ["-1", "1.5", "[1, \"2\"]"] {
+            let line = refusal(&format!("[grid]\ndepth = {wrong}\n"));
+            assert!(
+                line.contains(&format!("line 2: depth = {wrong}: expected whole numbers, for example 4")),
+                "{line}"
+            );
+        }
         let line = refusal("[model\nheads = 1\n");
         assert!(line.contains("line 1") && !line.contains('\n'), "{line}");
     }
