@@ -24,6 +24,16 @@ pub enum FileError {
         /// What was wrong.
         message: String,
     },
+    /// A number in it is none to compute with.
+    #[error("{}: {key} = {given}: expected a finite number", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The key, with its section.
+        key: String,
+        /// The value.
+        given: f64,
+    },
     /// A path in it leads nowhere.
     #[error("{}: {key} = {given:?}: no such file or folder", path.display())]
     Missing {

@@ -61,7 +61,7 @@ impl Layer {
     /// When it holds what is not accepted.
     pub fn of_text(path: &Path, text: &str) -> Result<Self, FileError> {
         let _checked: Sections = file::parse(path, text)?;
-        Ok(Self::absolute(path, "", file::parse(path, text)?))
+        Self::checked(path, "", file::parse(path, text)?)
     }
 
     /// The `[study]` table of the user's configuration.
@@ -71,10 +71,16 @@ impl Layer {
             study: Table,
         }
         let user: User = file::parse(path, text)?;
-        Ok(Self::absolute(path, "study.", user.study))
+        Self::checked(path, "study.", user.study)
     }
 
-    fn absolute(path: &Path, prefix: &'static str, mut table: Table) -> Self {
+    /// With its paths made absolute, once its numbers were looked at: TOML has `inf` and `nan`, JSON has not.
+    fn checked(path: &Path, prefix: &'static str, mut table: Table) -> Result<Self, FileError> {
+        for (key, value) in &table {
+            if let Some((key, given)) = not_finite(&format!("{prefix}{key}"), value) {
+                return Err(FileError::NotFinite { path: path.to_owned(), key, given });
+            }
+        }
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().unwrap_or(Path::new("/"));
         if let Some(Value::Table(data)) = table.get_mut("data") {
@@ -84,7 +90,7 @@ impl Layer {
                 }
             }
         }
-        Self { path, prefix, table }
+        Ok(Self { path, prefix, table })
     }
 
     /// The study's name, if the layer gives it.
@@ -139,6 +145,18 @@ impl Layer {
     #[must_use]
     pub fn gives_data(&self, key: &str) -> bool {
         self.table.get("data").and_then(|data| data.get(key)).is_some()
+    }
+}
+
+/// The first number in a value that is not finite, with its key.
+fn not_finite(key: &str, value: &Value) -> Option<(String, f64)> {
+    match value {
+        Value::Float(number) if !number.is_finite() => Some((key.to_owned(), *number)),
+        Value::Array(items) => items.iter().find_map(|item| not_finite(key, item)),
+        Value::Table(table) => {
+            table.iter().find_map(|(inner, value)| not_finite(&format!("{key}.{inner}"), value))
+        }
+        _ => None,
     }
 }
 
@@ -234,6 +252,8 @@ mod tests {
                 "{line}"
             );
         }
+        let line = refusal("[grid]\nweight_decay = [0.0, inf]\n");
+        assert_eq!(line, "/studies/a.toml: grid.weight_decay = inf: expected a finite number");
         let line = refusal("[model\nheads = 1\n");
         assert!(line.contains("line 1") && !line.contains('\n'), "{line}");
     }
