@@ -220,7 +220,7 @@ fn the_measures_are_listed_by_group() {
 }
 
 #[test]
-fn a_configuration_that_is_no_json_object_is_refused_by_name() {
+fn a_configuration_that_can_not_be_one_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.json");
     let out = folder.path().join("model");
@@ -231,6 +231,9 @@ fn a_configuration_that_is_no_json_object_is_refused_by_name() {
         let line = refusal(&arguments);
         assert!(line.contains("config.json: "), "{line}");
     }
+    std::fs::write(config, r#"{"num_layers": "two"}"#).unwrap();
+    let line = refusal(&arguments);
+    assert!(line.contains("config.json: num_layers: invalid type: string \"two\", expected usize"), "{line}");
     assert!(!Path::new(out).exists());
 }
 

@@ -1,7 +1,7 @@
 //! `lc-worker train`
 
 use super::values;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, model::GptNeoConfig};
 use protocol::{
     keep::KeepCheckpoints,
     spec::{StageSpec, TrainSpec},
@@ -96,6 +96,11 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn into_spec(self) -> Result<StageSpec> {
         let config = self.config.as_deref().map(configuration).transpose()?.unwrap_or_default();
+        if let (Some(file), None) = (&self.config, &self.init) {
+            // What is wrong with it whatever the data is, is told with its name.
+            GptNeoConfig::from_fields(config.clone())
+                .map_err(|error| Error::input(format!("{}: {error}", file.display())))?;
+        }
         Ok(StageSpec::Train(TrainSpec {
             config,
             data: self.data,

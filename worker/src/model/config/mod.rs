@@ -139,8 +139,8 @@ impl GptNeoConfig {
     pub fn from_fields(raw: Map<String, Value>) -> Result<Self> {
         unsupported::refuse(&raw)?;
         let raw = without_aliases(raw)?;
-        let fields: Fields = serde_json::from_value(Value::Object(raw.clone()))
-            .map_err(|error| Error::input(format!("model configuration: {error}")))?;
+        let fields: Fields =
+            serde_json::from_value(Value::Object(raw.clone())).map_err(|_| wrong_type(&raw))?;
         accept("model_type", fields.model_type.as_deref(), &["gpt_neo"])?;
         accept("activation_function", fields.activation_function.as_deref(), &ACTIVATIONS)?;
         let hidden_size = fields.hidden_size.unwrap_or(2048);
@@ -286,6 +286,16 @@ fn without_aliases(mut raw: Map<String, Value>) -> Result<Map<String, Value>> {
         *own = value;
     }
     Ok(raw)
+}
+
+/// The error about the field that can't be read: each is read alone, as serde does not name it.
+fn wrong_type(raw: &Map<String, Value>) -> Error {
+    let wrong = raw.iter().find_map(|(field, value)| {
+        let alone = Map::from_iter([(field.clone(), value.clone())]);
+        let error = serde_json::from_value::<Fields>(Value::Object(alone)).err()?;
+        Some(format!("{field}: {error}"))
+    });
+    Error::input(wrong.unwrap_or_else(|| "the fields do not go together".to_owned()))
 }
 
 fn accept(field: &str, given: Option<&str>, accepted: &[&str]) -> Result<()> {
