@@ -58,7 +58,7 @@ pub(in crate::cli) struct StudyFlags {
     /// Vocabulary [default: the tokenizer's]
     #[arg(long, value_name = "N", help_heading = "Model")]
     vocab_size: Option<u32>,
-    /// Dropout, 0 to 1 [default: 0]
+    /// Dropout, 0 or more and less than 1 [default: 0]
     #[arg(long, value_name = "P", value_parser = real, help_heading = "Model")]
     dropout: Option<f64>,
 
@@ -71,7 +71,7 @@ pub(in crate::cli) struct StudyFlags {
     /// Gradients are scaled down to this norm [default: 1]
     #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
     max_grad_norm: Option<f64>,
-    /// Stop after so many steps [default: those of all epochs]
+    /// Stop after so many steps; only with one epoch [default: those of all epochs]
     #[arg(long, value_name = "N", help_heading = "Training")]
     max_steps: Option<u64>,
     /// Order of the sequences [default: shuffled]
