@@ -204,6 +204,26 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
 }
 
 #[test]
+fn only_texts_need_a_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("texts.jsonl"), "").unwrap();
+    let refused = |dataset: &str| {
+        refusal(&[
+            "prepare",
+            "--dataset",
+            dataset,
+            "--validation",
+            &path("texts.jsonl"),
+            "--out",
+            &path("data"),
+        ])
+    };
+    assert!(refused(&path("texts.jsonl")).contains("missing --tokenizer <TOKENIZER>, which texts need"));
+    assert!(refused(&path("absent.safetensors")).contains("no such file or folder"));
+}
+
+#[test]
 fn the_measures_are_listed_by_group() {
     let (code, lines, _) = run(&["analyze", "--list"]);
     assert_eq!(code, 0);

@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
     log_to_stderr();
     let json = cli.json;
     let done = match cli.command {
-        Command::Prepare(args) => by_hand(&args.into_spec(), json),
+        Command::Prepare(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Train(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),
         Command::Evaluate(args) => by_hand(&args.into_spec(), json),
         Command::Collect(args) => args.into_spec().and_then(|spec| by_hand(&spec, json)),

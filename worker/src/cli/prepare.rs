@@ -1,8 +1,9 @@
 //! `lc-worker prepare`
 
 use super::values;
+use crate::{Error, Result};
 use protocol::spec::{PrepareSpec, StageSpec};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Tokenize texts and cut them into sequences.
 ///
@@ -21,9 +22,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "DATASET")]
     dataset: String,
 
-    /// Tokenizer: builtin, a tokenizer.json or a folder with one, or hf:owner/name, downloaded once.
+    /// Tokenizer: builtin, a tokenizer.json or a folder with one, or hf:owner/name, downloaded once. A
+    /// .safetensors file needs none.
     #[arg(long, value_name = "TOKENIZER")]
-    tokenizer: String,
+    tokenizer: Option<String>,
 
     /// File with the validation texts, where the dataset has no such split.
     #[arg(long, value_name = "FILE", value_parser = values::file)]
@@ -43,8 +45,16 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn into_spec(self) -> StageSpec {
+    pub(super) fn into_spec(self) -> Result<StageSpec> {
         let Self { dataset, tokenizer, validation, block_size, shards, out } = self;
-        StageSpec::Prepare(PrepareSpec { dataset, tokenizer, validation, block_size, shards, out })
+        let is_tokenized =
+            Path::new(&dataset).extension().is_some_and(|found| found.eq_ignore_ascii_case("safetensors"));
+        let tokenizer = tokenizer.or_else(|| is_tokenized.then(|| "builtin".to_owned())).ok_or_else(|| {
+            Error::input(
+                "missing --tokenizer <TOKENIZER>, which texts need; accepted: builtin, a tokenizer.json or a folder \
+                 with one, hf:owner/name",
+            )
+        })?;
+        Ok(StageSpec::Prepare(PrepareSpec { dataset, tokenizer, validation, block_size, shards, out }))
     }
 }
