@@ -52,7 +52,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE.parquet", conflicts_with_all = ["list", "progress"])]
     per_class: Option<PathBuf>,
 
-    /// Only show how far the collection of each model is.
+    /// Only show how far the collection of each model is, in the published tool's table: its last line, "total", is of
+    /// the published runs, whatever the data is.
     #[arg(long, conflicts_with_all = ["out", "list"])]
     progress: bool,
 
