@@ -168,6 +168,14 @@ fn completions_depend_on_no_file() {
 }
 
 #[test]
+fn what_is_no_json_is_not_asked_for_as_json() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(refused(home.path(), &["completions", "bash", "--json"]).contains("leave out --json"));
+    let line = refused(home.path(), &["logs", "01x0032_01d00", "--follow", "--json"]);
+    assert!(line.contains("leave one of them out"), "{line}");
+}
+
+#[test]
 fn a_bad_value_of_a_variable_names_the_variable() {
     let home = tempfile::tempdir().unwrap();
     let refused = |variable: &str, value: &str, args: &[&str]| {

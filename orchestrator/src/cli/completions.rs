@@ -15,7 +15,12 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            return Err(Failure::Usage(
+                "completions are a script for a shell, not JSON; leave out --json".into(),
+            ));
+        }
         // Into memory first: the generator panics when a pipe closes.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "lcctl", &mut script);

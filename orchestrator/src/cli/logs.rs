@@ -49,6 +49,11 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
+        if self.follow && context.out.is_json() {
+            return Err(Failure::Usage(
+                "--json prints one value, so it can't --follow; leave one of them out".into(),
+            ));
+        }
         let client = connect::daemon(context).await?;
         let run = find::run(&client, &self.run, self.study.as_deref()).await?;
         let stage = match self.stage {
@@ -66,7 +71,7 @@ impl Logs {
         } else if self.stage.is_none() {
             context.out.note(&format!("log of {} {name} ({})", run.identifier, stage.state));
         }
-        if self.follow && !context.out.is_json() {
+        if self.follow {
             return follow(client, context, run.id, stage.id, tail).await;
         }
         if tail.text.is_empty() && !context.out.is_json() {

@@ -147,7 +147,7 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli, out: output::Output) -> Result<(), Failure> {
     // Completions are asked for by shells at their start: they must not depend on any file.
     if let Command::Completions(command) = &cli.command {
-        return command.run();
+        return command.run(cli.global.json);
     }
     let context = Context::new(&cli.global, out)?;
     match cli.command {
@@ -169,7 +169,7 @@ async fn run(cli: Cli, out: output::Output) -> Result<(), Failure> {
         Command::Tick(command) => command.run(&context).await,
         Command::Login(command) => command.run(&context).await,
         Command::Stop(command) => command.run(&context).await,
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(cli.global.json),
     }
 }
 
