@@ -315,6 +315,13 @@ fn what_is_not_there_is_told_with_what_to_do() {
     let (code, _, stderr) = place.run(&["schedule"]);
     assert_eq!(code, 2);
     assert!(stderr.contains("for a cluster 'lcctl stop', then set LC_PROFILE (docs/slurm.md)"), "{stderr}");
+    assert_eq!(place.run(&["sweep", "--name", "s", "--width", "32", "--heads", "4"]).0, 0);
+    let (code, _, stderr) = place.run(&["script", "s/01x0032_01d00", "train"]);
+    assert_eq!(code, 2);
+    assert!(
+        stderr.contains("there is no script; for a cluster") && stderr.contains("set LC_PROFILE"),
+        "{stderr}"
+    );
     for command in ["status", "report"] {
         let (code, _, stderr) = place.run(&[command, "nope"]);
         assert_eq!(

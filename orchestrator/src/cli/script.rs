@@ -32,7 +32,11 @@ impl Script {
         let client = connect::daemon(context).await?;
         let run = find::run(&client, &self.run, self.study.as_deref()).await?;
         let stage = find::stage(&run, self.stage)?;
-        let script = client.script(stage.id).await?;
+        let script = client.script(stage.id).await.map_err(|error| match error.status() {
+            // Where there is no cluster.
+            Some(409) => Failure::Usage(error.to_string()),
+            _ => error.into(),
+        })?;
         match &script.file {
             Some(file) => context.out.note(&format!("handed over as {file}")),
             None => context.out.note("not handed over yet; as it would be now"),

@@ -1,6 +1,6 @@
 //! The daemon itself: health, its API's description, orderly stop.
 
-use super::{ApiError, App, document};
+use super::{ApiError, App, document, problem::NEEDS_CLUSTER};
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     problem::Problem,
@@ -33,8 +33,7 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
 pub(super) async fn cluster(State(app): State<App>) -> Result<Json<ClusterView>, ApiError> {
     let view = app.engine.executor().cluster().await;
     let mut view = view.ok_or_else(|| {
-        ApiError::missing("cluster", "here: stages run on this machine")
-            .hint("for a cluster 'lcctl stop', then set LC_PROFILE (docs/slurm.md)")
+        ApiError::missing("cluster", "here: stages run on this machine").hint(NEEDS_CLUSTER)
     })?;
     view.waits = app.store.queue_reasons().await?;
     Ok(Json(view))

@@ -9,6 +9,9 @@ use axum::{
 };
 use protocol::problem::{MEDIA_TYPE, Problem};
 
+/// What to do about what only a cluster has.
+pub(super) const NEEDS_CLUSTER: &str = "for a cluster 'lcctl stop', then set LC_PROFILE (docs/slurm.md)";
+
 /// A refusal or a failure, ready to be sent.
 #[derive(Debug)]
 pub struct ApiError(Problem);

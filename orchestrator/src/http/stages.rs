@@ -3,8 +3,12 @@
 use super::{
     ApiError, App,
     extract::{DryRun, Path, Query},
+    problem::NEEDS_CLUSTER,
 };
-use crate::{engine::Target, executor::folder};
+use crate::{
+    engine::{EngineError, Target},
+    executor::folder,
+};
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     ids::StageId,
@@ -67,7 +71,12 @@ pub(super) async fn script(
     Path(id): Path<StageId>,
     Query(which): Query<WhichAttempt>,
 ) -> Result<Json<StageScript>, ApiError> {
-    Ok(Json(app.engine.script(id, which.attempt).await?))
+    match app.engine.script(id, which.attempt).await {
+        Err(none @ EngineError::Conflict(_)) if !app.engine.capabilities().queue => {
+            Err(ApiError::from(none).hint(NEEDS_CLUSTER))
+        }
+        script => Ok(Json(script?)),
+    }
 }
 
 /// Stops the stage.
