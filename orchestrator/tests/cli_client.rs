@@ -218,6 +218,34 @@ fn flags_go_over_environment_over_file_over_configuration() {
 }
 
 #[test]
+fn what_to_call_next_can_be_pasted_into_a_shell() {
+    let home = home();
+    let root = std::fs::canonicalize(home.path()).unwrap().join("a root");
+    let daemon = Played::start(&root, &root);
+    let plan = StudyPlan {
+        name: "s".into(),
+        created: true,
+        runs: vec![],
+        new_stages: 7,
+        existing_stages: 0,
+        retried_stages: 0,
+        arrays: vec![],
+    };
+    daemon.answers("POST /studies", &plan);
+    let own = std::fs::canonicalize(env!("CARGO_BIN_EXE_lcctl")).unwrap();
+    let told = |path: &Path| {
+        let mut command = Command::from_std(command(home.path()));
+        command.args(["sweep", "--width", "64", "--root", "a root"]).env("PATH", path);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let named = |program: &str| format!("follow it: {program} --root \"{}\" watch s\n", root.display());
+    let stderr = told(own.parent().unwrap());
+    assert!(stderr.starts_with(&named("lcctl")), "{stderr}");
+    let stderr = told(home.path());
+    assert!(stderr.starts_with(&named(own.to_str().unwrap())), "{stderr}");
+}
+
+#[test]
 fn a_refusal_of_the_daemon_is_one_line_and_wrong_use() {
     let home = home();
     let daemon = daemon(home.path());

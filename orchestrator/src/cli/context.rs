@@ -34,15 +34,52 @@ impl Context {
         Ok(Self { root, root_given, may_start: !global.no_start, user, out })
     }
 
-    /// How to call `lcctl` so that it finds this root again.
+    /// How to call this program so that it finds this root again, to be pasted into a shell.
     pub(super) fn command(&self, rest: &str) -> String {
         let default = self.user.root.clone().or_else(place::data);
         let found_anyway =
             std::env::var_os("LC_ROOT").map(|root| place::at_home(Path::new(&root))).or(default);
         if found_anyway.is_some_and(|root| std::fs::canonicalize(&root).unwrap_or(root) == self.root) {
-            format!("lcctl {rest}")
+            format!("{} {rest}", program())
         } else {
-            format!("lcctl --root {} {rest}", self.root.display())
+            format!("{} --root {} {rest}", program(), quoted(&self.root))
+        }
+    }
+}
+
+/// `lcctl`, or the path of this program where that name means another one or none.
+fn program() -> String {
+    let (Ok(own), Some(path)) = (std::env::current_exe(), std::env::var_os("PATH")) else {
+        return "lcctl".to_owned();
+    };
+    let found = std::env::split_paths(&path).map(|folder| folder.join("lcctl")).find(|file| file.is_file());
+    let is_own =
+        found.is_some_and(|found| std::fs::canonicalize(found).ok() == std::fs::canonicalize(&own).ok());
+    if is_own { "lcctl".to_owned() } else { quoted(&own) }
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:,@%".contains(c)) {
+        return text;
+    }
+    // Not within single quotes, which commands stand in when they are told.
+    let special = |c: char| matches!(c, '"' | '\\' | '$' | '`');
+    let escaped: String =
+        text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+    use std::path::Path;
+
+    #[test]
+    fn what_a_shell_would_take_apart_is_quoted() {
+        for (path, word) in [("/a/b-c.d", "/a/b-c.d"), ("/a b", "\"/a b\""), ("/a$b\"", "\"/a\\$b\\\"\"")] {
+            assert_eq!(quoted(Path::new(path)), word);
         }
     }
 }
