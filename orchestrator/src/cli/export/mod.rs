@@ -106,7 +106,15 @@ async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8
 /// Writes beside the file and renames, so that a reader never sees half of it.
 pub(super) fn write(file: &Path, bytes: &[u8], flag: &str) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let to = |error: std::io::Error| Failure::Usage(format!("{flag} {}: {error}", file.display()));
+    if !folder.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{flag} {}: no such folder {}",
+            file.display(),
+            folder.display()
+        )));
+    }
+    // The error itself names the temporary file.
+    let to = |error: std::io::Error| Failure::Usage(format!("{flag} {}: {}", file.display(), error.kind()));
     let mut temporary = tempfile::Builder::new().prefix(".export-").tempfile_in(folder).map_err(to)?;
     temporary.write_all(bytes).map_err(to)?;
     temporary.as_file().sync_all().map_err(to)?;
