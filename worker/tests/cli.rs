@@ -196,6 +196,7 @@ fn values_out_of_range_name_the_flag_and_what_is_accepted() {
         ("collect --save-every 0", "--save-every <BATCHES>", "from 1 up"),
         ("prepare --block-size 1", "--block-size <TOKENS>", "from 2 up"),
         ("import-stats --from absent", "--from <FILE_OR_FOLDER>...", "no such file or folder"),
+        ("analyze --out results.xlsx", "--out <RESULTS.csv>", "ends in .csv"),
         ("analyze --min-per-class 0", "--min-per-class <N>", "from 1 up"),
     ] {
         let line = refusal(&arguments.split(' ').collect::<Vec<_>>());

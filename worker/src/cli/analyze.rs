@@ -45,7 +45,7 @@ pub(super) struct Args {
     compat: bool,
 
     /// CSV file to write.
-    #[arg(long, value_name = "RESULTS.csv", required_unless_present_any = ["list", "progress", "json", "per_class"])]
+    #[arg(long, value_name = "RESULTS.csv", value_parser = values::csv, required_unless_present_any = ["list", "progress", "json", "per_class"])]
     out: Option<PathBuf>,
 
     /// CSV or Parquet file to write with a row per model and class: count, norm, cdnv and others.

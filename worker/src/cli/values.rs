@@ -75,6 +75,17 @@ pub(super) fn file_or_folder(text: &str) -> Result<PathBuf, String> {
     if path.exists() { Ok(path) } else { Err("no such file or folder".to_owned()) }
 }
 
+/// A table to write; a name that ends as another format's would promise that format.
+pub(super) fn csv(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension() {
+        Some(other) if !other.eq_ignore_ascii_case("csv") => {
+            Err("it is written as CSV; expected a name that ends in .csv".to_owned())
+        }
+        _ => Ok(path),
+    }
+}
+
 /// The order of training data.
 pub(super) fn order(text: &str) -> Result<String, String> {
     if matches!(text, "shuffled" | "sequential") || Path::new(text).is_file() {
