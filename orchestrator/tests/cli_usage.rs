@@ -97,6 +97,14 @@ fn a_wrong_user_configuration_is_named_by_every_command() {
         line.contains("config.toml line 1: unknown key 'slot'; accepted keys: 'root', 'listen'"),
         "{line}"
     );
+    std::fs::write(config.join("config.toml"), "listen = \"localhost:8642\"\n").unwrap();
+    let line = refused(home.path(), &["status"]);
+    assert!(
+        line.contains(
+            "config.toml line 1: listen = \"localhost:8642\": expected an address in numbers and a port"
+        ),
+        "{line}"
+    );
 }
 
 #[test]
@@ -189,6 +197,13 @@ fn a_bad_value_of_a_variable_names_the_variable() {
     assert!(line.starts_with("error: invalid value 'many' for LC_SLOTS: "), "{line}");
     let line = refused("LC_SLOTS", "many", &["serve", "--slots", "few"]);
     assert!(line.starts_with("error: invalid value 'few' for '--slots <N>': "), "{line}");
+    for address in ["localhost:8642", "abc"] {
+        let line = refused("LC_LISTEN", address, &["serve"]);
+        let told = format!(
+            "error: invalid value '{address}' for LC_LISTEN: expected an address in numbers and a port, "
+        );
+        assert!(line.starts_with(&told), "{line}");
+    }
     let line = refused("LC_DEVICE", "gpu", &["sweep", "--depth", "1"]);
     assert!(line.starts_with("error: invalid value 'gpu' for LC_DEVICE: "), "{line}");
     for args in [&["serve"][..], &["status"]] {

@@ -3,6 +3,7 @@
 use super::{cluster::ClusterFlags, context::Context, failure::Failure, output::Output};
 use crate::{
     client::Client,
+    config::user::address,
     daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
 };
 use clap::{Args, ValueHint};
@@ -30,7 +31,7 @@ Exit codes: 0 stopped, 1 failed, 2 wrong use (an address in use, a database from
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Serve {
     /// Address to listen on [default: 127.0.0.1:8642, with a cluster 0.0.0.0:8642, or a free port if that is in use]
-    #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true, value_parser = address)]
     listen: Option<SocketAddr>,
     /// Workers at once; 0 starts none [default: one per GPU, or one]
     #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true)]

@@ -5,7 +5,7 @@ use super::{
     place,
     study::{Layer, Sections},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -27,12 +27,26 @@ pub enum ExecutorName {
 #[serde(deny_unknown_fields, default)]
 struct Written {
     root: Option<PathBuf>,
+    #[serde(deserialize_with = "written_address")]
     listen: Option<SocketAddr>,
     slots: Option<u32>,
     worker: Option<PathBuf>,
     executor: Option<ExecutorName>,
     profile: Option<String>,
     study: Option<Sections>,
+}
+
+/// Where a daemon listens.
+///
+/// # Errors
+/// When the text is no address with a port: what is accepted.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an address in numbers and a port, for example 127.0.0.1:8642".to_owned())
+}
+
+fn written_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    address(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
 /// The user's configuration, with paths made absolute against its folder.
