@@ -173,9 +173,8 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         None => {
             let TrainSpec { learning_rate, weight_decay, .. } = *spec;
             if decay_is_lost(learning_rate, weight_decay) {
-                report.warn(format!(
-                    "weight decay {weight_decay} does nothing: 1 - learning rate x weight decay is 1 in f32; raise one of \
-                     them"
+                report.info(format!(
+                    "weight decay {weight_decay} changes nothing: 1 - learning rate x weight decay is 1 in f32"
                 ));
             }
             let model = match &spec.init {

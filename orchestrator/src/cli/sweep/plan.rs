@@ -229,9 +229,9 @@ mod tests {
             arrays: vec![],
         };
         let told = Planned::new(&plan, &spec, true).summary();
-        let line = told.lines().filter(|line| line.contains("weight decay") && line.contains("changes nothing"));
-        let expected =
-            "note: weight decay 0.0005 changes nothing in 4 runs: 1 - learning rate x weight decay is 1 in f32";
+        let line =
+            told.lines().filter(|line| line.contains("weight decay") && line.contains("changes nothing"));
+        let expected = "note: weight decay 0.0005 changes nothing in 4 runs: 1 - learning rate x weight decay is 1 in f32";
         assert_eq!(line.collect::<Vec<_>>(), [expected]);
         spec.training.learning_rate = 1e-3;
         let told = Planned::new(&plan, &spec, true).summary();
