@@ -71,8 +71,8 @@ pub enum Event {
     },
     /// A worker took the attempt.
     Claimed,
-    /// The worker told how the attempt ended.
-    Reported(Outcome),
+    /// The worker told how the attempt ended; with what the executor saw of that end, as far as it matters.
+    Reported(Outcome, Exit),
     /// The worker is gone without a word.
     Gone(Exit),
     /// A person wants the stage stopped.
@@ -156,7 +156,7 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
             let ending = Ending { message: Some(message), ..Ending::default() };
             Ok(failed(now, live, AttemptState::Failed, ending, permanent))
         }
-        Event::Reported(outcome) => reported(now, outcome),
+        Event::Reported(outcome, exit) => reported(now, outcome, exit),
         Event::Gone(exit) => gone(now, exit),
     }
 }
@@ -228,7 +228,7 @@ fn claimed(now: &Situation) -> Result<Vec<Effect>, Refused> {
     Ok(effects)
 }
 
-fn reported(now: &Situation, outcome: Outcome) -> Result<Vec<Effect>, Refused> {
+fn reported(now: &Situation, outcome: Outcome, exit: Exit) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
     let said = |message: &str| Ending { message: Some(message.to_owned()), ..Ending::default() };
     if live.stopping {
@@ -249,8 +249,28 @@ fn reported(now: &Situation, outcome: Outcome) -> Result<Vec<Effect>, Refused> {
         Outcome::Failed { message, permanent } => {
             failed(now, live, AttemptState::Failed, said(&message), permanent)
         }
-        Outcome::Interrupted { message } => interrupted(now, live, AttemptState::Preempted, said(&message)),
+        Outcome::Interrupted { message } => {
+            let ending = Ending { slurm_state: exit.word, ..said(&message) };
+            match exit.cause {
+                Cause::Preempted => again(now, AttemptState::Preempted, ending, None),
+                Cause::NodeFailed => again(now, AttemptState::NodeFailed, ending, None),
+                Cause::Cancelled => cancelled(ending),
+                Cause::TimedOut => interrupted(now, live, AttemptState::TimedOut, ending),
+                Cause::OutOfMemory | Cause::Unknown => {
+                    interrupted(now, live, AttemptState::Preempted, ending)
+                }
+            }
+        }
     })
+}
+
+/// Somebody cancelled it in the queue, and wants it stopped.
+fn cancelled(ending: Ending) -> Vec<Effect> {
+    vec![
+        Effect::Attempt(AttemptState::Cancelled, ending),
+        Effect::Stage(StageState::Cancelled, Some("cancelled in the cluster's queue".to_owned())),
+        Effect::SettleChildren,
+    ]
 }
 
 /// Going on later is no failure, unless a queue interrupts it again and again before it comes any further.
@@ -277,11 +297,7 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
         AttemptState::Cancelled if live.outdated => {
             vec![Effect::Attempt(state, ending), Effect::Stage(open(now), None)]
         }
-        AttemptState::Cancelled => vec![
-            Effect::Attempt(state, ending),
-            Effect::Stage(StageState::Cancelled, Some("cancelled in the cluster's queue".to_owned())),
-            Effect::SettleChildren,
-        ],
+        AttemptState::Cancelled => cancelled(ending),
         AttemptState::OutOfMemory => {
             let mut effects = failed(now, live, state, ending, false);
             effects.push(Effect::Learn(Lesson::Memory));

@@ -178,7 +178,7 @@ impl Engine {
             && (attempt.queued.is_none() || attempt.claim.is_some() || folder::was_entered(&attempt.folder))
         {
             // What it wrote while no daemon listened.
-            self.read_folder(attempt).await?;
+            self.read_folder(attempt, None).await?;
         }
         if attempt.state == AttemptState::Intended {
             self.happens(attempt.id, Event::Submitted).await?;
@@ -188,7 +188,7 @@ impl Engine {
 
     /// Looks after an attempt that does not run, and is in no queue.
     async fn is_gone(&self, attempt: &AttemptRow, exit: Exit) -> Result<()> {
-        if self.read_folder(attempt).await? {
+        if self.read_folder(attempt, Some(exit)).await? {
             return Ok(());
         }
         let entered = folder::was_entered(&attempt.folder);

@@ -6,7 +6,7 @@ use super::{
     decide::Event as Happening,
 };
 use crate::{
-    executor::folder,
+    executor::{Exit, folder},
     fault,
     store::{AttemptRow, StageRow, Tx},
 };
@@ -32,7 +32,7 @@ impl Engine {
         }
         // Parents may have ended without a daemon to tell.
         for before in self.store.attempts_before(request.attempt).await? {
-            self.read_folder(&before).await?;
+            self.read_folder(&before, None).await?;
         }
         let restarts = request.process.slurm.as_ref().map_or(0, |job| job.restart_count);
         let mut tx = self.store.begin(Utc::now()).await?;
@@ -129,6 +129,11 @@ impl Engine {
     /// # Errors
     /// When the claim does not hold, the output is of another kind of stage, or the record can't be used.
     pub async fn result(&self, report: ResultReport) -> Result<()> {
+        self.take_result(report, None).await
+    }
+
+    /// As [`Self::result`], with what the executor saw of the end, where it was looked at.
+    async fn take_result(&self, report: ResultReport, exit: Option<Exit>) -> Result<()> {
         let mut tx = self.store.begin(Utc::now()).await?;
         if let Some(attempt) = tx.attempt(report.attempt).await?
             && attempt.state.is_final()
@@ -145,8 +150,19 @@ impl Engine {
             let detail = format!("outcome: is the output of {}, the stage is {}", output.kind(), stage.kind);
             return Err(EngineError::Invalid(vec![detail]));
         }
+        // Whoever is asked to stop does not know what for. The queue does, and is asked: the attempt goes on until then.
+        if let Outcome::Interrupted { message } = &report.outcome
+            && exit.is_none()
+            && attempt.queued.is_some()
+            && attempt.stop.is_none()
+        {
+            tracing::info!(attempt = %attempt.id, message, "was interrupted; the queue is asked why");
+            self.wake.notify_one();
+            return Ok(());
+        }
         let run = (stage.kind == StageKind::Analyze).then_some(stage.run).flatten();
-        happen(&mut tx, &stage, Happening::Reported(report.outcome), None).await?;
+        let exit = exit.unwrap_or_default();
+        happen(&mut tx, &stage, Happening::Reported(report.outcome, exit), None).await?;
         let studies = match run {
             Some(run) => tx.studies_of_run(run).await?,
             None => Vec::new(),
@@ -160,12 +176,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what a worker left in its folder: events that did not arrive, then its result. Answers
-    /// whether there was a result.
+    /// Takes what a worker left in its folder: events that did not arrive, then its result, with what the executor saw
+    /// of its end, if it did. Answers whether there was a result.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub(super) async fn read_folder(&self, attempt: &AttemptRow) -> Result<bool> {
+    pub(super) async fn read_folder(&self, attempt: &AttemptRow, exit: Option<Exit>) -> Result<bool> {
         let (path, after) = (attempt.folder.clone(), attempt.accepted_through);
         let read =
             tokio::task::spawn_blocking(move || (folder::events_after(&path, after), folder::result(&path)));
@@ -176,7 +192,7 @@ impl Engine {
             Err(error) => tracing::warn!(attempt = %attempt.id, %error, "its events could not be read"),
         }
         match result {
-            Ok(Some(report)) if report.attempt == attempt.id => match self.result(report).await {
+            Ok(Some(report)) if report.attempt == attempt.id => match self.take_result(report, exit).await {
                 Ok(()) => Ok(true),
                 // An earlier worker's word, or not of this stage: the attempt counts as without result.
                 Err(EngineError::Refused(why)) => {
@@ -229,7 +245,9 @@ fn told(outcome: &Outcome, state: AttemptState) -> bool {
         || match outcome {
             Outcome::Succeeded { .. } => state == AttemptState::Succeeded,
             Outcome::Failed { .. } => state == AttemptState::Failed,
-            Outcome::Interrupted { .. } => state == AttemptState::Preempted,
+            Outcome::Interrupted { .. } => {
+                matches!(state, AttemptState::Preempted | AttemptState::TimedOut | AttemptState::NodeFailed)
+            }
         }
 }
 

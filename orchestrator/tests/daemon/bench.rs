@@ -11,7 +11,7 @@ use chrono::Utc;
 use orchestrator::{
     domain::layout::Layout,
     engine::Engine,
-    executor::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey},
+    executor::{Capabilities, Executor, Exit, Job, Liveness, Order, Room, SubmitError, Survey},
     http::{App, AppState, LoginCodes, Reports, router},
     store::Store,
     table::Table,
@@ -46,6 +46,8 @@ pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// An executor that starts nothing: what it is given lies in `submitted` until the test takes it.
 pub struct Hands {
     pub slots: u32,
+    /// Whether it has a queue, which takes everything at once.
+    pub queue: bool,
     pub submitted: Mutex<Vec<Job>>,
     pub state: Mutex<HashMap<AttemptId, Liveness>>,
     pub stops: Mutex<Vec<(AttemptId, bool)>>,
@@ -55,13 +57,18 @@ pub struct Hands {
 
 impl Hands {
     pub fn new(slots: u32) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(slots, false))
+    }
+
+    fn with(slots: u32, queue: bool) -> Self {
+        Self {
             slots,
+            queue,
             submitted: Mutex::default(),
             state: Mutex::default(),
             stops: Mutex::default(),
             dies: Mutex::default(),
-        })
+        }
     }
 
     pub fn is_gone(&self, attempt: AttemptId, exit: Exit) {
@@ -76,7 +83,12 @@ impl Hands {
 #[async_trait]
 impl Executor for Hands {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "local", slots: self.slots, queue: false }
+        let name = if self.queue { "slurm" } else { "local" };
+        Capabilities { name, slots: self.slots, queue: self.queue }
+    }
+
+    async fn room(&self, _queued: u32) -> Room {
+        Room { attempts: 1_000, array: 1_000 }
     }
 
     async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
@@ -113,6 +125,11 @@ pub struct Bench {
 impl Bench {
     pub async fn new(slots: u32) -> Self {
         Self::with_token(slots, TOKEN).await
+    }
+
+    /// One whose stages go to a queue.
+    pub async fn with_queue() -> Self {
+        Self::open(Arc::new(tempfile::tempdir().unwrap()), Arc::new(Hands::with(0, true)), TOKEN).await
     }
 
     /// One whose API token is another than [`TOKEN`].

@@ -2,7 +2,7 @@
 
 use orchestrator::{
     domain::transition,
-    engine::decide::{Effect, Event, Live, Situation, decide},
+    engine::decide::{Effect, Event, Lesson, Live, Situation, decide},
     executor::{Cause, Exit},
 };
 use proptest::prelude::*;
@@ -23,26 +23,34 @@ fn success() -> Outcome {
     Outcome::Succeeded { output: StageOutput::Evaluate(output) }
 }
 
+fn interrupted() -> Outcome {
+    Outcome::Interrupted { message: "m".into() }
+}
+
+const CAUSES: &[Cause] = &[
+    Cause::Unknown,
+    Cause::Cancelled,
+    Cause::TimedOut,
+    Cause::OutOfMemory,
+    Cause::NodeFailed,
+    Cause::Preempted,
+];
+
 fn event() -> impl Strategy<Value = Event> {
-    let exit = (proptest::option::of(0..4_i32), proptest::option::of(1..16_i32));
-    let cause = proptest::sample::select(vec![
-        Cause::Unknown,
-        Cause::Cancelled,
-        Cause::TimedOut,
-        Cause::OutOfMemory,
-        Cause::NodeFailed,
-        Cause::Preempted,
-    ]);
+    let exit = || {
+        (proptest::option::of(0..4_i32), proptest::option::of(1..16_i32), proptest::sample::select(CAUSES))
+            .prop_map(|(code, signal, cause)| Exit { code, signal, cause, word: None })
+    };
     prop_oneof![
         3 => Just(Event::Start),
         3 => Just(Event::Submitted),
         3 => Just(Event::Claimed),
         1 => any::<bool>().prop_map(|permanent| Event::NotSubmitted { message: "m".into(), permanent }),
-        1 => Just(Event::Reported(success())),
+        1 => Just(Event::Reported(success(), Exit::default())),
         1 => any::<bool>()
-            .prop_map(|permanent| Event::Reported(Outcome::Failed { message: "m".into(), permanent })),
-        1 => Just(Event::Reported(Outcome::Interrupted { message: "m".into() })),
-        3 => (exit, cause).prop_map(|((code, signal), cause)| Event::Gone(Exit { code, signal, cause, word: None })),
+            .prop_map(|permanent| Event::Reported(Outcome::Failed { message: "m".into(), permanent }, Exit::default())),
+        1 => exit().prop_map(|exit| Event::Reported(interrupted(), exit)),
+        3 => exit().prop_map(Event::Gone),
         3 => Just(Event::Queue),
         1 => Just(Event::Unclear),
         1 => Just(Event::Absent),
@@ -86,6 +94,37 @@ fn carry_out(now: &mut Situation, effect: &Effect) {
         Effect::Settle => now.stage = StageState::Ready,
         Effect::Keep(_) | Effect::SettleChildren | Effect::Learn(_) => {}
     }
+}
+
+/// A stage that runs in a cluster's queue, after a failure, and whose attempt came no further than that.
+fn running() -> Situation {
+    let live = Live {
+        state: AttemptState::Running,
+        stopping: false,
+        queued: true,
+        outdated: false,
+        progressed: false,
+    };
+    Situation { stage: StageState::Running, failures: 1, allowed: 3, parents_done: true, live: Some(live) }
+}
+
+#[test]
+fn what_an_interruption_counts_for_is_the_queues_to_say() {
+    let after = |cause| {
+        let mut now = running();
+        let exit = Exit { code: Some(1), cause, ..Exit::default() };
+        let effects = decide(&now, Event::Reported(interrupted(), exit)).unwrap();
+        effects.iter().for_each(|effect| carry_out(&mut now, effect));
+        let [Effect::Attempt(state, ending), ..] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(ending.message.as_deref(), Some("m"));
+        (*state, now.stage, now.failures, effects.contains(&Effect::Learn(Lesson::Time)))
+    };
+    use {AttemptState as A, StageState as S};
+    assert_eq!(after(Cause::Preempted), (A::Preempted, S::Ready, 1, false));
+    assert_eq!(after(Cause::NodeFailed), (A::NodeFailed, S::Ready, 1, false));
+    assert_eq!(after(Cause::Cancelled), (A::Cancelled, S::Cancelled, 1, false));
+    assert_eq!(after(Cause::TimedOut), (A::TimedOut, S::Ready, 2, true));
+    assert_eq!(after(Cause::Unknown), (A::Preempted, S::Ready, 2, true));
 }
 
 proptest! {

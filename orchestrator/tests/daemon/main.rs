@@ -10,6 +10,7 @@ mod failure;
 mod local;
 mod person;
 mod plan;
+mod queue;
 mod report;
 mod restart;
 mod serve;

@@ -81,6 +81,19 @@ fn runs_share_jobs_and_yet_end_each_for_itself() {
         let of_run = attempts(&site, &run);
         assert_eq!((of_run.len(), of_run[0].1), (1, AttemptState::Cancelled), "{of_run:?}");
     }
+
+    // A job that somebody cancels takes all of its runs with it, and is not started again.
+    site.run(&["sweep", "--name", "taken", "--width", "256", "--seed", "0..2", "--pack", "3"]);
+    cluster.wait("three trainings", MINUTES, || (trainings(&site).len() == 13).then_some(()));
+    let job = cluster.squeue(&["-h", "-t", "R", "-o", "%i"]);
+    assert!(cluster.command("scancel").args(job.split_whitespace()).status().unwrap().success());
+    cluster.wait("cancelled stages", Duration::from_secs(60), || {
+        (site.states("taken").get(&StageState::Cancelled) == Some(&3)).then_some(())
+    });
+    for run in names("taken") {
+        let of_run = attempts(&site, &run);
+        assert_eq!((of_run.len(), of_run[0].1), (1, AttemptState::Cancelled), "{of_run:?}");
+    }
 }
 
 #[test]

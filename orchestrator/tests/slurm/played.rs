@@ -7,7 +7,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -44,7 +44,12 @@ impl Fake {
 
     /// A site whose daemon calls these.
     fn site(&self, more: &str) -> Site {
-        let profile = fake_work(0.0, more).replace("settle_seconds = 4", "settle_seconds = 2");
+        self.site_that_works(0.0, more)
+    }
+
+    /// One whose workers take so many seconds.
+    fn site_that_works(&self, seconds: f64, more: &str) -> Site {
+        let profile = fake_work(seconds, more).replace("settle_seconds = 4", "settle_seconds = 2");
         let mut site = Site::new(&profile, None, Some(&self.bin()));
         site.set("FAKE_SLURM", self.state().to_str().unwrap());
         site
@@ -56,14 +61,21 @@ impl Fake {
         fs::rename(file.with_extension("new"), file).unwrap();
     }
 
-    fn fake(&self, arguments: &[&str]) -> String {
-        let output = Command::new(self.bin().join("fake"))
-            .args(arguments)
-            .env("FAKE_SLURM", self.state())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "fake {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.bin().join(name));
+        command.args(arguments).env("FAKE_SLURM", self.state());
+        command
+    }
+
+    /// Calls one of Slurm's commands as a person does.
+    fn call(&self, name: &str, arguments: &[&str]) -> String {
+        let output = self.command(name, arguments).output().unwrap();
+        assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn fake(&self, arguments: &[&str]) -> String {
+        self.call("fake", arguments)
     }
 
     fn jobs(&self) -> Vec<Value> {
@@ -89,6 +101,14 @@ impl Fake {
     fn work(&self, kind: &str) -> String {
         let (id, _) = self.job(kind).unwrap();
         self.fake(&["run", &format!("{id}_0")])
+    }
+
+    /// Begins to run the only task of the newest job of a kind: gives its id, its script and what runs it.
+    fn begin(&self, site: &Site, kind: StageKind) -> (u64, String, Child) {
+        let (id, script) = self.job(kind.as_str()).unwrap();
+        let run = self.command("fake", &["run", &format!("{id}_0")]).spawn().unwrap();
+        wait(site, "a worker", || (stage(site, kind).0 == StageState::Running).then_some(()));
+        (id, script, run)
     }
 }
 
@@ -355,6 +375,67 @@ fn a_stage_that_is_cancelled_in_the_queue_stays_cancelled() {
         let tasks = || jobs.iter().flat_map(|job| job["tasks"].as_array().unwrap());
         tasks().all(|task| task["state"] != "PENDING").then_some(())
     });
+}
+
+/// The time that a script asks for.
+fn time_of(script: &str) -> Option<&str> {
+    script.lines().find(|line| line.starts_with("#SBATCH --time="))
+}
+
+#[test]
+fn what_makes_room_has_not_failed_and_needs_no_more_time() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site_that_works(600.0, "");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let mut last = 0;
+    // More often than it may fail.
+    for _ in 0..3 {
+        let (_, script) = wait(&site, "a job", || fake.job("prepare").filter(|(id, _)| *id > last));
+        assert_eq!(time_of(&script), Some("#SBATCH --time=0-00:30:00"), "{script}");
+        let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+        fake.fake(&["set", &format!("{id}_0"), "PREEMPTED"]);
+        run.wait().unwrap();
+        last = id;
+    }
+    let (_, script) = wait(&site, "a job", || fake.job("prepare").filter(|(id, _)| *id > last));
+    assert_eq!(time_of(&script), Some("#SBATCH --time=0-00:30:00"), "{script}");
+    assert_eq!(attempts(&site, StageKind::Prepare)[..3], [AttemptState::Preempted; 3]);
+}
+
+#[test]
+fn a_worker_that_somebody_cancels_is_not_started_again() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site_that_works(600.0, "");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+    fake.call("scancel", &[&format!("{id}_0")]);
+    run.wait().unwrap();
+    wait(&site, "a cancelled stage", || {
+        (stage(&site, StageKind::Prepare).0 == StageState::Cancelled).then_some(())
+    });
+    assert_eq!(attempts(&site, StageKind::Prepare), [AttemptState::Cancelled]);
+    assert_eq!(stage(&site, StageKind::Train).0, StageState::Skipped);
+    assert_eq!(fake.calls("sbatch"), 7);
+}
+
+#[test]
+fn an_interruption_that_the_queue_has_forgotten_goes_on_after_a_while() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site_that_works(600.0, "");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+    // While nobody can look at it, the job ends and is forgotten, by accounting as well.
+    fake.behave(&json!({"squeue": [{"rc": 1, "stderr": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", "times": "forever"}]}));
+    fake.call("scancel", &["--batch", "--signal=TERM", &format!("{id}_0")]);
+    run.wait().unwrap();
+    assert_eq!(attempts(&site, StageKind::Prepare), [AttemptState::Running], "nobody has said why it ended");
+    fake.fake(&["erase", &format!("{id}_0")]);
+    fake.behave(&json!({}));
+    wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > id));
+    assert_eq!(attempts(&site, StageKind::Prepare)[0], AttemptState::Preempted);
 }
 
 #[test]

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::executor::{Cause, Exit, Job, Liveness, Presence, Survey, folder};
 use chrono::{DateTime, Local, TimeDelta, Utc};
-use protocol::{attempt::RESULT_FILE, ids::SubmissionId};
+use protocol::{
+    attempt::{Outcome, ResultReport},
+    ids::SubmissionId,
+};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
@@ -94,24 +97,36 @@ impl Slurm {
         self.describe().await.is_ok_and(|cluster| cluster.config.accounting)
     }
 
-    /// Attempts that are over: those whose result is there, and those whose end counts by now.
+    /// Attempts that are over: those whose result is there, and those whose end counts by now. A worker that was
+    /// interrupted does not know what for: of its end the queue's word counts, at once, or its silence after a while.
     pub(super) async fn ended(&self, over: Vec<(Job, Said)>, survey: &mut Survey) {
         let settle = Duration::from_secs(self.profile.settle_seconds);
+        let results = move || {
+            let results = over.into_iter().map(|(job, said)| (folder::result(&job.folder), job, said));
+            results.collect::<Vec<_>>()
+        };
+        let Ok(over) = tokio::task::spawn_blocking(results).await else { return };
         let mut due = Vec::new();
         {
             let mut memory = self.memory.lock().await;
-            let known: HashSet<_> = over.iter().map(|(job, _)| job.attempt).collect();
+            let known: HashSet<_> = over.iter().map(|(_, job, _)| job.attempt).collect();
             memory.over.retain(|attempt, _| known.contains(attempt));
-            for (job, said) in over {
-                if job.folder.join(RESULT_FILE).exists() {
-                    survey.jobs.insert(job.attempt, Liveness::Gone(Exit::default()));
-                    continue;
-                }
-                // What never began leaves no result that could still be on its way through a file system.
-                let began = folder::was_entered(&job.folder);
-                let since = *memory.over.entry(job.attempt).or_insert_with(Instant::now);
-                if (said == Said::Over(parse::state::Cause::Cancelled) && !began) || since.elapsed() >= settle
-                {
+            for (result, job, said) in over {
+                let counts = match result {
+                    // What never began leaves no result that could still be on its way through a file system.
+                    Ok(None) => {
+                        said == Said::Over(parse::state::Cause::Cancelled)
+                            && !folder::was_entered(&job.folder)
+                    }
+                    Ok(Some(ResultReport { outcome: Outcome::Interrupted { .. }, .. })) => {
+                        matches!(said, Said::Over(_))
+                    }
+                    Ok(Some(_)) | Err(_) => {
+                        survey.jobs.insert(job.attempt, Liveness::Gone(Exit::default()));
+                        continue;
+                    }
+                };
+                if counts || memory.over.entry(job.attempt).or_insert_with(Instant::now).elapsed() >= settle {
                     due.push((job, said));
                 }
             }

@@ -7,7 +7,8 @@
 //! * [`listing`]: the queue, and what it says about our attempts.
 //!
 //! Jobs are known by their name, which holds the submission's id: numbers can be given twice after a controller's
-//! crash. One `squeue` tells about all jobs; `sacct` is asked only about those that are gone without a result.
+//! crash. One `squeue` tells about all jobs; `sacct` is asked only about those that are gone without a result, and about
+//! those whose worker was interrupted and does not know what for.
 
 pub mod call;
 pub mod listing;
