@@ -209,6 +209,7 @@ impl<B: Kernels> Pass<B> {
                 lost::check()?;
             }
             let stop = job.report.stop_requested();
+            job.report.require_hold()?;
             if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {
                 accumulator.write(job, &job.partial(), meta(done))?;
             }

@@ -143,6 +143,16 @@ impl Report {
         self.shared.fenced.get().map(String::as_str)
     }
 
+    /// Requires that this worker still holds its attempt: the files that it would write are another's otherwise.
+    ///
+    /// # Errors
+    /// [`crate::Error::Interrupted`] when it does not.
+    pub fn require_hold(&self) -> crate::Result<()> {
+        self.fenced().map_or(Ok(()), |why| {
+            Err(crate::Error::Interrupted(format!("stopped, and nothing was saved any more: {why}")))
+        })
+    }
+
     /// The daemon says that the attempt is another worker's, or nobody's: stop.
     fn fence(&self, why: String) {
         // The first reason is the one that counts.

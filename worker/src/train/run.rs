@@ -42,7 +42,8 @@ const RESUME_EVERY: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// On bad input, when a file can't be written, when the loss or what is to be saved is no longer a number, and
-/// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written.
+/// [`Error::Interrupted`] after a stop was asked for and a checkpoint to resume from was written. A worker that lost its
+/// attempt writes none: another may be at work in the same folder.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
     let device = device::resolve(&spec.device, report)?;
     on_device!(device, |B, place| run::<B>(spec, report, &place))
@@ -229,6 +230,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
 
         let epoch_over = done.is_multiple_of(per_epoch) || done == total;
         let stop = report.stop_requested();
+        report.require_hold()?;
         let due = spec
             .save_every
             .map_or_else(|| saved.elapsed() > RESUME_EVERY, |steps| done.is_multiple_of(steps));

@@ -1,12 +1,16 @@
 //! Interrupted work ends in the bytes of uninterrupted work, wherever and however it was interrupted.
 
-use crate::process::{Ended, Place, assert_same, checkpoints, logged, names, steps};
+use crate::{
+    daemon::{self, Daemon},
+    process::{Ended, Place, assert_same, checkpoints, ended, logged, names, steps},
+};
 use nix::sys::signal::Signal;
+use protocol::attempt::{AttemptFile, EventBody};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, thread::sleep, time::Duration};
 use worker::stats::Summary;
 
 /// Interruptions of one piece of work; a few may come too late, when it is done already.
@@ -204,4 +208,41 @@ fn listens(place: &Place, command: &str) -> bool {
         mask.is_some_and(|mask| mask & (1 << (Signal::SIGTERM as u32 - 1)) != 0)
     };
     fs::read_dir("/proc").unwrap().flatten().any(|entry| of_place(&entry.path()) && catches(&entry.path()))
+}
+
+#[test]
+fn training_that_lost_its_attempt_leaves_the_folder_to_the_next_worker() {
+    // One epoch that is long enough.
+    let place = Place::with(20_000, 4);
+    let folder = place.path("attempt");
+    fs::create_dir(&folder).unwrap();
+    let daemon = Daemon::start();
+    daemon.announce(&folder);
+    let path = daemon::attempt(&folder);
+    let mut file: AttemptFile = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(place.path("config.json")).unwrap()).unwrap();
+    file.spec = serde_json::from_value(serde_json::json!({
+        "stage": "train", "config": config, "data": "data", "out": "model", "init": null, "seed": 0, "epochs": 1,
+        "max_steps": null, "batch_size": 1, "learning_rate": 5e-5, "weight_decay": 0.1, "max_grad_norm": 1.0,
+        "order": "shuffled", "device": "cpu", "dtype": "f32", "resume": true,
+    }))
+    .unwrap();
+    fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
+    let mut worker = place.command("run --attempt attempt/attempt.json").spawn().unwrap();
+    let steps = || {
+        daemon.with(|record| {
+            record.events.values().any(|event| matches!(event.body, EventBody::Metrics { .. }))
+        })
+    };
+    while !steps() {
+        assert!(worker.try_wait().unwrap().is_none(), "{:?}", ended(worker));
+        sleep(Duration::from_millis(5));
+    }
+    daemon.with(|record| record.refusing = vec!["events"]);
+    let ended = ended(worker);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    ended.line(&["fenced"]);
+    let model = place.path("model");
+    assert!(names(&model).iter().all(|name| !model.join(name).is_dir()), "{:?}", names(&model));
 }

@@ -1,5 +1,7 @@
 //! Nothing is lost: real processes, real signals, real damage, really full disks.
 
+#[path = "../daemon/mod.rs"]
+mod daemon;
 mod damage;
 mod full_disk;
 mod interruption;
