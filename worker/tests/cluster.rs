@@ -222,6 +222,8 @@ fn an_interruption_of_a_requeued_attempt_is_no_result_and_the_next_start_goes_on
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), Some(75), "{}", stderr(&output));
     assert!(!has(folder, "result.json"));
+    let note: Value = serde_json::from_slice(&fs::read(folder.join("exit.json")).unwrap()).unwrap();
+    assert_eq!(note, serde_json::json!({"code": 75, "signal": null}));
     let first: Vec<Event> = lines(&folder.join("events.jsonl"));
     daemon.with(|record| {
         assert!(record.results.is_empty());
@@ -231,6 +233,7 @@ fn an_interruption_of_a_requeued_attempt_is_no_result_and_the_next_start_goes_on
     let output = restarted(folder, "0").env("LC_RESULT_WAIT", "60").output().unwrap();
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     assert_eq!(whats(folder), ["started", "interrupted", "started", "finished"]);
+    assert!(!has(folder, "exit.json"), "it is the earlier start's");
     let entries: Vec<Value> = lines(&folder.join("fake-work.jsonl"));
     assert_eq!(entries.iter().map(|entry| &entry["restart_count"]).collect::<Vec<_>>(), [0, 0, 1, 1]);
     daemon.with(|record| {
@@ -268,7 +271,7 @@ fn a_requeued_worker_that_lost_its_attempt_says_so() {
     let text = stderr(&output);
     assert_eq!(code(&output), Some(1), "{text}");
     assert!(text.contains("fenced"), "{text}");
-    assert!(!has(root.path(), "result.json"));
+    assert!(!has(root.path(), "result.json") && !has(root.path(), "exit.json"));
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
     }
 }
 
-/// How the process of an attempt ended that shares its job with others, if its end was noted.
+/// How the process of an attempt ended that left no result, if its end was noted.
 #[must_use]
 pub fn member_exit(folder: &Path) -> Option<MemberExit> {
     // Written in one piece: what can't be read is not there yet.

@@ -529,11 +529,12 @@ fn an_array_that_is_too_large_for_the_queue_goes_in_parts() {
     assert_eq!(split.count(), 3);
 }
 
+const WITHOUT_ACCOUNTING: &str = "ClusterName = small\nMaxArraySize = 1001\nMinJobAge = 300 sec\nAccountingStorageType = accounting_storage/none\n";
+
 #[test]
 fn a_cluster_without_accounting_is_enough() {
     let Some(fake) = Fake::new() else { return };
-    let config = "ClusterName = small\nMaxArraySize = 1001\nMinJobAge = 300 sec\nAccountingStorageType = accounting_storage/none\n";
-    fs::write(fake.state().join("scontrol-show-config.txt"), config).unwrap();
+    fs::write(fake.state().join("scontrol-show-config.txt"), WITHOUT_ACCOUNTING).unwrap();
     fake.behave(&json!({"sacct": [{"rc": 1, "stderr": "Slurm accounting storage is disabled\n", "times": "forever"}]}));
     let site = fake.site("");
     sweep(&site);
@@ -545,6 +546,41 @@ fn a_cluster_without_accounting_is_enough() {
     wait(&site, "all jobs again", || fake.job("analyze").filter(|(id, _)| *id > first + 7));
     finish(&fake, &site, 0);
     assert_eq!(fake.calls("sacct"), 0);
+}
+
+#[test]
+fn without_accounting_a_worker_that_is_warned_of_its_time_limit_has_not_failed() {
+    let Some(fake) = Fake::new() else { return };
+    fs::write(fake.state().join("scontrol-show-config.txt"), WITHOUT_ACCOUNTING).unwrap();
+    let site = fake.site_that_works(600.0, "requeue = true");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+    fake.call("scancel", &["--batch", "--signal=USR1", &format!("{id}_0")]);
+    run.wait().unwrap();
+    wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > id));
+    assert_eq!(attempts(&site, StageKind::Prepare)[0], AttemptState::Preempted);
+}
+
+#[test]
+fn nothing_is_concluded_while_it_is_unknown_whether_there_is_accounting() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("pause_seconds = 1");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    site.kill();
+    let (first, _) = fake.job("prepare").unwrap();
+    fake.fake(&["set", &format!("{first}_0"), "FAILED", "exit=0:9"]);
+    fake.behave(&json!({"scontrol": [{"rc": 1, "stderr": "slurm_load_ctl_conf error: Unable to contact slurm controller (connect failure)\n", "times": "forever"}]}));
+    // Another daemon, which looks for longer than an end without a result has to be seen.
+    site.insist(&["status"]);
+    let looks = fake.calls("squeue");
+    wait(&site, "some looks", || (fake.calls("squeue") > looks + 5).then_some(()));
+    assert_eq!(fake.calls("sacct"), 0);
+    assert!(!attempts(&site, StageKind::Prepare)[0].is_final());
+    fake.behave(&json!({}));
+    wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > first));
+    assert_eq!(attempts(&site, StageKind::Prepare)[0], AttemptState::Lost, "as accounting has it");
 }
 
 #[test]

@@ -24,7 +24,8 @@ const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
 /// queued ahead of its parents' end then looks in their folders whether they succeeded, and ends with exit code 75
 /// and nothing done where they did not.
 ///
-/// Where the cluster starts interrupted attempts again by itself, an interruption leaves no result. The worker that
+/// Where the cluster starts interrupted attempts again by itself, an interruption leaves no result, only its exit code
+/// in exit.json. The worker that
 /// goes on (SLURM_RESTART_COUNT above 0) waits after its claim until the earlier one has let go of the folder.
 ///
 /// With --pack, several attempts of an array share this job and its GPU, each in a process of its own that computes
@@ -124,7 +125,7 @@ impl Args {
         let wait = Duration::from_secs(self.result_wait);
         let delivery = match outcome {
             Some(outcome) => reporter.finish(&attempt, outcome, wait)?,
-            None => reporter.pause(wait)?,
+            None => reporter.pause(&attempt, wait)?,
         };
         if let Delivery::Refused(why) = delivery {
             if let Err(error) = worked {

@@ -16,13 +16,18 @@ use nix::{
 };
 use protocol::{
     API_VERSION,
-    attempt::{AttemptFile, ClaimRequest, EVENTS_FILE, LOCK_FILE, Outcome, RESULT_FILE, ResultReport},
+    attempt::{
+        AttemptFile, ClaimRequest, EVENTS_FILE, EXIT_FILE, LOCK_FILE, MemberExit, Outcome, RESULT_FILE,
+        ResultReport,
+    },
+    exit,
     ids::ClaimId,
     spec::StageSpec,
     stage::StageKind,
 };
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -139,6 +144,15 @@ impl Assignment {
         let path = self.folder.join(RESULT_FILE);
         fs::remove_file(&path).map_err(Error::io(&path))
     }
+
+    /// Takes back what an earlier copy noted about its end.
+    fn remove_exit(&self) -> Result<()> {
+        let path = self.folder.join(EXIT_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io(&path)(error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Attempt {
@@ -185,6 +199,7 @@ impl Attempt {
                 Claim::Unanswered => return Ok(None),
             }
         }
+        assignment.remove_exit()?;
         Ok(Some((Self { assignment, _lock: lock }, claim)))
     }
 
@@ -242,6 +257,13 @@ impl Attempt {
 
     pub(super) fn write_result(&self, result: &ResultReport) -> Result<()> {
         files::write_json(&self.assignment.folder.join(RESULT_FILE), result)
+    }
+
+    /// Notes that this worker was interrupted and leaves no result: should the cluster not start the attempt again, it may
+    /// not tell the exit code either.
+    pub(super) fn note_interruption(&self) -> Result<()> {
+        let exit = MemberExit { code: Some(exit::RESUMABLE), signal: None };
+        files::write_json(&self.assignment.folder.join(EXIT_FILE), &exit)
     }
 
     /// Takes back a result that the daemon refused, so that nobody takes it for the attempt's.

@@ -125,16 +125,19 @@ impl Reporter {
     }
 
     /// Ends this worker's part in an attempt that the cluster starts again: the daemon gets the events, within
-    /// `limit`, but there is no result.
+    /// `limit`, but there is no result, only a note of the interruption.
     ///
     /// # Errors
     /// When the events can't be written.
-    pub fn pause(mut self, limit: Duration) -> Result<Delivery> {
+    pub fn pause(mut self, attempt: &Attempt, limit: Duration) -> Result<Delivery> {
         let Some(mut uplink) = self.join() else { return Ok(Delivery::LeftInFiles) };
         if let Some(why) = self.report.fenced() {
             return Ok(Delivery::Refused(why.to_owned()));
         }
         uplink.spool.sync()?;
+        if let Err(error) = attempt.note_interruption() {
+            tracing::warn!("the interruption could not be noted: {error}");
+        }
         Ok(uplink.sender.finish(None, limit))
     }
 

@@ -1,9 +1,9 @@
 //! Looking at the queue, and what counts of what was seen: absence and ends without a result only after a while.
 
 use super::{
-    Slurm,
+    Slurm, is_shared,
     listing::{self, Listing, Said},
-    parse, script, shared_exit, user,
+    noted_exit, parse, script, user,
 };
 use crate::executor::{Cause, Exit, Job, Liveness, Presence, Survey, folder};
 use chrono::{DateTime, Local, TimeDelta, Utc};
@@ -51,7 +51,7 @@ impl Slurm {
 
     /// What accounting knows about arrays; none if it can't be asked now, an empty one if there is none.
     async fn accounted(&self, arrays: &BTreeSet<u64>) -> Option<Vec<parse::sacct::Accounted>> {
-        if arrays.is_empty() || !self.has_accounting().await {
+        if arrays.is_empty() || !self.has_accounting().await? {
             return Some(Vec::new());
         }
         let ids = arrays.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
@@ -66,7 +66,7 @@ impl Slurm {
 
     /// What accounting knows about submissions by name; none if it can't be asked now.
     async fn accounted_names(&self, submissions: &[SubmissionId]) -> Option<HashMap<SubmissionId, u64>> {
-        if submissions.is_empty() || !self.has_accounting().await {
+        if submissions.is_empty() || !self.has_accounting().await? {
             return Some(HashMap::new());
         }
         let made = submissions.iter().filter_map(|id| id.0.get_timestamp()).map(|at| at.to_unix().0).min();
@@ -93,8 +93,9 @@ impl Slurm {
         }
     }
 
-    async fn has_accounting(&self) -> bool {
-        self.describe().await.is_ok_and(|cluster| cluster.config.accounting)
+    /// Whether there is accounting; none while that can't be asked.
+    async fn has_accounting(&self) -> Option<bool> {
+        self.describe().await.ok().map(|cluster| cluster.config.accounting)
     }
 
     /// Attempts that are over: those whose result is there, and those whose end counts by now. A worker that was
@@ -131,16 +132,20 @@ impl Slurm {
                 }
             }
         }
-        if due.is_empty() {
+        // Where nobody says whether there is accounting, its silence proves nothing.
+        if due.is_empty() || self.has_accounting().await.is_none() {
             return;
         }
         let arrays = due.iter().filter_map(|(job, _)| job.queued?.job.filter(|&id| id > 0)).collect();
         let accounted = listing::Accounts::new(self.accounted(&arrays).await.unwrap_or_default());
         for (job, said) in due {
             let exit = accounted.exit(&job, said);
-            // Whether the job as a whole went well says nothing about one of those that shared it.
-            let exit = match shared_exit(&job) {
-                Some(own) if exit.cause == Cause::Unknown => Exit { word: exit.word, ..own },
+            // Whether the job as a whole went well says nothing about one of those that shared it, and without
+            // accounting nobody but the worker tells its exit code.
+            let exit = match noted_exit(&job) {
+                Some(own) if exit.cause == Cause::Unknown && (is_shared(&job) || exit.word.is_none()) => {
+                    Exit { word: exit.word, ..own }
+                }
                 _ => exit,
             };
             survey.jobs.insert(job.attempt, Liveness::Gone(exit));

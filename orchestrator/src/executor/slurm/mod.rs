@@ -248,7 +248,8 @@ impl Executor for Slurm {
                 Said::Runs { node } => {
                     // Of a job that is shared the queue does not tell who has ended. Who was interrupted may yet be
                     // started again with it.
-                    let ended = shared_exit(job).filter(|exit| exit.code != Some(protocol::exit::RESUMABLE));
+                    let ended = if is_shared(job) { noted_exit(job) } else { None };
+                    let ended = ended.filter(|exit| exit.code != Some(protocol::exit::RESUMABLE));
                     let liveness = ended.map_or(Liveness::Alive { node }, Liveness::Gone);
                     survey.jobs.insert(job.attempt, liveness);
                 }
@@ -389,9 +390,13 @@ impl Executor for Slurm {
     }
 }
 
-/// How an attempt ended that shared its job with others, by what was noted in its folder.
-fn shared_exit(job: &Job) -> Option<Exit> {
-    job.queued.filter(|queued| queued.pack > 1)?;
+/// Whether an attempt shares its job with others.
+fn is_shared(job: &Job) -> bool {
+    job.queued.is_some_and(|queued| queued.pack > 1)
+}
+
+/// How an attempt ended, by what was noted in its folder.
+fn noted_exit(job: &Job) -> Option<Exit> {
     let exit = folder::member_exit(&job.folder)?;
     Some(Exit { code: exit.code, signal: exit.signal, ..Exit::default() })
 }
@@ -418,7 +423,7 @@ impl From<parse::state::Cause> for Exit {
         let of = |cause| Self { cause, ..Self::default() };
         match cause {
             S::Completed => Self { code: Some(0), ..Self::default() },
-            // Its own code is known to accounting alone.
+            // Its own code is known to accounting alone, or was noted.
             S::Failed => Self { code: Some(protocol::exit::FAILURE), ..Self::default() },
             S::Cancelled => of(Cause::Cancelled),
             S::TimedOut => of(Cause::TimedOut),
