@@ -37,7 +37,7 @@ pub(super) async fn happen(
                 stopping: live.stop.is_some(),
                 queued: live.queued.is_some(),
                 outdated: live.queued.is_some() && tx.is_outdated(live.id).await?,
-                progressed: live.queued.is_some() && tx.progressed(live).await?,
+                progressed: tx.progressed(live).await?,
             }),
             None => None,
         },

@@ -16,7 +16,7 @@ use protocol::{
 pub struct Situation {
     /// Its state.
     pub stage: StageState,
-    /// Failed attempts that count.
+    /// Failed attempts since one came further than all before.
     pub failures: u32,
     /// How many may fail.
     pub allowed: u32,
@@ -252,8 +252,8 @@ fn reported(now: &Situation, outcome: Outcome, exit: Exit) -> Result<Vec<Effect>
         Outcome::Interrupted { message } => {
             let ending = Ending { slurm_state: exit.word, ..said(&message) };
             match exit.cause {
-                Cause::Preempted => again(now, AttemptState::Preempted, ending, None),
-                Cause::NodeFailed => again(now, AttemptState::NodeFailed, ending, None),
+                Cause::Preempted => goes_on(now, live, AttemptState::Preempted, ending),
+                Cause::NodeFailed => goes_on(now, live, AttemptState::NodeFailed, ending),
                 Cause::Cancelled => cancelled(ending),
                 Cause::TimedOut => interrupted(now, live, AttemptState::TimedOut, ending),
                 Cause::OutOfMemory | Cause::Unknown => {
@@ -273,10 +273,15 @@ fn cancelled(ending: Ending) -> Vec<Effect> {
     ]
 }
 
+/// It ended for no fault of its own, and goes on later.
+fn goes_on(now: &Situation, live: Live, state: AttemptState, ending: Ending) -> Vec<Effect> {
+    again(now, state, ending, live.progressed.then_some(0))
+}
+
 /// Going on later is no failure, unless a queue interrupts it again and again before it comes any further.
 fn interrupted(now: &Situation, live: Live, state: AttemptState, ending: Ending) -> Vec<Effect> {
     if !live.queued || live.progressed {
-        return again(now, state, ending, None);
+        return goes_on(now, live, state, ending);
     }
     let mut effects = failed(now, live, state, ending, false);
     effects.push(Effect::Learn(Lesson::Time));
@@ -292,7 +297,7 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
         return Ok(vec![Effect::Attempt(AttemptState::Cancelled, ending)]);
     }
     Ok(match state {
-        AttemptState::Preempted if exit.cause == Cause::Preempted => again(now, state, ending, None),
+        AttemptState::Preempted if exit.cause == Cause::Preempted => goes_on(now, live, state, ending),
         AttemptState::Preempted | AttemptState::TimedOut => interrupted(now, live, state, ending),
         AttemptState::Cancelled if live.outdated => {
             vec![Effect::Attempt(state, ending), Effect::Stage(open(now), None)]
@@ -342,7 +347,9 @@ fn failed(now: &Situation, live: Live, state: AttemptState, ending: Ending, perm
     if live.stopping {
         return vec![Effect::Attempt(AttemptState::Cancelled, ending)];
     }
-    let failures = now.failures.saturating_add(1);
+    // Whatever stood in the way of those before, this one got past it.
+    let before = if live.progressed { 0 } else { now.failures };
+    let failures = before.saturating_add(1);
     if !permanent && failures < now.allowed {
         return again(now, state, ending, Some(failures));
     }

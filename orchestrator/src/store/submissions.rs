@@ -307,13 +307,14 @@ impl Tx {
     /// # Errors
     /// When the record can't be used.
     pub async fn progressed(&mut self, attempt: &AttemptRow) -> Result<bool> {
+        let Some(done) = attempt.done.filter(|&done| done > 0) else { return Ok(false) };
         let id = attempt.id.to_string();
         let best = sqlx::query_scalar!(
             r#"SELECT ifnull(max(progress_done), 0) AS "best!: i64" FROM attempts WHERE stage_id = ? AND id <> ?"#,
             attempt.stage.0,
             id
         );
-        Ok(attempt.done.unwrap_or(0) > row::unsigned(best.fetch_one(self.conn()).await?))
+        Ok(done > row::unsigned(best.fetch_one(self.conn()).await?))
     }
 
     /// Notes what the queue says about an attempt that no worker has claimed, or where it runs. Live views are not

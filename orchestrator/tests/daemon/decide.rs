@@ -127,6 +127,37 @@ fn what_an_interruption_counts_for_is_the_queues_to_say() {
     assert_eq!(after(Cause::Unknown), (A::Preempted, S::Ready, 2, true));
 }
 
+#[test]
+fn failures_are_counted_anew_after_an_attempt_that_came_further() {
+    let after = |event: Event, progressed| {
+        let mut now = running();
+        now.live.as_mut().unwrap().progressed = progressed;
+        let effects = decide(&now, event).unwrap();
+        effects.iter().for_each(|effect| carry_out(&mut now, effect));
+        (now.stage, now.failures)
+    };
+    let gone = |cause, code| Event::Gone(Exit { cause, code, ..Exit::default() });
+    let failed = Outcome::Failed { message: "m".into(), permanent: false };
+    for (event, failures) in [
+        (Event::Reported(interrupted(), Exit { cause: Cause::Preempted, ..Exit::default() }), 0),
+        (Event::Reported(interrupted(), Exit::default()), 0),
+        (gone(Cause::Preempted, None), 0),
+        (gone(Cause::TimedOut, None), 0),
+        (gone(Cause::NodeFailed, None), 1),
+        (gone(Cause::Unknown, None), 1),
+        (gone(Cause::Unknown, Some(1)), 1),
+        (Event::Reported(failed, Exit::default()), 1),
+    ] {
+        assert_eq!(after(event.clone(), true), (StageState::Ready, failures), "{event:?}");
+        let made_room = matches!(
+            event,
+            Event::Reported(_, Exit { cause: Cause::Preempted, .. })
+                | Event::Gone(Exit { cause: Cause::Preempted, .. })
+        );
+        assert_eq!(after(event.clone(), false).1, if made_room { 1 } else { 2 }, "{event:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_sequence_of_events_leaves_an_illegal_state(

@@ -1,6 +1,6 @@
 //! Stages that fail, and what happens to those behind them.
 
-use super::bench::{Bench, labels, states, study};
+use super::bench::{Bench, labels, progress, states, study};
 use orchestrator::executor::Exit;
 use protocol::{
     attempt::Outcome,
@@ -81,6 +81,22 @@ async fn a_failure_is_tried_again_as_often_as_the_study_says() {
         run.attempts.iter().map(|attempt| (attempt.number, attempt.state.as_str())).collect();
     assert_eq!(attempts, [(1, "failed"), (2, "preempted"), (3, "failed")]);
     assert_eq!(run.attempts[2].exit_code, Some(1));
+}
+
+#[tokio::test]
+async fn failures_count_anew_once_an_attempt_comes_further() {
+    let bench = Bench::new(1).await;
+    let mut spec = study("s", &[32], &[0]);
+    spec.resources.attempts = 2;
+    bench.plan(&spec).await;
+    for done in [5, 10, 15, 15] {
+        let worker = bench.started().await.remove(0);
+        worker.claim(&bench).await;
+        worker.events(&bench, &[progress(1, done)]).await;
+        bench.hands.is_gone(worker.id(), Exit { signal: Some(9), ..Exit::default() });
+    }
+    assert!(bench.started().await.is_empty(), "the fourth came no further than the third");
+    assert_eq!(states(&bench.study("s").await.runs[0].stages)[0], "prepare failed");
 }
 
 #[tokio::test]
