@@ -95,18 +95,27 @@ impl Store {
     }
 
     /// Nodes that lost or broke attempts at three stages or more in the last day, at three times or more (what a reboot
-    /// ends, ends at once), and finished none since.
+    /// ends, ends at once), and finished none since. An attempt that failed within a minute of its claim counts as broken
+    /// by its node, unless its input was wrong: where a driver does not work, all fail at once, and such a node would
+    /// take every try. So one on which the last attempt at a stage that waits failed so fast is among them at once.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn failing_nodes(&self, now: DateTime<Utc>) -> Result<Vec<String>> {
         let since = (now - chrono::TimeDelta::days(1)).timestamp_millis();
         let rows = sqlx::query_scalar!(
-            r#"SELECT bad.node AS "node!: String" FROM attempts bad
-               WHERE bad.node IS NOT NULL AND bad.finished > ?1 AND bad.state IN ('node_failed', 'lost')
-               AND NOT EXISTS (SELECT 1 FROM attempts good WHERE good.node = bad.node AND good.state = 'succeeded'
-                               AND good.finished > bad.finished)
-               GROUP BY bad.node HAVING count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3
+            r#"WITH good AS (SELECT node, max(finished) AS finished FROM attempts
+                             WHERE node IS NOT NULL AND state = 'succeeded' GROUP BY node)
+               SELECT bad.node AS "node!: String" FROM attempts bad JOIN stages s ON s.id = bad.stage_id
+               LEFT JOIN good ON good.node = bad.node
+               WHERE bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
+               AND bad.state IN ('node_failed', 'lost', 'failed')
+               AND (bad.state <> 'failed' OR (bad.finished < bad.started + 60000
+                                              AND (s.state <> 'failed' OR s.failures >= s.allowed)))
+               GROUP BY bad.node
+               HAVING (count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3)
+                   OR max(bad.state = 'failed' AND s.state IN ('waiting', 'ready')
+                          AND bad.number = (SELECT max(number) FROM attempts WHERE stage_id = bad.stage_id))
                ORDER BY bad.node"#,
             since
         );

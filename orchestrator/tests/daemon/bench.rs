@@ -51,6 +51,8 @@ pub struct Hands {
     pub submitted: Mutex<Vec<Job>>,
     pub state: Mutex<HashMap<AttemptId, Liveness>>,
     pub stops: Mutex<Vec<(AttemptId, bool)>>,
+    /// Nodes that the newest order leaves out.
+    pub left_out: Mutex<Vec<String>>,
     /// The daemon dies while it hands a job over.
     pub dies: Mutex<bool>,
 }
@@ -67,6 +69,7 @@ impl Hands {
             submitted: Mutex::default(),
             state: Mutex::default(),
             stops: Mutex::default(),
+            left_out: Mutex::default(),
             dies: Mutex::default(),
         }
     }
@@ -96,6 +99,7 @@ impl Executor for Hands {
             self.submitted.lock().unwrap().push(job.clone());
             self.state.lock().unwrap().insert(job.attempt, Liveness::Alive { node: None });
         }
+        self.left_out.lock().unwrap().clone_from(&order.request.exclude);
         if *self.dies.lock().unwrap() {
             std::future::pending::<()>().await;
         }

@@ -98,3 +98,42 @@ async fn an_attempt_that_was_asked_to_stop_ends_with_its_workers_word() {
     assert_eq!(stage.reason.as_deref(), Some("cancelled by a person"));
     assert_eq!(attempts, ["cancelled - stopped after step 5 of 40"]);
 }
+
+#[tokio::test]
+async fn the_next_attempt_leaves_out_a_node_on_which_the_last_one_failed_at_once() {
+    let (bench, worker) = training().await;
+    worker.fail(&bench, false).await;
+    assert_eq!(labels(&bench.started().await), ["train 01x0032_01d00"]);
+    assert_eq!(*bench.hands.left_out.lock().unwrap(), ["here"]);
+    // It is queued now, and nobody else has to keep away from there.
+    bench.plan(&study("t", &[64], &[0])).await;
+    assert_eq!(bench.started().await.len(), 6);
+    assert!(bench.hands.left_out.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_on_which_everything_fails_at_once_is_left_out_unless_the_input_is_to_blame() {
+    for permanent in [false, true] {
+        let bench = Bench::with_queue().await;
+        let mut spec = study("s", &[32], &[0, 1, 2]);
+        spec.resources.attempts = if permanent { 2 } else { 1 };
+        bench.plan(&spec).await;
+        let workers = bench.started().await;
+        for worker in &workers {
+            match worker.label().split(' ').next().unwrap() {
+                "prepare" => worker.succeed(&bench).await,
+                "train" => worker.fail(&bench, permanent).await,
+                _ => {}
+            }
+        }
+        let failing = async || bench.store.failing_nodes(chrono::Utc::now()).await.unwrap();
+        assert!(failing().await.is_empty(), "all at one moment");
+        let at_other_times = "UPDATE attempts SET finished = finished - CASE state WHEN 'failed' THEN 1000000 * rowid ELSE
+                              50000000 END, started = started - CASE state WHEN 'failed' THEN 1000000 * rowid ELSE 0 END
+                              WHERE live = 0";
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.root.path().join("lc.sqlite"));
+        let mut record = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::query(at_other_times).execute(&mut record).await.unwrap();
+        assert_eq!(failing().await.len(), usize::from(!permanent), "{permanent}");
+    }
+}
