@@ -207,7 +207,10 @@ impl Engine {
             let parents: Vec<_> = stage.parents.iter().map(|&position| ids[position]).collect();
             let id = tx.insert_stage(run, stage.kind, stage.checkpoint, allowed, &parents).await?;
             ids.push(id);
-            count.to_settle.push(id);
+            // What comes after it waits for a stage that is new as well; if it is skipped, so are they.
+            if stage.kind == StageKind::Train {
+                count.to_settle.push(id);
+            }
         }
         count.new_stages += own_stages;
         Ok((PlannedRun { identifier, name, hash, new: true }, run))

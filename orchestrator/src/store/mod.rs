@@ -12,6 +12,8 @@ pub mod lease;
 mod metrics;
 mod open;
 mod plan;
+#[cfg(test)]
+mod query_plans;
 mod queue;
 mod results;
 mod row;

@@ -29,7 +29,9 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        // 64 MiB: what a large plan or a large cancellation changes is not spilled to the disk and read again.
+        let writing = options.clone().pragma("cache_size", "-65536");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(writing);
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(version) => StoreError::Newer { file: file.clone(), version },
             source => StoreError::Unusable { file: file.clone(), source },

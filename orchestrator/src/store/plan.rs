@@ -93,11 +93,12 @@ impl Tx {
     /// # Errors
     /// When the record can't be used.
     pub async fn hash_in_study(&mut self, study: i64, identifier: &str) -> Result<Option<String>> {
+        // A cross join keeps its order: from the study, each run that is planned would look at all of its runs.
         let hash = sqlx::query_scalar!(
-            "SELECT runs.hash FROM study_runs JOIN runs ON runs.id = study_runs.run_id
-             WHERE study_runs.study_id = ? AND runs.identifier = ?",
-            study,
-            identifier
+            "SELECT runs.hash FROM runs CROSS JOIN study_runs ON study_runs.run_id = runs.id
+             WHERE runs.identifier = ? AND study_runs.study_id = ?",
+            identifier,
+            study
         );
         Ok(hash.fetch_optional(self.conn()).await?)
     }

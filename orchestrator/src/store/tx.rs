@@ -9,7 +9,7 @@ use protocol::{
 };
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     sync::{Arc, PoisonError},
 };
 
@@ -147,10 +147,18 @@ impl Tx {
             touched.studies.insert(name.clone());
             changes::insert(&mut self.inner, &[name], &ChangeBody::Study).await?;
         }
+        let mut known = HashMap::new();
         for stage in self.changed_stages().await? {
-            let studies = changes::studies_of_stage(&mut self.inner, stage.id).await?;
-            touched.stage(stage.run, &studies);
-            changes::insert(&mut self.inner, &studies, &ChangeBody::Stage { stage }).await?;
+            let studies = match (stage.run, known.entry(stage.run)) {
+                // All stages of a run are held by the same studies.
+                (Some(_), Entry::Occupied(studies)) => studies.into_mut(),
+                (_, entry) => {
+                    let studies = changes::studies_of_stage(&mut self.inner, stage.id).await?;
+                    entry.insert_entry(studies).into_mut()
+                }
+            };
+            touched.stage(stage.run, studies);
+            changes::insert(&mut self.inner, studies, &ChangeBody::Stage { stage }).await?;
         }
         for &stage in self.progress.difference(&self.stages) {
             let run = stages::run_of(&mut self.inner, StageId(stage)).await?;
