@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long a call may take before the daemon counts as unreachable.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// The same of calls that may change ten thousands of stages, or wait for one that does.
+const CHANGE_LIMIT: Duration = Duration::from_secs(600);
 /// How long connecting to the daemon may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -159,7 +161,7 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn plan(&self, spec: &StudySpec, dry_run: bool) -> Result<StudyPlan, ClientError> {
         let request = self.request(Method::POST, "/studies").query(&[("dry_run", dry_run)]).json(spec);
-        self.json(request).await
+        self.json(request.timeout(CHANGE_LIMIT)).await
     }
 
     /// One study with its runs.
@@ -261,7 +263,8 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn act(&self, study: &str, action: &Action, dry_run: bool) -> Result<Acted, ClientError> {
         let path = format!("/studies/{}/actions", segment(study));
-        self.json(self.request(Method::POST, &path).query(&[("dry_run", dry_run)]).json(action)).await
+        let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]).json(action);
+        self.json(request.timeout(CHANGE_LIMIT)).await
     }
 
     /// A link that opens the dashboard once.
@@ -282,7 +285,8 @@ impl Client {
 
     async fn change(&self, target: &Target, verb: &str, dry_run: bool) -> Result<Changed, ClientError> {
         let path = format!("{}/{verb}", target.path());
-        self.json(self.request(Method::POST, &path).query(&[("dry_run", dry_run)])).await
+        let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]);
+        self.json(request.timeout(CHANGE_LIMIT)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {

@@ -50,7 +50,15 @@ pub(super) async fn create(
     Query(DryRun { dry_run }): Query<DryRun>,
     Body(spec): Body<StudySpec>,
 ) -> Result<Json<StudyPlan>, ApiError> {
-    Ok(Json(app.engine.plan(spec, dry_run).await?))
+    if dry_run {
+        return Ok(Json(app.engine.plan(spec, true).await?));
+    }
+    // A task of its own: whoever asks and then leaves does not undo the work of a minute.
+    let planned = tokio::spawn(async move { app.engine.plan(spec, false).await }).await;
+    let failed = |error: tokio::task::JoinError| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "plan", error.to_string())
+    };
+    Ok(Json(planned.map_err(failed)??))
 }
 
 /// One study with its runs and stages.

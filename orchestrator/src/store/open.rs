@@ -13,6 +13,9 @@ use std::{
 };
 use tokio::sync::watch;
 
+/// How long a transaction waits for those before it: longer than the plan of the largest study takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 impl Store {
@@ -31,7 +34,10 @@ impl Store {
             .busy_timeout(Duration::from_secs(10));
         // 64 MiB: what a large plan or a large cancellation changes is not spilled to the disk and read again.
         let writing = options.clone().pragma("cache_size", "-65536");
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(writing);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(LONGEST_WAIT)
+            .connect_lazy_with(writing);
         MIGRATIONS.run(&writer).await.map_err(|error| match error {
             MigrateError::VersionMissing(version) => StoreError::Newer { file: file.clone(), version },
             source => StoreError::Unusable { file: file.clone(), source },

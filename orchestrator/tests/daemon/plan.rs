@@ -2,6 +2,7 @@
 
 use super::bench::{Bench, study};
 use axum::http::StatusCode;
+use chrono::Utc;
 use protocol::view::{StudyPage, StudyPlan};
 
 #[tokio::test]
@@ -12,6 +13,26 @@ async fn a_dry_run_records_nothing() {
     assert_eq!((status, plan.created, plan.new_stages, plan.runs.len()), (StatusCode::OK, false, 7, 1));
     assert!(bench.get::<StudyPage>("/studies").await.items.is_empty());
     assert!(bench.labels().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_is_recorded_also_when_the_one_who_asked_has_left() {
+    let bench = Bench::new(1).await;
+    let busy = bench.store.begin(Utc::now()).await.unwrap();
+    let spec = study("s", &[32], &[0]);
+    let mut asked = Box::pin(bench.post("/studies", Some(&spec)));
+    for _ in 0..1000 {
+        tokio::select! {
+            biased;
+            answer = &mut asked => panic!("the record is in use: {answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(asked);
+    drop(busy);
+    // Whoever asked first writes first.
+    bench.store.begin(Utc::now()).await.unwrap().commit().await.unwrap();
+    assert_eq!(bench.study("s").await.runs.len(), 1);
 }
 
 #[tokio::test]
