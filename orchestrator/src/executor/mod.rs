@@ -195,6 +195,11 @@ pub trait Executor: Send + Sync {
     /// attempts).
     async fn survey(&self, jobs: &[Job], unclear: &[(SubmissionId, Vec<Job>)]) -> Survey;
 
+    /// Whether anything can be handed over now. What can't be waits, which is nobody's failure.
+    fn can_start(&self) -> bool {
+        true
+    }
+
     /// Asks attempts to stop, with `force` in a way that can't be ignored. Repeating it is harmless.
     async fn stop(&self, jobs: &[Job], force: bool);
 

@@ -323,6 +323,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives an attempt that was not started another token.
+    ///
+    /// # Errors
+    /// When it was started, or the record can't be used.
+    pub async fn renew_token(&mut self, id: AttemptId, token_sha256: &str) -> Result<()> {
+        let id = id.to_string();
+        let changed = sqlx::query!(
+            "UPDATE attempts SET token_sha256 = ? WHERE id = ? AND state = 'intended' AND claim IS NULL",
+            token_sha256,
+            id
+        );
+        if changed.execute(self.conn()).await?.rows_affected() != 1 {
+            return Err(StoreError::Stale { what: "attempt", id });
+        }
+        Ok(())
+    }
+
     /// Gives an attempt to a worker; to that of a later start in place of the one before.
     ///
     /// # Errors

@@ -1,11 +1,14 @@
 //! The local executor with processes that misbehave in ways the real worker does not.
 
+use super::bench::{states, study};
 use orchestrator::{
-    domain::resources::Request,
+    domain::{layout::Layout, resources::Request},
+    engine::Engine,
     executor::{
         Executor as _, Exit, Job, Liveness, Order, SubmitError,
         local::{Local, find_worker},
     },
+    store::Store,
 };
 use protocol::{ids::AttemptId, stage::StageKind};
 use std::{
@@ -111,14 +114,40 @@ async fn a_worker_is_found_and_stopped_with_all_it_started_by_a_later_daemon() {
 }
 
 #[tokio::test]
-async fn a_worker_that_cannot_be_started_is_a_permanent_failure() {
+async fn a_start_that_fails_is_made_up_for_later() {
     let root = tempfile::tempdir().unwrap();
+    let worker = program(root.path(), "exit 0");
+    fs::write(&worker, "#!/no/such/shell\n").unwrap();
+    let local = local(root.path(), &worker);
+    assert!(local.can_start());
+    let error = local.submit(&order(&job(root.path()))).await.unwrap_err();
+    let SubmitError::Later { message, .. } = error else { panic!("{error}") };
+    assert!(message.contains("worker.sh: could not be started"), "{message}");
+    assert!(!local.can_start(), "not at once");
     let missing = root.path().join("no-such-worker");
-    let error = local(root.path(), &missing).submit(&order(&job(root.path()))).await.unwrap_err();
-    let SubmitError::Refused { message, permanent: true } = error else { panic!("{error}") };
-    assert!(message.contains("no-such-worker"), "{message}");
     let error = find_worker(Some(&missing)).unwrap_err().to_string();
     assert!(error.contains("no-such-worker is not a program") && error.contains("LC_WORKER"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_program_that_is_missing_for_a_moment_costs_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let layout = Layout::new(root.path());
+    let store = Store::open(&layout).await.unwrap();
+    let local = Arc::new(local(root.path(), &root.path().join("worker.sh")));
+    let engine = Engine::new(store.clone(), local.clone(), layout, Arc::new(Notify::new()));
+    engine.plan(study("s", &[32], &[0]), false).await.unwrap();
+    for _ in 0..4 {
+        engine.reconcile().await.unwrap();
+    }
+    let stages = store.study_detail("s").await.unwrap().unwrap().runs.remove(0).stages;
+    assert_eq!(states(&stages)[..2], ["prepare ready", "train waiting"]);
+    assert_eq!((stages[0].attempts, local.can_start()), (0, false));
+
+    program(root.path(), "exit 75");
+    engine.reconcile().await.unwrap();
+    let attempt = store.live_attempts().await.unwrap().remove(0);
+    assert!(attempt.pid.is_some_and(|pid| pid > 0) && attempt.folder.join("attempt.json").exists());
 }
 
 #[tokio::test]

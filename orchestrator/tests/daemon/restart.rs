@@ -1,6 +1,7 @@
 //! The daemon dies in every state that an attempt can be in, and another one goes on.
 
 use super::bench::{Bench, Worker, labels, metric, states, study};
+use axum::http::StatusCode;
 use orchestrator::executor::Exit;
 use protocol::{table::Curve, view::StudyState};
 
@@ -41,6 +42,18 @@ async fn an_attempt_that_was_only_intended_is_started() {
     assert_eq!((started.len(), started[0].id()), (1, worker.id()), "the same attempt, with the same token");
     assert!(bench.started().await.is_empty());
     assert_eq!(attempts(&bench).await, ["prepare 1 submitted"]);
+    started[0].succeed(&bench).await;
+    assert_eq!(bench.finish().await, 6);
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_only_intended_is_started_also_when_its_folder_is_gone() {
+    let (bench, worker) = dies_while_starting(planned().await).await;
+    bench.hands.forget(worker.id());
+    std::fs::remove_dir_all(&worker.folder).unwrap();
+    let started = bench.started().await;
+    assert_eq!((started.len(), started[0].id()), (1, worker.id()));
+    assert_eq!(worker.try_claim(&bench).await.0, StatusCode::UNAUTHORIZED, "the token that was lost");
     started[0].succeed(&bench).await;
     assert_eq!(bench.finish().await, 6);
 }

@@ -26,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::{process::Command, sync::Notify};
 
@@ -38,7 +39,20 @@ pub struct Local {
     wake: Arc<Notify>,
     children: Arc<Mutex<HashMap<AttemptId, Option<Exit>>>>,
     asked: Mutex<HashSet<AttemptId>>,
+    trouble: Mutex<Trouble>,
 }
+
+/// Why nothing is started.
+#[derive(Default)]
+struct Trouble {
+    /// The worker program is not there, which was said.
+    missing: bool,
+    /// A start failed: none before this.
+    until: Option<Instant>,
+}
+
+/// After a start that failed, as it does without memory or with a full disk.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Local {
     /// `worker` is the program, `root` where it runs, `slots` how many run at once (by default one per
@@ -47,11 +61,16 @@ impl Local {
     pub fn new(worker: PathBuf, root: PathBuf, slots: Option<u32>, wake: Arc<Notify>) -> Self {
         let gpus = devices::visible();
         let slots = slots.unwrap_or_else(default_slots);
-        Self { worker, root, slots, gpus, wake, children: Arc::default(), asked: Mutex::default() }
+        let (children, asked, trouble) = (Arc::default(), Mutex::default(), Mutex::default());
+        Self { worker, root, slots, gpus, wake, children, asked, trouble }
     }
 
     fn children(&self) -> MutexGuard<'_, HashMap<AttemptId, Option<Exit>>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn command(&self, job: &Job) -> io::Result<Command> {
@@ -93,9 +112,11 @@ impl Executor for Local {
             let message = "processes of this machine are started one at a time".to_owned();
             return Err(SubmitError::Refused { message, permanent: true });
         };
-        let failed = |error: io::Error| SubmitError::Refused {
-            message: format!("{}: could not be started: {error}", self.worker.display()),
-            permanent: matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+        // The machine is to blame, not the stage: a program that is being replaced, a full disk.
+        let failed = |error: io::Error| {
+            self.trouble().until = Some(Instant::now() + PAUSE);
+            let message = format!("{}: could not be started: {error}", self.worker.display());
+            SubmitError::Later { message, after: PAUSE }
         };
         let mut child = self.command(job).and_then(|mut command| command.spawn()).map_err(failed)?;
         let pid = child.id().unwrap_or_default();
@@ -110,6 +131,21 @@ impl Executor for Local {
             wake.notify_one();
         });
         Ok(pid.into())
+    }
+
+    fn can_start(&self) -> bool {
+        let mut trouble = self.trouble();
+        let missing = !is_program(&self.worker);
+        if missing != trouble.missing {
+            let worker = self.worker.display();
+            if missing {
+                tracing::warn!(%worker, "is not a program (any more): nothing is started until it is there");
+            } else {
+                tracing::info!(%worker, "is there again");
+            }
+            trouble.missing = missing;
+        }
+        !missing && trouble.until.is_none_or(|until| until <= Instant::now())
     }
 
     async fn survey(&self, jobs: &[Job], _unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
