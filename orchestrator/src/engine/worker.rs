@@ -163,6 +163,7 @@ impl Engine {
         let run = (stage.kind == StageKind::Analyze).then_some(stage.run).flatten();
         let exit = exit.unwrap_or_default();
         happen(&mut tx, &stage, Happening::Reported(report.outcome, exit), None).await?;
+        tx.ended_at(attempt.id, report.time).await?;
         let studies = match run {
             Some(run) => tx.studies_of_run(run).await?,
             None => Vec::new(),

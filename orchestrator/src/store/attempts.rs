@@ -311,6 +311,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Notes when an attempt that is over ended, by its worker's word: it may have been recorded long after that. A clock
+    /// that is wrong is believed as far as it can be true.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn ended_at(&mut self, id: AttemptId, time: DateTime<Utc>) -> Result<()> {
+        let (id, time) = (id.to_string(), time.timestamp_millis());
+        sqlx::query!(
+            "UPDATE attempts SET finished = max(ifnull(started, created), min(finished, ?)) WHERE id = ? AND live = 0",
+            time,
+            id
+        )
+        .execute(self.conn())
+        .await?;
+        Ok(())
+    }
+
     /// Notes the process of an attempt, as started.
     ///
     /// # Errors

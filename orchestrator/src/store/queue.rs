@@ -87,24 +87,31 @@ struct PaceKey {
     data_hash: String,
 }
 
-/// Minutes to plan for stages of a kind, from the slowest attempt that was the first to get anywhere at such a stage: one
-/// that went on from a checkpoint tells a wrong rate, and so do one that waited to be started again and one that had hardly
-/// begun.
+/// How many of the newest attempts say how long such a stage takes.
+const NEWEST: i64 = 5;
+
+/// Minutes to plan for stages of a kind, from the slowest of the newest attempts that were the first to get anywhere at such
+/// a stage: one that went on from a checkpoint tells a wrong rate, and so do one that waited to be started again and one
+/// that had hardly begun. What was slow once is forgotten after [`NEWEST`] others.
 async fn paces(conn: &mut SqliteConnection) -> Result<HashMap<(StageKind, PaceKey), u64>> {
     let rows = sqlx::query!(
-        r#"SELECT s.kind AS "kind!: String", json_extract(r.config, '$.layers') AS "layers!: i64",
-                  json_extract(r.config, '$.width') AS "width!: i64", json_extract(r.config, '$.epochs') AS "epochs!: i64",
-                  r.data_hash AS "data_hash!: String",
-                  max((a.finished - a.started) * 1.0 / a.progress_done) AS "pace!: f64",
-                  max(a.progress_total) AS "units!: i64"
-           FROM attempts a JOIN stages s ON s.id = a.stage_id JOIN runs r ON r.id = s.run_id
-           WHERE a.submission_id IS NOT NULL AND a.progress_done > 0 AND a.finished > a.started
-             AND a.restarts = 0
-             AND NOT EXISTS (SELECT 1 FROM attempts b
-                             WHERE b.stage_id = a.stage_id AND b.number < a.number AND b.progress_done > 0)
-             AND (a.state = 'succeeded'
-                  OR (a.state IN ('preempted', 'timed_out') AND a.progress_done * 20 >= a.progress_total))
-           GROUP BY 1, 2, 3, 4, 5"#
+        r#"SELECT kind AS "kind!: String", layers AS "layers!: i64", width AS "width!: i64", epochs AS "epochs!: i64",
+                  data_hash AS "data_hash!: String", max(pace) AS "pace!: f64", max(units) AS "units!: i64"
+           FROM (SELECT *, row_number() OVER (PARTITION BY kind, layers, width, epochs, data_hash
+                                              ORDER BY finished DESC) AS age
+                 FROM (SELECT s.kind, json_extract(r.config, '$.layers') AS layers,
+                              json_extract(r.config, '$.width') AS width, json_extract(r.config, '$.epochs') AS epochs,
+                              r.data_hash, (a.finished - a.started) * 1.0 / a.progress_done AS pace,
+                              a.progress_total AS units, a.finished
+                       FROM attempts a JOIN stages s ON s.id = a.stage_id JOIN runs r ON r.id = s.run_id
+                       WHERE a.submission_id IS NOT NULL AND a.progress_done > 0 AND a.finished > a.started
+                         AND a.restarts = 0
+                         AND NOT EXISTS (SELECT 1 FROM attempts b
+                                         WHERE b.stage_id = a.stage_id AND b.number < a.number AND b.progress_done > 0)
+                         AND (a.state = 'succeeded'
+                              OR (a.state IN ('preempted', 'timed_out') AND a.progress_done * 20 >= a.progress_total))))
+           WHERE age <= ? GROUP BY 1, 2, 3, 4, 5"#,
+        NEWEST
     );
     let mut paces = HashMap::new();
     for found in rows.fetch_all(conn).await? {

@@ -7,6 +7,7 @@ mod chain;
 mod changes;
 mod decide;
 mod failure;
+mod learn;
 mod local;
 mod person;
 mod plan;
