@@ -241,12 +241,13 @@ impl Client {
         self.get(&format!("/stages/{stage}/log"), &[("bytes", bytes.to_string())]).await
     }
 
-    /// Stops what is not over.
+    /// Stops what is not over, as part of a study: what another one needs goes on.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn cancel(&self, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
-        self.change(target, "cancel", dry_run).await
+    pub async fn cancel(&self, target: &Target, study: &str, dry_run: bool) -> Result<Changed, ClientError> {
+        let within = (!matches!(target, Target::Study(_))).then_some(("study", study));
+        self.change(target, "cancel", within, dry_run).await
     }
 
     /// Starts again what failed or was cancelled, and what was skipped because of it.
@@ -254,7 +255,7 @@ impl Client {
     /// # Errors
     /// As every call: [`ClientError`].
     pub async fn retry(&self, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
-        self.change(target, "retry", dry_run).await
+        self.change(target, "retry", None, dry_run).await
     }
 
     /// Does something with stages of a study, all at once.
@@ -283,10 +284,16 @@ impl Client {
         self.send(self.request(Method::POST, "/shutdown")).await.map(drop)
     }
 
-    async fn change(&self, target: &Target, verb: &str, dry_run: bool) -> Result<Changed, ClientError> {
+    async fn change(
+        &self,
+        target: &Target,
+        verb: &str,
+        within: Option<(&str, &str)>,
+        dry_run: bool,
+    ) -> Result<Changed, ClientError> {
         let path = format!("{}/{verb}", target.path());
         let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]);
-        self.json(request.timeout(CHANGE_LIMIT)).await
+        self.json(request.query(within.as_slice()).timeout(CHANGE_LIMIT)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {

@@ -290,12 +290,24 @@ fn what_another_study_needs_is_told_from_what_is_over() {
     let daemon = daemon(home.path());
     let stages = vec![stage(3, StageKind::Means, StageState::Running, None)];
     daemon.answers("GET /studies/s", &study(StudyState::Active, stages));
-    daemon.answers("POST /studies/s/cancel", &Changed { stages: vec![] });
+    daemon.answers("POST /studies/s/cancel", &Changed { stages: vec![], left: 1 });
     daemon.answers("POST /studies/s/actions", &Acted { runs: 1, stages: 0, kinds: vec![], note: None });
     for args in [vec!["cancel", "s"], vec!["cancel", "s", "--stage", "means"]] {
         let (code, stdout, _) = run(home.path(), &args);
         assert_eq!((code, stdout.as_str()), (0, "nothing to cancel: another study needs what is not over\n"));
     }
+    // Part of a study is cancelled as its part.
+    let means = stage(3, StageKind::Means, StageState::Cancelled, None);
+    daemon.answers("POST /runs/1/cancel", &Changed { stages: vec![means.clone()], left: 2 });
+    daemon.answers("POST /stages/3/cancel", &Changed { stages: vec![means], left: 0 });
+    let (_, stdout, stderr) = run(home.path(), &["cancel", "s", "--run", "01x0032_01d00"]);
+    let head = "1 stage cancelled; 2 go on, because another study needs them\n";
+    assert!(stdout.starts_with(head), "{stdout}{stderr}");
+    run(home.path(), &["cancel", "s", "--run", "01x0032_01d00", "--stage", "means"]);
+    let asked = daemon.asked("POST");
+    let lines: Vec<_> = asked[2..].iter().map(|asked| asked.line.as_str()).collect();
+    let part = "cancel?dry_run=false&study=s";
+    assert_eq!(lines, [format!("POST /runs/1/{part}"), format!("POST /stages/3/{part}")]);
 }
 
 #[test]

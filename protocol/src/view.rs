@@ -344,6 +344,9 @@ views! {
     Changed {
         /// Stages that changed.
         stages: Vec<StageView>,
+        /// Stages that are not over and go on, because another study needs them.
+        #[serde(default)]
+        left: u64,
     }
 
     /// One page of a list.

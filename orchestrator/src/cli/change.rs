@@ -42,9 +42,15 @@ pub(super) enum Verb {
 }
 
 impl Verb {
-    async fn call(self, client: &Client, target: &Target, dry_run: bool) -> Result<Changed, ClientError> {
+    async fn call(
+        self,
+        client: &Client,
+        target: &Target,
+        study: &str,
+        dry_run: bool,
+    ) -> Result<Changed, ClientError> {
         match self {
-            Self::Cancel => client.cancel(target, dry_run).await,
+            Self::Cancel => client.cancel(target, study, dry_run).await,
             Self::Retry => client.retry(target, dry_run).await,
         }
     }
@@ -116,10 +122,11 @@ impl Part {
                 return context.out.answer(&Counted { acted, open, verb, dry_run: self.dry_run });
             }
         };
-        let mut changed = Changed { stages: Vec::new() };
+        let mut changed = Changed { stages: Vec::new(), left: 0 };
         let mut seen = BTreeSet::new();
         for target in targets {
-            let one = verb.call(&client, &target, self.dry_run).await?;
+            let one = verb.call(&client, &target, &self.study, self.dry_run).await?;
+            changed.left += one.left;
             changed.stages.extend(one.stages.into_iter().filter(|stage| seen.insert(stage.id)));
         }
         let open = match &run {
@@ -162,7 +169,8 @@ impl View for Counted {
         }
         let kinds: Vec<_> = self.acted.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let plural = if stages == 1 { "" } else { "s" };
-        format!("{stages} stage{plural} {}: {}", self.verb.told(self.dry_run), kinds.join(", "))
+        let note = self.acted.note.iter().map(|note| format!("\n{note}")).collect::<String>();
+        format!("{stages} stage{plural} {}: {}{note}", self.verb.told(self.dry_run), kinds.join(", "))
     }
 }
 
@@ -197,7 +205,12 @@ impl View for Told<'_> {
             .collect();
         let headers = ["run", "stage", "state"].map(str::to_owned);
         let plural = if stages.len() == 1 { "" } else { "s" };
-        let head = format!("{} stage{plural} {}", stages.len(), self.verb.told(self.dry_run));
+        let left = match self.changed.left {
+            0 => String::new(),
+            1 => "; 1 goes on, because another study needs it".to_owned(),
+            left => format!("; {left} go on, because another study needs them"),
+        };
+        let head = format!("{} stage{plural} {}{left}", stages.len(), self.verb.told(self.dry_run));
         format!("{head}\n{}", table::ruled(&headers, &rows, &[], screen))
     }
 }

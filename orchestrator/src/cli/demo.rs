@@ -62,7 +62,7 @@ impl Demo {
         let running = connect::running(&context.root).await;
         if let Some(client) = running.filter(|_| !self.keep || matches!(outcome, Err(Failure::Interrupted))) {
             if matches!(outcome, Err(Failure::Interrupted)) {
-                client.cancel(&Target::Study(spec.name.clone()), false).await?;
+                client.cancel(&Target::Study(spec.name.clone()), &spec.name, false).await?;
                 context.out.note("cancelled the demo");
             }
             stop::shut_down(&client, &context.root).await?;

@@ -12,29 +12,29 @@ use protocol::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 impl Engine {
-    /// Stops the stages that are not over; workers get ten seconds to write a checkpoint. Stages that
-    /// another study needs go on. With `dry_run`, only says what would be stopped.
+    /// Stops the stages that are not over; workers get ten seconds to write a checkpoint. Stages that another study
+    /// needs than the one that is cancelled, or `study` of which the target is a part, go on. With `dry_run`, only
+    /// says what would be stopped.
     ///
     /// # Errors
     /// When there is no such thing, or the record can't be used.
-    pub async fn cancel(&self, target: &Target, dry_run: bool) -> Result<Changed> {
+    pub async fn cancel(&self, target: &Target, study: Option<&str>, dry_run: bool) -> Result<Changed> {
         let mut tx = self.store.begin(Utc::now()).await?;
         let stages = scope(&mut tx, target).await?;
-        // From the last to the first, so that each is cancelled rather than skipped.
-        for id in stages.into_iter().rev() {
-            if let Target::Study(name) = target
-                && tx.needed_elsewhere(id, name).await?
-            {
-                continue;
+        let study = match target {
+            Target::Study(name) => Some(name.as_str()),
+            Target::Run(_) | Target::Stage(_) => {
+                if let Some(study) = study {
+                    scope(&mut tx, &Target::Study(study.to_owned())).await?;
+                }
+                study
             }
-            if let Some(stage) = tx.stage(id).await? {
-                happen(&mut tx, &stage, Event::Cancel, None).await?;
-            }
-        }
+        };
+        let left = cancel_all(&mut tx, &stages, study).await?;
         if let Target::Study(name) = target {
             tx.cancel_study(name).await?;
         }
-        self.finish(tx, dry_run).await
+        self.finish(tx, left, dry_run).await
     }
 
     /// Tries failed, cancelled and skipped stages again, with what they wait for and what was skipped
@@ -46,7 +46,7 @@ impl Engine {
         let mut tx = self.store.begin(Utc::now()).await?;
         let stages = scope(&mut tx, target).await?;
         retry_all(&mut tx, stages.into_iter().collect()).await?;
-        self.finish(tx, dry_run).await
+        self.finish(tx, 0, dry_run).await
     }
 
     /// Does what a person wants with the stages of some runs of a study, only of some kinds where `action` names
@@ -74,14 +74,9 @@ impl Engine {
         } else {
             let stages = tx.stages_of(runs, &action.kinds).await?;
             if action.verb == ActionVerb::Cancel {
-                // From the last to the first, so that each is cancelled rather than skipped.
-                for &id in stages.iter().rev() {
-                    if tx.needed_elsewhere(id, study).await? {
-                        continue;
-                    }
-                    if let Some(stage) = tx.stage(id).await? {
-                        happen(&mut tx, &stage, Event::Cancel, None).await?;
-                    }
+                let left = cancel_all(&mut tx, &stages, Some(study)).await?;
+                if left > 0 {
+                    note = Some(format!("{left} more go on: another study needs them"));
                 }
             } else {
                 retry_all(&mut tx, stages.into_iter().collect()).await?;
@@ -132,8 +127,8 @@ impl Engine {
         Ok(tx.commit().await?)
     }
 
-    async fn finish(&self, mut tx: Tx, dry_run: bool) -> Result<Changed> {
-        let changed = Changed { stages: tx.changed_stages().await? };
+    async fn finish(&self, mut tx: Tx, left: u64, dry_run: bool) -> Result<Changed> {
+        let changed = Changed { stages: tx.changed_stages().await?, left };
         if !dry_run {
             self.remember()?;
             tx.commit().await?;
@@ -149,6 +144,23 @@ async fn scope(tx: &mut Tx, target: &Target) -> Result<Vec<StageId>> {
         Target::Run(run) => EngineError::Missing("run", run.to_string()),
         Target::Stage(stage) => EngineError::Missing("stage", stage.to_string()),
     })
+}
+
+/// Cancels stages, but those that another study than `study` needs; answers how many of these are not over.
+async fn cancel_all(tx: &mut Tx, stages: &[StageId], study: Option<&str>) -> Result<u64> {
+    let mut left = 0;
+    // From the last to the first, so that each is cancelled rather than skipped.
+    for &id in stages.iter().rev() {
+        let Some(stage) = tx.stage(id).await? else { continue };
+        if let Some(study) = study
+            && tx.needed_elsewhere(id, study).await?
+        {
+            left += u64::from(!stage.state.is_final());
+            continue;
+        }
+        happen(tx, &stage, Event::Cancel, None).await?;
+    }
+    Ok(left)
 }
 
 const fn is_open_to_retry(state: StageState) -> bool {

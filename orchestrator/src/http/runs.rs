@@ -2,7 +2,7 @@
 
 use super::{
     ApiError, App,
-    extract::{DryRun, Path, Query},
+    extract::{DryRun, Path, Query, Within},
 };
 use crate::{
     domain::{
@@ -147,16 +147,16 @@ pub(super) async fn classes(
 
 /// Stops the run's stages.
 #[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs", operation_id = "cancel_run",
-    params(("id" = RunId, Path, description = "Id of the run"), DryRun), responses(
+    params(("id" = RunId, Path, description = "Id of the run"), Within), responses(
     (status = 200, body = Changed),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn cancel(
     State(app): State<App>,
     Path(id): Path<RunId>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(Within { study, dry_run }): Query<Within>,
 ) -> Result<Json<Changed>, ApiError> {
-    Ok(Json(app.engine.cancel(&Target::Run(id), dry_run).await?))
+    Ok(Json(app.engine.cancel(&Target::Run(id), study.as_deref(), dry_run).await?))
 }
 
 /// Tries the run's failed, cancelled and skipped stages again.

@@ -2,7 +2,7 @@
 
 use super::{
     ApiError, App,
-    extract::{DryRun, Path, Query},
+    extract::{DryRun, Path, Query, Within},
     problem::NEEDS_CLUSTER,
 };
 use crate::{
@@ -81,16 +81,16 @@ pub(super) async fn script(
 
 /// Stops the stage.
 #[utoipa::path(post, path = "/stages/{id}/cancel", tag = "stages", operation_id = "cancel_stage",
-    params(("id" = StageId, Path, description = "Id of the stage"), DryRun), responses(
+    params(("id" = StageId, Path, description = "Id of the stage"), Within), responses(
     (status = 200, body = Changed),
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn cancel(
     State(app): State<App>,
     Path(id): Path<StageId>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(Within { study, dry_run }): Query<Within>,
 ) -> Result<Json<Changed>, ApiError> {
-    Ok(Json(app.engine.cancel(&Target::Stage(id), dry_run).await?))
+    Ok(Json(app.engine.cancel(&Target::Stage(id), study.as_deref(), dry_run).await?))
 }
 
 /// Tries the stage, and what was skipped because of it, again.

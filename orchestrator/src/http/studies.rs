@@ -95,7 +95,7 @@ pub(super) async fn cancel(
     Path(name): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Result<Json<Changed>, ApiError> {
-    Ok(Json(app.engine.cancel(&Target::Study(name), dry_run).await?))
+    Ok(Json(app.engine.cancel(&Target::Study(name), None, dry_run).await?))
 }
 
 /// Tries the study's failed, cancelled and skipped stages again.

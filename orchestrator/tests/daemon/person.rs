@@ -107,6 +107,29 @@ async fn stages_of_one_kind_go_on_where_another_study_needs_them() {
 }
 
 #[tokio::test]
+async fn a_run_of_a_study_goes_on_where_another_study_needs_it() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    bench.plan(&study("b", &[32], &[0])).await;
+    let run = bench.study("a").await.runs.remove(0);
+    let means = run.stages[3].id;
+    for (path, left) in [(format!("/runs/{}", run.id), 6), (format!("/stages/{means}"), 1)] {
+        let (_, changed) = bench.post::<()>(&format!("{path}/cancel?study=a"), None).await;
+        assert_eq!(changed, json!({"stages": [], "left": left}), "{path}");
+    }
+    bench.post::<()>("/studies/b/cancel", None).await;
+    let path = format!("/runs/{}/cancel", run.id);
+    let (_, changed) = bench.post::<()>(&format!("{path}?study=a&dry_run=true"), None).await;
+    assert_eq!((changed["stages"].as_array().unwrap().len(), changed["left"].clone()), (6, json!(0)));
+    // Whoever names no study means the run.
+    bench.plan(&study("b", &[32], &[0])).await;
+    let (status, _) = bench.post::<()>(&format!("{path}?study=c"), None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (_, changed) = bench.post::<()>(&path, None).await;
+    assert_eq!(changed["stages"].as_array().unwrap().len(), 6);
+}
+
+#[tokio::test]
 async fn one_stage_can_be_cancelled_alone() {
     let bench = Bench::new(1).await;
     bench.plan(&study("s", &[32], &[0])).await;

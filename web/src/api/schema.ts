@@ -887,6 +887,11 @@ export interface components {
         ChangeId: number;
         /** @description Answer of `POST .../cancel` and `POST .../retry`: what changed, or would with `dry_run=true`. */
         Changed: {
+            /**
+             * Format: int64
+             * @description Stages that are not over and go on, because another study needs them.
+             */
+            left?: number;
             /** @description Stages that changed. */
             stages: components["schemas"]["StageView"][];
         };
@@ -2720,6 +2725,8 @@ export interface operations {
     cancel_run: {
         parameters: {
             query?: {
+                /** @description Only as far as no other active study than this one needs it. */
+                study?: string;
                 /** @description Only say what would change. */
                 dry_run?: boolean;
             };
@@ -2892,6 +2899,8 @@ export interface operations {
     cancel_stage: {
         parameters: {
             query?: {
+                /** @description Only as far as no other active study than this one needs it. */
+                study?: string;
                 /** @description Only say what would change. */
                 dry_run?: boolean;
             };
