@@ -107,7 +107,8 @@ pub(super) async fn run_of(conn: &mut SqliteConnection, stage: StageId) -> Resul
 }
 
 impl Store {
-    /// Stages that may start: of higher priority first, then those nearest to a result.
+    /// Stages that may start: of higher priority first, then those nearest to a result. Data is prepared with the priority
+    /// of the first run that waits for it.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -116,7 +117,8 @@ impl Store {
         let ids = sqlx::query_scalar!(
             r#"SELECT s.id FROM stages s LEFT JOIN runs r ON r.id = s.run_id WHERE s.state = 'ready'
                AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.stage_id = s.id AND a.live = 1)
-               ORDER BY ifnull(r.priority, 0) DESC, CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1
+               ORDER BY coalesce(r.priority, (SELECT max(priority) FROM runs WHERE runs.data_hash = s.data_hash), 0) DESC,
+                        CASE s.kind WHEN 'analyze' THEN 0 WHEN 'decs' THEN 1 WHEN 'vars' THEN 1
                         WHEN 'means' THEN 2 WHEN 'evaluate' THEN 3 WHEN 'train' THEN 4 ELSE 5 END, s.id"#
         );
         Ok(ids.fetch_all(&self.readers).await?.into_iter().map(StageId).collect())

@@ -175,6 +175,19 @@ async fn data_is_prepared_with_the_priority_of_the_runs_that_wait_for_it() {
 }
 
 #[tokio::test]
+async fn data_of_runs_that_go_first_is_prepared_first() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("usual", &[32], &[0])).await;
+    bench.started().await.remove(0).succeed(&bench).await;
+    let mut urgent = study("urgent", &[32], &[0]);
+    urgent.data.block_size /= 2;
+    bench.plan(&urgent).await;
+    let first = json!({"verb": "prioritise", "priority": 5});
+    bench.post("/studies/urgent/actions", Some(&first)).await;
+    assert_eq!(bench.labels().await, ["prepare"], "before the training of the other study");
+}
+
+#[tokio::test]
 async fn new_rules_undo_what_was_learned_over_the_old_ones() {
     let bench = Bench::new(1).await;
     let rules = |mem: &str| {
