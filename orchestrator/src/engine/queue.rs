@@ -35,12 +35,11 @@ type Live = HashMap<StageId, (AttemptId, PathBuf)>;
 impl Engine {
     /// Hands over what is held and due, then queues as many stages as there is room for.
     pub(super) async fn fill_queue(&self) -> Result<()> {
-        let room = self.executor.room(0).await;
-        if room.attempts > 0 {
-            for submission in self.store.open_submissions().await? {
-                if submission.state == "held" && submission.due <= Utc::now() {
-                    self.hand_over_again(&submission).await?;
-                }
+        for submission in self.store.open_submissions().await? {
+            let due = submission.state == "held" && submission.due <= Utc::now();
+            // Asked for each: what is refused shuts the door to the others.
+            if due && self.executor.room(0).await.attempts > 0 {
+                self.hand_over_again(&submission).await?;
             }
         }
         let room = self.executor.room(self.store.busy().await?).await;

@@ -6,6 +6,7 @@ mod bench;
 mod chain;
 mod changes;
 mod decide;
+mod ends;
 mod failure;
 mod learn;
 mod local;

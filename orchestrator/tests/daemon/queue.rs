@@ -1,139 +1,128 @@
-//! How attempts in a cluster's queue end.
+//! What is handed to a cluster's queue, and when, with a queue that answers as the test wants.
 
-use super::bench::{Bench, Worker, labels, states, study};
-use axum::http::StatusCode;
-use orchestrator::executor::{Cause, Exit};
-use protocol::{attempt::Outcome, view::StageView};
+use super::bench::study;
+use async_trait::async_trait;
+use orchestrator::{
+    domain::layout::Layout,
+    engine::Engine,
+    executor::{Capabilities, Executor, Job, Liveness, Order, Presence, Room, SubmitError, Survey},
+    store::Store,
+};
+use protocol::{ids::SubmissionId, stage::StageKind, study::StudySpec};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::Notify;
 
-/// A bench whose only run is in training in a cluster, and its worker.
-async fn training() -> (Bench, Worker) {
-    let bench = Bench::with_queue().await;
-    bench.plan(&study("s", &[32], &[0])).await;
-    let mut workers = bench.started().await;
-    assert_eq!(workers.len(), 7, "everything is queued at once");
-    let mut take = |kind: &str| {
-        let found = workers.iter().position(|worker| worker.label().starts_with(kind)).unwrap();
-        workers.remove(found)
-    };
-    take("prepare").succeed(&bench).await;
-    let worker = take("train");
-    worker.claim(&bench).await;
-    (bench, worker)
+/// A queue in which everything waits for ever.
+struct Queue {
+    /// The most attempts that it takes.
+    room: Mutex<u32>,
+    /// What it answers before it says yes to everything.
+    answers: Mutex<VecDeque<SubmitError>>,
+    /// What was handed to it: kind and number of jobs.
+    orders: Mutex<Vec<(StageKind, usize)>>,
 }
 
-fn interrupted() -> Outcome {
-    Outcome::Interrupted { message: "stopped after step 5 of 40".into() }
-}
-
-fn exit(cause: Cause, word: &'static str) -> Exit {
-    Exit { cause, word: Some(word), ..Exit::default() }
-}
-
-/// The training, and its attempts.
-async fn train(bench: &Bench) -> (StageView, Vec<String>) {
-    let detail = bench.study("s").await;
-    let run = bench.run(&detail.runs[0]).await;
-    let stage = detail.runs[0].stages[1].clone();
-    let of_it = run.attempts.iter().filter(|attempt| attempt.stage == stage.id);
-    let attempts = of_it
-        .map(|attempt| {
-            let word = attempt.slurm_state.as_deref().unwrap_or("-");
-            format!("{} {word} {}", attempt.state, attempt.message.as_deref().unwrap_or("-"))
-        })
-        .collect();
-    (stage, attempts)
-}
-
-#[tokio::test]
-async fn an_interrupted_attempt_goes_on_until_the_queue_says_what_for() {
-    let (bench, worker) = training().await;
-    worker.leave(&[], Some(&interrupted()));
-    for _ in 0..2 {
-        assert_eq!(worker.try_result(&bench, &interrupted()).await.0, StatusCode::NO_CONTENT);
-        assert!(bench.started().await.is_empty());
-        let (stage, attempts) = train(&bench).await;
-        assert_eq!((stage.state.as_str(), &attempts[..]), ("running", &["running - -".to_owned()][..]));
+impl Queue {
+    fn answers(&self, answers: impl IntoIterator<Item = SubmitError>) {
+        self.answers.lock().unwrap().extend(answers);
     }
-    bench.hands.is_gone(worker.id(), exit(Cause::Preempted, "PREEMPTED"));
-    assert_eq!(labels(&bench.started().await), ["train 01x0032_01d00"]);
-    let (_, attempts) = train(&bench).await;
-    assert_eq!(attempts, ["preempted PREEMPTED stopped after step 5 of 40", "submitted - -"]);
-    // The worker did not hear that it was heard.
-    assert_eq!(worker.try_result(&bench, &interrupted()).await.0, StatusCode::NO_CONTENT);
-}
 
-#[tokio::test]
-async fn a_worker_that_somebody_cancelled_in_the_queue_is_not_started_again() {
-    // Whether a daemon was there to be told, or came back to find the result.
-    for told in [true, false] {
-        let (mut bench, worker) = training().await;
-        worker.leave(&[], Some(&interrupted()));
-        if told {
-            assert_eq!(worker.try_result(&bench, &interrupted()).await.0, StatusCode::NO_CONTENT);
-        } else {
-            bench = bench.restarted().await;
-            assert!(bench.started().await.is_empty());
-            assert_eq!(train(&bench).await.0.state.as_str(), "running");
-        }
-        bench.hands.is_gone(worker.id(), exit(Cause::Cancelled, "CANCELLED"));
-        assert!(bench.started().await.is_empty());
-        let (stage, attempts) = train(&bench).await;
-        assert_eq!(stage.reason.as_deref(), Some("cancelled in the cluster's queue"));
-        assert_eq!(attempts, ["cancelled CANCELLED stopped after step 5 of 40"]);
-        let detail = bench.study("s").await;
-        assert_eq!(
-            states(&detail.runs[0].stages)[1..4],
-            ["train cancelled", "evaluate skipped", "means skipped"]
-        );
+    fn has_room(&self, attempts: u32) {
+        *self.room.lock().unwrap() = attempts;
+    }
+
+    /// What was handed to it since the last time.
+    fn orders(&self) -> Vec<(StageKind, usize)> {
+        std::mem::take(&mut self.orders.lock().unwrap())
     }
 }
 
-#[tokio::test]
-async fn an_attempt_that_was_asked_to_stop_ends_with_its_workers_word() {
-    let (bench, worker) = training().await;
-    bench.post::<()>("/studies/s/cancel", None).await;
-    worker.leave(&[], Some(&interrupted()));
-    assert_eq!(worker.try_result(&bench, &interrupted()).await.0, StatusCode::NO_CONTENT);
-    let (stage, attempts) = train(&bench).await;
-    assert_eq!(stage.reason.as_deref(), Some("cancelled by a person"));
-    assert_eq!(attempts, ["cancelled - stopped after step 5 of 40"]);
-}
+#[async_trait]
+impl Executor for Queue {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "slurm", slots: 0, queue: true }
+    }
 
-#[tokio::test]
-async fn the_next_attempt_leaves_out_a_node_on_which_the_last_one_failed_at_once() {
-    let (bench, worker) = training().await;
-    worker.fail(&bench, false).await;
-    assert_eq!(labels(&bench.started().await), ["train 01x0032_01d00"]);
-    assert_eq!(*bench.hands.left_out.lock().unwrap(), ["here"]);
-    // It is queued now, and nobody else has to keep away from there.
-    bench.plan(&study("t", &[64], &[0])).await;
-    assert_eq!(bench.started().await.len(), 6);
-    assert!(bench.hands.left_out.lock().unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_node_on_which_everything_fails_at_once_is_left_out_unless_the_input_is_to_blame() {
-    for permanent in [false, true] {
-        let bench = Bench::with_queue().await;
-        let mut spec = study("s", &[32], &[0, 1, 2]);
-        spec.resources.attempts = if permanent { 2 } else { 1 };
-        bench.plan(&spec).await;
-        let workers = bench.started().await;
-        for worker in &workers {
-            match worker.label().split(' ').next().unwrap() {
-                "prepare" => worker.succeed(&bench).await,
-                "train" => worker.fail(&bench, permanent).await,
-                _ => {}
+    async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        let mut orders = self.orders.lock().unwrap();
+        orders.push((order.kind, order.jobs.len()));
+        match self.answers.lock().unwrap().pop_front() {
+            Some(answer) => {
+                if matches!(answer, SubmitError::Later { .. }) {
+                    self.has_room(0);
+                }
+                Err(answer)
             }
+            None => Ok(orders.len() as u64),
         }
-        let failing = async || bench.store.failing_nodes(chrono::Utc::now()).await.unwrap();
-        assert!(failing().await.is_empty(), "all at one moment");
-        let at_other_times = "UPDATE attempts SET finished = finished - CASE state WHEN 'failed' THEN 1000000 * rowid ELSE
-                              50000000 END, started = started - CASE state WHEN 'failed' THEN 1000000 * rowid ELSE 0 END
-                              WHERE live = 0";
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(bench.root.path().join("lc.sqlite"));
-        let mut record = sqlx::ConnectOptions::connect(&options).await.unwrap();
-        sqlx::query(at_other_times).execute(&mut record).await.unwrap();
-        assert_eq!(failing().await.len(), usize::from(!permanent), "{permanent}");
     }
+
+    async fn survey(&self, jobs: &[Job], unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
+        let waits = |job: &Job| (job.attempt, Liveness::Waits { reason: None, never: false });
+        let absent = |(id, _): &(SubmissionId, Vec<Job>)| (*id, Presence::Absent);
+        Survey { jobs: jobs.iter().map(waits).collect(), submissions: unclear.iter().map(absent).collect() }
+    }
+
+    async fn stop(&self, _jobs: &[Job], _force: bool) {}
+
+    async fn room(&self, queued: u32) -> Room {
+        Room { attempts: self.room.lock().unwrap().saturating_sub(queued), array: 1000 }
+    }
+}
+
+struct Site {
+    root: tempfile::TempDir,
+    queue: Arc<Queue>,
+    engine: Engine,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        let store = Store::open(&layout).await.unwrap();
+        let queue =
+            Arc::new(Queue { room: Mutex::new(1000), answers: Mutex::default(), orders: Mutex::default() });
+        let engine = Engine::new(store, queue.clone(), layout, Arc::new(Notify::new()));
+        Self { root, queue, engine }
+    }
+
+    /// What is handed over when the record is compared once.
+    async fn orders(&self) -> Vec<(StageKind, usize)> {
+        self.engine.reconcile().await.unwrap();
+        self.queue.orders()
+    }
+}
+
+/// A study on data of its own, whose jobs ask for memory of their own.
+fn apart(number: u32, seeds: &[u32]) -> StudySpec {
+    let mut spec = study(&format!("s{number}"), &[32], seeds);
+    spec.data.block_size -= number;
+    let rule = serde_json::json!({"mem": format!("{}G", number + 1)});
+    spec.resources.rules = vec![serde_json::from_value(rule).unwrap()];
+    spec
+}
+
+fn later(seconds: u64) -> SubmitError {
+    SubmitError::Later { message: "the controller is away".into(), after: Duration::from_secs(seconds) }
+}
+
+#[tokio::test]
+async fn the_first_refusal_holds_back_what_was_held_before() {
+    let site = Site::new().await;
+    for number in 0..3 {
+        site.engine.plan(apart(number, &[0]), false).await.unwrap();
+    }
+    let unclear = || SubmitError::Unclear { message: "nothing was heard".into() };
+    site.queue.answers([unclear(), unclear(), unclear()]);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1); 3]);
+    // None of them is in the queue: all are to be handed over again.
+    site.queue.answers([later(0)]);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+    site.queue.has_room(1000);
+    assert_eq!(site.orders().await.iter().filter(|(kind, _)| *kind == StageKind::Prepare).count(), 3);
 }

@@ -168,7 +168,7 @@ fn an_answer_that_got_lost_is_found_in_the_queue_and_not_repeated() {
     let Some(fake) = Fake::new() else { return };
     let lost = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n";
     fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": lost, "accept": true}]}));
-    let site = fake.site("");
+    let site = fake.site("pause_seconds = 1");
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));
     assert_eq!(fake.calls("sbatch"), 7, "one call for each array");
@@ -180,7 +180,7 @@ fn what_is_proven_absent_is_handed_over_again() {
     let Some(fake) = Fake::new() else { return };
     let lost = "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received\n";
     fake.behave(&json!({"sbatch": [{"rc": 1, "stderr": lost, "accept": false}]}));
-    let site = fake.site("");
+    let site = fake.site("pause_seconds = 1");
     sweep(&site);
     let (state, _) = wait(&site, "an unclear answer", || {
         let found = stage(&site, StageKind::Prepare);

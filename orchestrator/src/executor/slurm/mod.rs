@@ -173,19 +173,19 @@ impl Slurm {
         let arguments = ["--parsable".into(), path.into_os_string()];
         let answer = match self.caller.run("sbatch", &arguments).await {
             Ok(answer) => answer,
-            Err(error @ CallError::TimedOut(..)) => {
-                return Err(SubmitError::Unclear { message: error.to_string() });
-            }
+            Err(error @ CallError::TimedOut(..)) => return Err(self.unclear(error.to_string()).await),
             Err(error) => {
                 let after = self.pause(error.to_string()).await;
                 return Err(SubmitError::Later { message: error.to_string(), after });
             }
         };
         if answer.code == Some(0) {
+            let Some(job) = parse::sbatch::job_id(&answer.stdout) else {
+                let told = answer.stdout.trim();
+                return Err(self.unclear(format!("sbatch told no job id: {told:?}")).await);
+            };
             self.memory.lock().await.pause = None;
-            return parse::sbatch::job_id(&answer.stdout).ok_or_else(|| SubmitError::Unclear {
-                message: format!("sbatch told no job id: {:?}", answer.stdout.trim()),
-            });
+            return Ok(job);
         }
         Err(match parse::sbatch::refusal(answer.code, &answer.stderr) {
             Refusal::Wrong(why) => wrong(format!(
@@ -199,8 +199,14 @@ impl Slurm {
                 let after = self.pause(why.clone()).await;
                 SubmitError::Later { message: format!("held back: {why}"), after }
             }
-            Refusal::Unclear(why) => SubmitError::Unclear { message: format!("sbatch: {why}") },
+            Refusal::Unclear(why) => self.unclear(format!("sbatch: {why}")).await,
         })
+    }
+
+    /// A controller that does not say what it did is left alone for a while.
+    async fn unclear(&self, message: String) -> SubmitError {
+        self.pause(message.clone()).await;
+        SubmitError::Unclear { message }
     }
 
     /// Nothing is handed over for a while, longer each time.
