@@ -14,7 +14,7 @@ use protocol::{
 };
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 /// A stage that could be queued.
@@ -129,6 +129,27 @@ pub struct Batch {
 }
 
 type Key = (StageKind, Option<u32>, Request, Vec<After>);
+
+/// The first `most` of these stages, in their order, that can be queued: what each waits for (its parents that are not
+/// done) is placed in the queue, or goes before it.
+#[must_use]
+pub fn placeable<'a>(
+    stages: impl IntoIterator<Item = (StageId, &'a [Parent])>,
+    placed: &HashMap<StageId, Place>,
+    most: usize,
+) -> HashSet<StageId> {
+    let mut chosen = HashSet::new();
+    for (stage, parents) in stages {
+        if chosen.len() == most {
+            break;
+        }
+        let is_there = |parent: &Parent| placed.contains_key(&parent.stage) || chosen.contains(&parent.stage);
+        if parents.iter().all(is_there) {
+            chosen.insert(stage);
+        }
+    }
+    chosen
+}
 
 /// The arrays for the candidates, each behind those that it waits for. `placed` tells where stages are in the
 /// queue already; `most` is the largest number of jobs of an array, and no index reaches it. A candidate with a
@@ -248,6 +269,20 @@ mod tests {
         assert!(arrays[1..].iter().all(|array| array.tasks.len() == 1000));
         // vars and decs after means, analyze after everything.
         assert_eq!(arrays[6].after.len(), 4);
+    }
+
+    #[test]
+    fn what_can_not_be_queued_takes_no_room() {
+        let stages = study(2, false);
+        let of = |from: usize, most| {
+            let stages = stages[from..].iter().map(|stage| (stage.stage, stage.parents.as_slice()));
+            let mut chosen: Vec<_> = placeable(stages, &HashMap::new(), most).into_iter().collect();
+            chosen.sort_unstable();
+            chosen
+        };
+        assert_eq!(of(0, 3), [0, 1, 2].map(StageId), "each behind one that goes before it");
+        assert_eq!(of(0, 100).len(), 13);
+        assert_eq!(of(1, 100), [], "nothing is known of what they wait for");
     }
 
     #[test]

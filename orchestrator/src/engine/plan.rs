@@ -122,7 +122,7 @@ impl Engine {
             .unwrap_or_default()
             .into_iter()
             .collect();
-        let Queueable { mut candidates, placed } = tx.queueable(terms).await?;
+        let Queueable { mut candidates, placed } = tx.queueable(terms, usize::MAX).await?;
         candidates.retain(|candidate| own.contains(&candidate.stage));
         let batches = batch::batches(candidates, &placed, most);
         let mut arrays = Vec::with_capacity(batches.len());

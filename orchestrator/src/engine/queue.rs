@@ -47,11 +47,11 @@ impl Engine {
             return Ok(());
         }
         let terms = self.terms().await;
-        let Queueable { mut candidates, placed } = self.store.queueable(&terms).await?;
+        let Queueable { mut candidates, placed } =
+            self.store.queueable(&terms, room.attempts as usize).await?;
         if candidates.is_empty() {
             return Ok(());
         }
-        candidates.truncate(room.attempts as usize);
         let exclude = self.store.failing_nodes(Utc::now()).await?;
         for candidate in &mut candidates {
             candidate.request.leave_out(&exclude, &terms.ceilings);

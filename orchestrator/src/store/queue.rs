@@ -2,7 +2,7 @@
 
 use super::{Result, Store, Tx, row};
 use crate::domain::{
-    batch::{Candidate, Earlier, Parent, Place},
+    batch::{self, Candidate, Earlier, Parent, Place},
     resources::{self, Ceiling, Request},
     work::Settings,
 };
@@ -18,7 +18,8 @@ use std::collections::{HashMap, hash_map::Entry};
 /// What could be queued, and what is.
 #[derive(Clone, Debug, Default)]
 pub struct Queueable {
-    /// Stages without an attempt that is not over, those that may start at once first.
+    /// Stages without an attempt that is not over and with parents that are done, placed or candidates themselves; those
+    /// that may start at once first.
     pub candidates: Vec<Candidate>,
     /// Where stages are in the queue.
     pub placed: HashMap<StageId, Place>,
@@ -34,14 +35,14 @@ pub struct Terms<'a> {
 }
 
 impl Store {
-    /// The stages that could be queued now, and the places of those that are.
+    /// The first `most` stages that could be queued now, and the places of those that are.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn queueable(&self, terms: &Terms<'_>) -> Result<Queueable> {
+    pub async fn queueable(&self, terms: &Terms<'_>, most: usize) -> Result<Queueable> {
         // One transaction, so that all parts are of the same moment.
         let mut tx = self.readers.begin().await?;
-        queueable(&mut tx, terms).await
+        queueable(&mut tx, terms, most).await
     }
 
     /// What the next job of a stage would ask for; none if there is no such stage.
@@ -73,8 +74,8 @@ impl Tx {
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn queueable(&mut self, terms: &Terms<'_>) -> Result<Queueable> {
-        queueable(self.conn(), terms).await
+    pub async fn queueable(&mut self, terms: &Terms<'_>, most: usize) -> Result<Queueable> {
+        queueable(self.conn(), terms, most).await
     }
 }
 
@@ -206,7 +207,7 @@ impl<'a> Asking<'a> {
 
 /// What could be queued now, and what is. Data is prepared with the priority of the first run that waits for it, or a
 /// queue with little room would be full of runs that nothing can be queued for.
-async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>) -> Result<Queueable> {
+async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>, most: usize) -> Result<Queueable> {
     let stages = sqlx::query!(
         r#"SELECT s.id AS "id!: i64", s.kind AS "kind!: String", s.checkpoint AS "checkpoint?: i64",
                   s.run_id AS "run?: i64", s.state AS "state!: String",
@@ -247,9 +248,12 @@ async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>) -> Result<Que
         let pack = found.pack.map_or(1, row::small).max(1);
         placed.insert(StageId(found.stage), Place { array, task: row::small(found.task), pack });
     }
+    let parents_of = |stage: i64| parents.get(&stage).map_or(&[][..], Vec::as_slice);
+    let ids = stages.iter().map(|found| (StageId(found.id), parents_of(found.id)));
+    let chosen = batch::placeable(ids, &placed, most);
     let mut asking = Asking::new(&mut *conn, terms).await?;
-    let mut candidates = Vec::with_capacity(stages.len());
-    for found in stages {
+    let mut candidates = Vec::with_capacity(chosen.len());
+    for found in stages.into_iter().filter(|found| chosen.contains(&StageId(found.id))) {
         let kind = row::word("a stage's kind", &found.kind)?;
         let run = found.run.map(RunId);
         let learned = (row::small(found.memory), row::small(found.time));

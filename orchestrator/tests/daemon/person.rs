@@ -168,7 +168,7 @@ async fn data_is_prepared_with_the_priority_of_the_runs_that_wait_for_it() {
     bench.plan(&study("s", &[32], &[0, 1])).await;
     let first = json!({"verb": "prioritise", "filter": "seed=1", "priority": 5});
     bench.post("/studies/s/actions", Some(&first)).await;
-    let queueable = bench.store.queueable(&Terms::default()).await.unwrap();
+    let queueable = bench.store.queueable(&Terms::default(), usize::MAX).await.unwrap();
     let order: Vec<_> = queueable.candidates.iter().map(|found| (found.kind, found.priority)).collect();
     assert_eq!(order[..2], [(StageKind::Prepare, 5), (StageKind::Train, 5)]);
     assert!(order[7..].iter().all(|(_, priority)| *priority == 0), "{order:?}");

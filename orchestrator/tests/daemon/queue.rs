@@ -112,6 +112,20 @@ fn later(seconds: u64) -> SubmitError {
 }
 
 #[tokio::test]
+async fn what_waits_for_something_that_is_held_leaves_the_room_to_others() {
+    let site = Site::new().await;
+    site.engine.plan(apart(0, &[0, 1, 2]), false).await.unwrap();
+    site.queue.answers([later(3600)]);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+    site.engine.plan(apart(1, &[0, 1]), false).await.unwrap();
+    // The one that is held, and two more.
+    site.queue.has_room(3);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1), (StageKind::Train, 1)]);
+    site.queue.has_room(4);
+    assert_eq!(site.orders().await, [(StageKind::Evaluate, 1)]);
+}
+
+#[tokio::test]
 async fn the_first_refusal_holds_back_what_was_held_before() {
     let site = Site::new().await;
     for number in 0..3 {
