@@ -3,7 +3,7 @@
 //! * [`decide`]: state and event in, effects out; pure;
 //! * `apply`: effects into a transaction;
 //! * `plan`, `person`, `import`, `worker`: what people and workers ask for, each one transaction;
-//! * `queue`: stages into a cluster's queue;
+//! * `slots`, `queue`: stages onto this machine, or into a cluster's queue;
 //! * `reconcile`: rereads the record and the executor, compares, acts. Start-up, crash and everyday
 //!   take this one path: whatever was interrupted is found again as a difference.
 
@@ -14,6 +14,7 @@ mod person;
 mod plan;
 mod queue;
 mod reconcile;
+mod slots;
 mod tables;
 mod worker;
 

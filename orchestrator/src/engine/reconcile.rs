@@ -7,29 +7,21 @@ use super::{
     decide::Event,
 };
 use crate::{
-    domain::{
-        resources::Request,
-        work::{self, Work},
-    },
-    executor::{Cause, Exit, Job, Liveness, Order, Presence, SubmitError, folder},
-    fault, secret,
-    store::{AttemptRow, NewAttempt},
+    executor::{Cause, Exit, Job, Liveness, Presence, folder},
+    fault,
+    store::AttemptRow,
 };
 use chrono::{TimeDelta, Utc};
 use protocol::{
-    API_VERSION,
-    attempt::{ATTEMPT_FILE, AttemptFile},
-    ids::{AttemptId, StageId, SubmissionId},
+    ids::{AttemptId, SubmissionId},
     stage::AttemptState,
 };
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, HashSet},
     sync::PoisonError,
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 /// How long a worker may take to write a checkpoint when asked to stop.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
@@ -39,15 +31,25 @@ const PERIOD: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(240);
 /// How many periods pass between two trimmings of the record.
 const TRIM_EVERY: u32 = 300;
+/// How old the table of a study that is not over may be: while results come in, each would have all of it written again.
+const TABLE_AGE: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Reconciles until `stop`: at once, whenever woken, and every two seconds.
     pub async fn run(&self, stop: CancellationToken) {
         let mut rounds = 0_u32;
+        let mut written: Option<tokio::time::Instant> = None;
         loop {
             let began = tokio::time::Instant::now();
-            if let Err(error) = self.reconcile().await {
+            if let Err(error) = self.compare().await {
                 tracing::error!(%error, "failed to reconcile; trying again in two seconds");
+            }
+            let all = written.is_none_or(|at| at.elapsed() >= TABLE_AGE);
+            if all {
+                written = Some(tokio::time::Instant::now());
+            }
+            if let Err(error) = self.write_tables(all).await {
+                tracing::error!(%error, "failed to write the results; trying again in two seconds");
             }
             if rounds.is_multiple_of(TRIM_EVERY)
                 && let Err(error) = self.store.trim(Utc::now()).await
@@ -60,7 +62,12 @@ impl Engine {
             tracing::debug!(milliseconds = took.as_millis() as u64, "reconciled");
             tokio::time::sleep(took).await;
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {
+                    if let Err(error) = self.write_tables(true).await {
+                        tracing::error!(%error, "failed to write the results; the next daemon does");
+                    }
+                    return;
+                }
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(PERIOD) => {}
             }
@@ -81,11 +88,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares once, and acts on every difference.
+    /// Compares once, acts on every difference, and writes the results.
     ///
     /// # Errors
     /// When the record can't be used; what was not done is done the next time.
     pub async fn reconcile(&self) -> Result<()> {
+        self.compare().await?;
+        self.write_tables(true).await
+    }
+
+    async fn compare(&self) -> Result<()> {
         self.follow().await?;
         let unsettled = self.store.unsettled_stages().await?;
         if !unsettled.is_empty() {
@@ -93,12 +105,7 @@ impl Engine {
             settle(&mut tx, unsettled).await?;
             tx.commit().await?;
         }
-        if self.executor.capabilities().queue {
-            self.fill_queue().await?;
-        } else {
-            self.fill_slots().await?;
-        }
-        self.write_tables().await
+        if self.executor.capabilities().queue { self.fill_queue().await } else { self.fill_slots().await }
     }
 
     /// Looks after every attempt that is not over.
@@ -279,7 +286,7 @@ impl Engine {
     }
 
     /// Records an event at the attempt's stage; nothing, if the attempt is over by now.
-    async fn happens(&self, attempt: AttemptId, event: Event) -> Result<()> {
+    pub(super) async fn happens(&self, attempt: AttemptId, event: Event) -> Result<()> {
         let mut tx = self.store.begin(Utc::now()).await?;
         let done = match current(&mut tx, attempt).await {
             Ok((_, stage)) => happen(&mut tx, &stage, event, None).await,
@@ -292,109 +299,6 @@ impl Engine {
                 Ok(())
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// Starts ready stages while there are slots.
-    async fn fill_slots(&self) -> Result<()> {
-        let slots = self.executor.capabilities().slots;
-        let taken: HashSet<_> =
-            self.store.live_attempts().await?.iter().map(|attempt| attempt.slot).collect();
-        let mut free = (0..slots).filter(|slot| !taken.contains(slot));
-        for stage in self.store.ready_stages().await? {
-            let Some(slot) = free.next().filter(|_| self.executor.can_start()) else { break };
-            self.start(stage, slot).await?;
-        }
-        Ok(())
-    }
-
-    /// Intent first: the folder, then the record, then the process. A crash in between leaves either
-    /// nothing but an unused folder, or an intended attempt that is found and started again.
-    async fn start(&self, stage: StageId, slot: u32) -> Result<()> {
-        let Some(work) = self.store.work(stage).await? else { return Ok(()) };
-        let id = AttemptId(Uuid::now_v7());
-        let path = self.layout.attempt(work.kind(), id);
-        let failed = |source| EngineError::File { path: path.display().to_string(), source };
-        let (file, token_sha256) = self.attempt_file(id, &work).map_err(failed)?;
-        folder::create(&path, &file).map_err(failed)?;
-        let opening = NewAttempt { id, stage, slot, token_sha256, folder: path, queued: None };
-        let mut tx = self.store.begin(Utc::now()).await?;
-        let Some(row) = tx.stage(stage).await? else { return Ok(()) };
-        match happen(&mut tx, &row, Event::Start, Some(&opening)).await {
-            Ok(_) => {}
-            Err(EngineError::Refused(why)) => {
-                tracing::debug!(%stage, why, "is not to be started any more");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
-        let attempt = tx.attempt(id).await?;
-        tx.commit().await?;
-        match attempt {
-            Some(attempt) => self.submit(&attempt).await,
-            None => Ok(()),
-        }
-    }
-
-    /// What a worker on this machine is told, and the hash of the token in it.
-    fn attempt_file(&self, attempt: AttemptId, work: &Work) -> std::io::Result<(AttemptFile, String)> {
-        let token = secret::fresh().map_err(std::io::Error::other)?;
-        let token_sha256 = hex::encode(Sha256::digest(token.as_bytes()));
-        let file = AttemptFile {
-            api_version: API_VERSION,
-            attempt,
-            daemon: self.layout.daemon_file(),
-            token,
-            parents: Vec::new(),
-            requeued: false,
-            spec: work::stage_spec(&self.layout, work),
-        };
-        Ok((file, token_sha256))
-    }
-
-    /// Hands an intended attempt to the executor; it stays intended while nothing can be started.
-    async fn submit(&self, attempt: &AttemptRow) -> Result<()> {
-        if !self.executor.can_start() {
-            return Ok(());
-        }
-        let Some(work) = self.store.work(attempt.stage).await? else { return Ok(()) };
-        if !attempt.folder.join(ATTEMPT_FILE).exists() {
-            // Somebody removed it before it was used. Nobody else knows the token that was in it: a new one.
-            let failed = |source| EngineError::File { path: attempt.folder.display().to_string(), source };
-            let (file, token_sha256) = self.attempt_file(attempt.id, &work).map_err(failed)?;
-            let mut tx = self.store.begin(Utc::now()).await?;
-            tx.renew_token(attempt.id, &token_sha256).await?;
-            tx.commit().await?;
-            folder::create(&attempt.folder, &file).map_err(failed)?;
-        }
-        let kind = work.kind();
-        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.id);
-        let order = Order {
-            submission: None,
-            kind,
-            folder: attempt.folder.clone(),
-            jobs: vec![job(attempt)],
-            request: Request::default(),
-            after: Vec::new(),
-        };
-        match self.executor.submit(&order).await {
-            Ok(pid) => {
-                tracing::info!(attempt = %attempt.id, stage = %attempt.stage, pid, "started a worker");
-                let mut tx = self.store.begin(Utc::now()).await?;
-                tx.set_pid(attempt.id, u32::try_from(pid).unwrap_or_default()).await?;
-                tx.commit().await?;
-                self.happens(attempt.id, Event::Submitted).await
-            }
-            Err(SubmitError::Later { message, after }) => {
-                tracing::warn!(attempt = %attempt.id, message, seconds = after.as_secs(), "to be started later");
-                Ok(())
-            }
-            Err(error) => {
-                let permanent = matches!(error, SubmitError::Refused { permanent: true, .. });
-                let message = error.to_string();
-                tracing::error!(attempt = %attempt.id, message, "could not be started");
-                self.happens(attempt.id, Event::NotSubmitted { message, permanent }).await
-            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Keeps `results/<study>.csv` equal to the record. The record is first: a table that a crash left
-//! behind is written at the next start.
+//! behind is written at the next start. While a study is not over its table may be half a minute old.
 
 use super::{Engine, Result};
 use crate::results;
@@ -22,11 +22,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the tables that are older than the record.
-    pub(super) async fn write_tables(&self) -> Result<()> {
-        let stale = std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Writes the tables that are older than the record: all of them, or those of studies that are over.
+    pub(super) async fn write_tables(&self, all: bool) -> Result<()> {
+        let stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for study in stale {
-            let Some(table) = self.store.results(&study).await? else { continue };
+            if !all && self.store.is_open(&study).await? {
+                continue;
+            }
+            // What is recorded from here on makes it stale again.
+            self.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&study);
+            let table = match self.store.results(&study).await {
+                Ok(Some(table)) => table,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.make_stale(&study);
+                    return Err(error.into());
+                }
+            };
             let path = self.layout.results_csv(&study);
             let file = path.clone();
             let written = tokio::task::spawn_blocking(move || results::write_csv(&file, &table)).await;

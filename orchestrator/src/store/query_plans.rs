@@ -33,3 +33,17 @@ async fn planning_a_run_does_not_look_at_all_runs_of_the_study() {
     let first = begins("SELECT runs.hash FROM runs").await;
     assert!(first.starts_with("SEARCH runs USING INDEX runs_by_identifier"), "{first}");
 }
+
+#[tokio::test]
+async fn a_round_does_not_look_at_all_attempts_that_ever_were() {
+    for words in [
+        "EXISTS (SELECT 1 FROM attempt_parents ap",
+        "WHERE a.live = 1 ORDER BY",
+        "FROM attempts WHERE live = 1",
+    ] {
+        let first = begins(words).await;
+        assert!(first.contains("INDEX one_live_attempt"), "{words}: {first}");
+    }
+    let first = begins("FROM stages s CROSS JOIN study_runs").await;
+    assert!(first.starts_with("SEARCH s USING INDEX stages_by_state"), "{first}");
+}

@@ -12,6 +12,20 @@ use protocol::{
 use sqlx::SqliteConnection;
 
 impl Store {
+    /// Whether a stage of a run of a study is not over.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn is_open(&self, study: &str) -> Result<bool> {
+        let open = sqlx::query_scalar!(
+            r#"SELECT s.id FROM stages s CROSS JOIN study_runs sr ON sr.run_id = s.run_id
+               WHERE s.state IN ('waiting', 'ready', 'queued', 'running')
+               AND sr.study_id = (SELECT id FROM studies WHERE name = ?) LIMIT 1"#,
+            study
+        );
+        Ok(open.fetch_optional(&self.readers).await?.is_some())
+    }
+
     /// A page of studies and imported results, newest first, after a cursor. Their stages are not counted.
     ///
     /// # Errors

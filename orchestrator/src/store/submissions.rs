@@ -85,10 +85,12 @@ impl Store {
     /// # Errors
     /// When the record can't be used.
     pub async fn outdated_attempts(&self) -> Result<Vec<AttemptId>> {
+        // Put in this way, it begins with what is not over, and not with all that ever waited.
         let rows = sqlx::query_scalar!(
-            r#"SELECT DISTINCT c.id AS "id!: String" FROM attempts c
-               JOIN attempt_parents ap ON ap.attempt_id = c.id JOIN attempts p ON p.id = ap.parent_id
-               WHERE c.live = 1 AND c.claim IS NULL AND c.stop IS NULL AND p.live = 0 AND p.state <> 'succeeded'"#
+            r#"SELECT c.id AS "id!: String" FROM attempts c
+               WHERE c.live = 1 AND c.claim IS NULL AND c.stop IS NULL
+               AND EXISTS (SELECT 1 FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id
+                           WHERE ap.attempt_id = c.id AND p.live = 0 AND p.state <> 'succeeded')"#
         );
         let rows = rows.fetch_all(&self.readers).await?;
         rows.iter().map(|id| row::word("an attempt's id", id)).collect()
