@@ -32,6 +32,7 @@ use std::{
     collections::{BTreeSet, HashMap, HashSet},
     path::Path,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 use tokio::sync::Notify;
 
@@ -49,6 +50,8 @@ pub struct Engine {
     caught_up: Mutex<HashSet<AttemptId>>,
     /// What was last noted about attempts in a queue.
     noted: tokio::sync::Mutex<HashMap<AttemptId, Liveness>>,
+    /// Until when nothing is queued, because it could not be recorded.
+    queue_pauses: Mutex<Option<Instant>>,
 }
 
 /// Why the engine does not do what it is asked for.
@@ -103,6 +106,7 @@ impl Engine {
             stale: Mutex::default(),
             caught_up: Mutex::default(),
             noted: tokio::sync::Mutex::default(),
+            queue_pauses: Mutex::default(),
         }
     }
 

@@ -26,8 +26,13 @@ use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::PoisonError,
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
+
+/// After attempts could not be recorded.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// Attempts that are not over by stage: what children are queued behind.
 type Live = HashMap<StageId, (AttemptId, PathBuf)>;
@@ -35,6 +40,10 @@ type Live = HashMap<StageId, (AttemptId, PathBuf)>;
 impl Engine {
     /// Hands over what is held and due, then queues as many stages as there is room for.
     pub(super) async fn fill_queue(&self) -> Result<()> {
+        let pauses = *self.queue_pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        if pauses.is_some_and(|until| until > Instant::now()) {
+            return Ok(());
+        }
         for submission in self.store.open_submissions().await? {
             let due = submission.state == "held" && submission.due <= Utc::now();
             // Asked for each: what is refused shuts the door to the others.
@@ -133,6 +142,30 @@ impl Engine {
     ) -> Result<bool> {
         let id = SubmissionId(Uuid::now_v7());
         let folder = self.layout.submission(batch.kind, id);
+        if let Err(error) = self.record(id, &folder, batch, parents, live).await {
+            // A full disk, say: not a thousand new folders every two seconds.
+            *self.queue_pauses.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+            let recorded = match self.store.begin(Utc::now()).await {
+                Ok(mut tx) => tx.submission_state(id).await,
+                Err(error) => Err(error),
+            };
+            if matches!(recorded, Ok(None)) {
+                discard(folder).await;
+            }
+            return Err(error);
+        }
+        self.hand_over(id, batch.kind, &batch.request, &folder).await
+    }
+
+    /// Records the intent to hand over a batch: the folders of its attempts, then the attempts.
+    async fn record(
+        &self,
+        id: SubmissionId,
+        folder: &Path,
+        batch: &Batch,
+        parents: &HashMap<StageId, Vec<Parent>>,
+        live: &mut Live,
+    ) -> Result<()> {
         let mut openings = Vec::with_capacity(batch.tasks.len());
         let mut files = Vec::with_capacity(batch.tasks.len());
         for (&task, &stage) in &batch.tasks {
@@ -165,7 +198,7 @@ impl Engine {
                 before,
             ));
         }
-        let at = folder.clone();
+        let at = folder.to_owned();
         let written = tokio::task::spawn_blocking(move || folder::create_all(&at, &files)).await;
         written
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
@@ -174,7 +207,7 @@ impl Engine {
 
         let mut tx = self.store.begin(Utc::now()).await?;
         let submission =
-            NewSubmission { id, kind: batch.kind, request: batch.request.clone(), folder: folder.clone() };
+            NewSubmission { id, kind: batch.kind, request: batch.request.clone(), folder: folder.to_owned() };
         tx.open_submission(&submission).await?;
         let mut opened = Vec::with_capacity(openings.len());
         for (opening, before) in openings {
@@ -197,7 +230,7 @@ impl Engine {
         for opening in opened {
             live.insert(opening.stage, (opening.id, opening.folder));
         }
-        self.hand_over(id, batch.kind, &batch.request, &folder).await
+        Ok(())
     }
 
     /// Hands over what was held, in the same name: it certainly is not in the queue.
@@ -271,6 +304,16 @@ impl Engine {
         tx.commit().await?;
         fault::point("recorded");
         Ok(answer.is_ok())
+    }
+}
+
+/// Removes the folders of attempts that are not recorded.
+pub(super) async fn discard(folder: PathBuf) {
+    let removed = tokio::task::spawn_blocking(move || (std::fs::remove_dir_all(&folder), folder)).await;
+    if let Ok((Err(error), folder)) = removed
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), %error, "can't be removed; it is not used");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stages onto this machine, one process each, as far as there are slots.
 
-use super::{Engine, EngineError, Result, apply::happen, decide::Event, reconcile::job};
+use super::{Engine, EngineError, Result, apply::happen, decide::Event, queue::discard, reconcile::job};
 use crate::{
     domain::{
         resources::Request,
@@ -42,24 +42,44 @@ impl Engine {
         let path = self.layout.attempt(work.kind(), id);
         let failed = |source| EngineError::File { path: path.display().to_string(), source };
         let (file, token_sha256) = self.attempt_file(id, &work).map_err(failed)?;
-        folder::create(&path, &file).map_err(failed)?;
-        let opening = NewAttempt { id, stage, slot, token_sha256, folder: path, queued: None };
+        let created = folder::create(&path, &file).map_err(failed);
+        let opening = NewAttempt { id, stage, slot, token_sha256, folder: path.clone(), queued: None };
+        let opened = match created {
+            Ok(()) => self.open(&opening).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(Some(attempt)) => return self.submit(&attempt).await,
+            Ok(None) => discard(path).await,
+            Err(error) => {
+                let recorded = match self.store.begin(Utc::now()).await {
+                    Ok(mut tx) => tx.attempt(id).await,
+                    Err(error) => Err(error),
+                };
+                if matches!(recorded, Ok(None)) {
+                    discard(path).await;
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Records the intent to start a stage; none if it is not to be started any more.
+    async fn open(&self, opening: &NewAttempt) -> Result<Option<AttemptRow>> {
         let mut tx = self.store.begin(Utc::now()).await?;
-        let Some(row) = tx.stage(stage).await? else { return Ok(()) };
-        match happen(&mut tx, &row, Event::Start, Some(&opening)).await {
+        let Some(stage) = tx.stage(opening.stage).await? else { return Ok(None) };
+        match happen(&mut tx, &stage, Event::Start, Some(opening)).await {
             Ok(_) => {}
             Err(EngineError::Refused(why)) => {
-                tracing::debug!(%stage, why, "is not to be started any more");
-                return Ok(());
+                tracing::debug!(stage = %opening.stage, why, "is not to be started any more");
+                return Ok(None);
             }
             Err(error) => return Err(error),
         }
-        let attempt = tx.attempt(id).await?;
+        let attempt = tx.attempt(opening.id).await?;
         tx.commit().await?;
-        match attempt {
-            Some(attempt) => self.submit(&attempt).await,
-            None => Ok(()),
-        }
+        Ok(attempt)
     }
 
     /// What a worker on this machine is told, and the hash of the token in it.

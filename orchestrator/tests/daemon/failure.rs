@@ -135,3 +135,19 @@ async fn a_new_study_on_data_that_failed_before_tries_it_again() {
     bench.plan(&study("b", &[64], &[0])).await;
     assert_eq!(bench.finish().await, 13);
 }
+
+#[tokio::test]
+async fn what_could_not_be_recorded_leaves_no_folder() {
+    use sqlx::ConnectOptions as _;
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    let file = bench.root.path().join("lc.sqlite");
+    let mut record = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let full =
+        "CREATE TRIGGER full BEFORE INSERT ON attempts BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+    sqlx::query(full).execute(&mut record).await.unwrap();
+    assert!(bench.engine.reconcile().await.is_err());
+    assert_eq!(std::fs::read_dir(bench.root.path().join("logs/prepare")).unwrap().count(), 0);
+    sqlx::query("DROP TRIGGER full").execute(&mut record).await.unwrap();
+    assert_eq!(bench.finish().await, 7);
+}

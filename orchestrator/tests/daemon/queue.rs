@@ -9,6 +9,7 @@ use orchestrator::{
     store::Store,
 };
 use protocol::{ids::SubmissionId, stage::StageKind, study::StudySpec};
+use sqlx::ConnectOptions as _;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -139,4 +140,22 @@ async fn the_first_refusal_holds_back_what_was_held_before() {
     assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
     site.queue.has_room(1000);
     assert_eq!(site.orders().await.iter().filter(|(kind, _)| *kind == StageKind::Prepare).count(), 3);
+}
+
+#[tokio::test]
+async fn what_could_not_be_recorded_leaves_no_folders() {
+    let site = Site::new().await;
+    site.engine.plan(apart(0, &[0]), false).await.unwrap();
+    let file = site.root.path().join("lc.sqlite");
+    let mut record = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let full =
+        "CREATE TRIGGER full BEFORE INSERT ON attempts BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+    sqlx::query(full).execute(&mut record).await.unwrap();
+    let error = site.engine.reconcile().await.unwrap_err().to_string();
+    assert!(error.contains("the disk is full"), "{error}");
+    let folders = || std::fs::read_dir(site.root.path().join("logs/prepare")).unwrap().count();
+    assert_eq!(folders(), 0);
+    // Nor are there new ones at once.
+    site.engine.reconcile().await.unwrap();
+    assert_eq!((folders(), site.queue.orders()), (0, Vec::new()));
 }
