@@ -340,6 +340,23 @@ fn a_queue_that_does_not_answer_proves_nothing() {
 }
 
 #[test]
+fn what_is_known_of_a_cluster_is_shown_while_it_does_not_answer() {
+    let Some(fake) = Fake::new() else { return };
+    fake.behave(&json!({"scontrol": [{"delay": 15}]}));
+    let site = fake
+        .site("")
+        .tap(|site| site.profile(&fake_work(0.0, "").replace("call_seconds = 20", "call_seconds = 60")));
+    site.run(&["status"]);
+    wait(&site, "a question", || (fake.calls("scontrol") == 1).then_some(()));
+    assert_eq!(site.cluster().name, None);
+    let text = fs::read_to_string(fake.state().join("calls.jsonl")).unwrap();
+    let calls = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let asked: Vec<_> = calls.filter(|call| call["command"] == "scontrol").collect();
+    assert!(asked.len() == 1 && asked[0]["end"].is_null(), "{asked:?}");
+    wait(&site, "an answer", || site.cluster().name);
+}
+
+#[test]
 fn ten_thousand_jobs_of_others_and_absurd_reasons_do_no_harm() {
     let Some(fake) = Fake::new() else { return };
     fake.fake(&["fill", "10000"]);

@@ -62,6 +62,8 @@ pub struct Slurm {
     root: PathBuf,
     caller: Caller,
     memory: Mutex<Memory>,
+    /// Held while the cluster is asked about itself, which may take a minute.
+    asking: Mutex<()>,
 }
 
 /// What is remembered between two looks. A daemon that starts anew knows nothing of it and learns it again.
@@ -79,6 +81,8 @@ struct Memory {
     /// Why Slurm can't be asked.
     trouble: Option<String>,
     cluster: Option<(Instant, Cluster)>,
+    /// When and why the cluster could not be asked about itself.
+    silent: Option<(Instant, String)>,
 }
 
 /// Nothing is handed over for a while.
@@ -108,20 +112,37 @@ impl Slurm {
     pub fn new(profile: Profile, worker: PathBuf, root: PathBuf) -> Result<Self, String> {
         let windows = Windows::new(&profile.schedule.submit)?;
         let caller = Caller::new(Duration::from_secs(profile.call_seconds));
-        Ok(Self { profile, windows, worker, root, caller, memory: Mutex::default() })
+        let (memory, asking) = (Mutex::default(), Mutex::default());
+        Ok(Self { profile, windows, worker, root, caller, memory, asking })
     }
 
-    /// What the cluster says about itself, asked anew once an hour.
+    /// What the cluster says about itself, asked anew once an hour, and after a tick if it did not answer.
     ///
     /// # Errors
     /// When it can't be asked: one line.
     pub async fn describe(&self) -> Result<Cluster, String> {
-        let mut memory = self.memory.lock().await;
-        if let Some((at, cluster)) = &memory.cluster
-            && at.elapsed() < KNOWN_FOR
+        // One asks, and others wait for what it hears; whoever wants to know anything else does not.
+        let _asking = self.asking.lock().await;
         {
-            return Ok(cluster.clone());
+            let memory = self.memory.lock().await;
+            match (&memory.cluster, &memory.silent) {
+                (Some((at, cluster)), _) if at.elapsed() < KNOWN_FOR => return Ok(cluster.clone()),
+                (_, Some((at, why))) if at.elapsed() < Duration::from_secs(self.profile.tick_seconds) => {
+                    return Err(why.clone());
+                }
+                _ => {}
+            }
         }
+        let described = self.ask_about_itself().await;
+        let mut memory = self.memory.lock().await;
+        match &described {
+            Ok(cluster) => memory.cluster = Some((Instant::now(), cluster.clone())),
+            Err(why) => memory.silent = Some((Instant::now(), why.clone())),
+        }
+        described
+    }
+
+    async fn ask_about_itself(&self) -> Result<Cluster, String> {
         let config = self.ask("scontrol", &["show", "config"]).await?;
         let config = Config::parse(&config).ok_or("scontrol show config: names no cluster")?;
         let partitions = self.ask("sinfo", &["-h", "-o", parse::config::SINFO_FORMAT]).await?;
@@ -135,9 +156,7 @@ impl Slurm {
                 associations = parse::config::associations(&text);
             }
         }
-        let cluster = Cluster { config, partitions, associations };
-        memory.cluster = Some((Instant::now(), cluster.clone()));
-        Ok(cluster)
+        Ok(Cluster { config, partitions, associations })
     }
 
     async fn ask(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
@@ -365,12 +384,12 @@ impl Executor for Slurm {
     }
 
     async fn cluster(&self) -> Option<ClusterView> {
-        let name = self.describe().await.map(|cluster| cluster.config.cluster).ok();
+        // What is known: a page does not wait for a controller that is away.
         let memory = self.memory.lock().await;
         let (calls, last_minute, last_hour) = self.caller.counts();
         let now = Local::now();
         Some(ClusterView {
-            name,
+            name: memory.cluster.as_ref().map(|(_, cluster)| cluster.config.cluster.clone()),
             trouble: memory.trouble.clone(),
             paused: memory
                 .pause
