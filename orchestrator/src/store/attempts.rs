@@ -1,4 +1,4 @@
-//! Attempts: tries at stages, and the claims of their workers.
+//! Attempts: tries at stages.
 
 use super::{Result, Store, StoreError, Tx, row};
 use crate::domain::{batch::Queued, transition};
@@ -170,16 +170,6 @@ impl Store {
         Ok(row::small(count.fetch_one(&self.readers).await?))
     }
 
-    /// The attempt that a token belongs to.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn attempt_by_token(&self, token_sha256: &str) -> Result<Option<AttemptId>> {
-        let id = sqlx::query_scalar!("SELECT id FROM attempts WHERE token_sha256 = ?", token_sha256);
-        let id = id.fetch_optional(&self.readers).await?;
-        id.map(|id| row::word("an attempt's id", &id)).transpose()
-    }
-
     /// An attempt at a stage, by its number or else the newest, and its folder: none without a stage, inner none
     /// without such an attempt.
     ///
@@ -325,66 +315,6 @@ impl Tx {
         )
         .execute(self.conn())
         .await?;
-        Ok(())
-    }
-
-    /// Notes the process of an attempt, as started.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn set_pid(&mut self, id: AttemptId, pid: u32) -> Result<()> {
-        let id = id.to_string();
-        sqlx::query!("UPDATE attempts SET pid = ? WHERE id = ? AND claim IS NULL", pid, id)
-            .execute(self.conn())
-            .await?;
-        Ok(())
-    }
-
-    /// Gives an attempt that was not started another token.
-    ///
-    /// # Errors
-    /// When it was started, or the record can't be used.
-    pub async fn renew_token(&mut self, id: AttemptId, token_sha256: &str) -> Result<()> {
-        let id = id.to_string();
-        let changed = sqlx::query!(
-            "UPDATE attempts SET token_sha256 = ? WHERE id = ? AND state = 'intended' AND claim IS NULL",
-            token_sha256,
-            id
-        );
-        if changed.execute(self.conn()).await?.rows_affected() != 1 {
-            return Err(StoreError::Stale { what: "attempt", id });
-        }
-        Ok(())
-    }
-
-    /// Gives an attempt to a worker; to that of a later start in place of the one before.
-    ///
-    /// # Errors
-    /// When another worker holds it, or the record can't be used.
-    pub async fn set_claim(
-        &mut self,
-        id: AttemptId,
-        claim: ClaimId,
-        pid: u32,
-        place: &str,
-        (node, restarts): (&str, u32),
-    ) -> Result<()> {
-        let (id, claim, now) = (id.to_string(), claim.to_string(), self.now_ms());
-        let changed = sqlx::query!(
-            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3, restarts = ?5, node = ifnull(node, ?6), waits = NULL,
-                    heard = ?7
-             WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1 OR restarts < ?5)",
-            claim,
-            pid,
-            place,
-            id,
-            restarts,
-            node,
-            now
-        );
-        if changed.execute(self.conn()).await?.rows_affected() != 1 {
-            return Err(StoreError::Stale { what: "attempt", id });
-        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod changes;
+mod claims;
 mod failures;
 mod imports;
 pub mod lease;
