@@ -50,7 +50,7 @@ pub(super) async fn views(conn: &mut SqliteConnection, ids: &[i64]) -> Result<Ve
     let rows = sqlx::query!(
         r#"SELECT s.id AS "id!: i64", s.run_id AS "run?: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", s.state AS "state!: String", s.reason AS "reason?: String",
-                  s.started AS "started?: i64", s.finished AS "finished?: i64",
+                  s.started AS "started?: i64", min(s.finished, ifnull(good.finished, s.finished)) AS "finished?: i64",
                   ifnull(live.started, good.started) AS "attempt_started?: i64",
                   (SELECT count(*) FROM attempts a WHERE a.stage_id = s.id) AS "attempts!: i64",
                   live.progress_done AS "done?: i64", live.progress_total AS "total?: i64",

@@ -172,7 +172,7 @@ impl Store {
     pub async fn table_prepares(&self) -> Result<HashMap<String, TableStage>> {
         let rows = sqlx::query!(
             r#"SELECT s.id AS "id!: i64", s.data_hash AS "data_hash!: String", s.state AS "state!: String",
-                      s.started AS "started?: i64", s.finished AS "finished?: i64",
+                      s.started AS "started?: i64", min(s.finished, ifnull(good.finished, s.finished)) AS "finished?: i64",
                       ifnull(live.started, good.started) AS "attempt_started?: i64",
                       live.progress_done AS "done?: i64", live.progress_total AS "total?: i64"
                FROM stages s LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1
@@ -251,7 +251,8 @@ async fn stages(conn: &mut SqliteConnection, ids: &str, news: &mut HashMap<RunId
     let rows = sqlx::query!(
         r#"SELECT s.id AS "id!: i64", s.run_id AS "run!: i64", s.kind AS "kind!: String",
                   s.checkpoint AS "checkpoint?: i64", s.state AS "state!: String", s.started AS "started?: i64",
-                  s.finished AS "finished?: i64", ifnull(live.started, good.started) AS "attempt_started?: i64",
+                  min(s.finished, ifnull(good.finished, s.finished)) AS "finished?: i64",
+                  ifnull(live.started, good.started) AS "attempt_started?: i64",
                   live.progress_done AS "done?: i64", live.progress_total AS "total?: i64"
            FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value
            LEFT JOIN attempts live ON live.stage_id = s.id AND live.live = 1

@@ -109,7 +109,7 @@ fn weight_decay_that_does_nothing_is_told_when_training_begins() {
     let place = Place::with(32, 4);
     let train = "train --resume --config config.json --data data --out model --max-steps 2 --weight-decay 0.0005 \
                  --device cpu";
-    place.succeed(train).line(&["info: weight decay 0.0005 changes nothing"]);
+    place.succeed(train).line(&["weight decay 0.0005 changes nothing"]);
     assert!(!place.succeed(train).stderr.contains("changes nothing"));
     place.succeed("train --config config.json --data data --out other --max-steps 2 --device cpu");
     let weights = |model: &str| fs::read(place.path(model).join("checkpoint-2/model.safetensors")).unwrap();
