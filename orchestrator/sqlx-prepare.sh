@@ -13,7 +13,10 @@ esac
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT INT TERM
+source=$root/orchestrator/src/lib.rs
+touch -r "$source" "$work/before"
+# With its time, or everything that was built of it would be built again.
+trap 'touch -r "$work/before" "$source"; rm -rf "$work"' EXIT INT TERM
 
 database=$work/record.sqlite
 if command -v sqlite3 >/dev/null; then
@@ -32,7 +35,7 @@ fi
 
 mkdir "$work/queries"
 # The macros write a file per statement while the crate is compiled; touching it makes sure that it is.
-touch "$root/orchestrator/src/lib.rs"
+touch "$source"
 (cd "$root" && DATABASE_URL=sqlite://$database SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$work/queries \
     cargo check --quiet --package orchestrator --lib)
 
