@@ -8,21 +8,17 @@ use crate::{
     domain::{
         batch::{self, Batch, How, Parent, Queued},
         resources::Request,
-        work,
     },
     executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
-    fault, secret,
+    fault,
     store::{AttemptRow, NewAttempt, NewSubmission, OpenSubmission, Queueable, Terms, Tx},
 };
 use chrono::{TimeDelta, Utc};
 use protocol::{
-    API_VERSION,
-    attempt::AttemptFile,
     ids::{AttemptId, StageId, SubmissionId},
     stage::{AttemptState, StageKind},
     view::StageScript,
 };
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
@@ -178,18 +174,10 @@ impl Engine {
                 .collect();
             let path = folder.join(task.to_string());
             let failed = |source| EngineError::File { path: path.display().to_string(), source };
-            let token = secret::fresh().map_err(|error| failed(std::io::Error::other(error)))?;
             let attempt = AttemptId(Uuid::now_v7());
-            let token_sha256 = hex::encode(Sha256::digest(token.as_bytes()));
-            let file = AttemptFile {
-                api_version: API_VERSION,
-                attempt,
-                daemon: self.layout.daemon_file(),
-                token,
-                parents: before.iter().map(|(_, folder)| folder.clone()).collect(),
-                requeued: self.executor.requeues(),
-                spec: work::stage_spec(&self.layout, &work),
-            };
+            let parents = before.iter().map(|(_, folder)| folder.clone()).collect();
+            let (file, token_sha256) =
+                self.attempt_file(attempt, &work, parents, self.executor.requeues()).map_err(failed)?;
             let before: Vec<_> = before.iter().map(|(attempt, _)| *attempt).collect();
             files.push((path.clone(), file));
             let queued = Some((id, task));

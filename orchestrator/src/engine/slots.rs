@@ -17,7 +17,7 @@ use protocol::{
     ids::{AttemptId, StageId},
 };
 use sha2::{Digest as _, Sha256};
-use std::{collections::HashSet, sync::PoisonError};
+use std::{collections::HashSet, path::PathBuf, sync::PoisonError};
 use uuid::Uuid;
 
 impl Engine {
@@ -41,7 +41,7 @@ impl Engine {
         let id = AttemptId(Uuid::now_v7());
         let path = self.layout.attempt(work.kind(), id);
         let failed = |source| EngineError::File { path: path.display().to_string(), source };
-        let (file, token_sha256) = self.attempt_file(id, &work).map_err(failed)?;
+        let (file, token_sha256) = self.attempt_file(id, &work, Vec::new(), false).map_err(failed)?;
         let created = folder::create(&path, &file).map_err(failed);
         let opening = NewAttempt { id, stage, slot, token_sha256, folder: path.clone(), queued: None };
         let opened = match created {
@@ -82,8 +82,14 @@ impl Engine {
         Ok(attempt)
     }
 
-    /// What a worker on this machine is told, and the hash of the token in it.
-    fn attempt_file(&self, attempt: AttemptId, work: &Work) -> std::io::Result<(AttemptFile, String)> {
+    /// What a worker is told that works at an attempt behind those of `parents`, and the hash of the token in it.
+    pub(super) fn attempt_file(
+        &self,
+        attempt: AttemptId,
+        work: &Work,
+        parents: Vec<PathBuf>,
+        requeued: bool,
+    ) -> std::io::Result<(AttemptFile, String)> {
         let token = secret::fresh().map_err(std::io::Error::other)?;
         let token_sha256 = hex::encode(Sha256::digest(token.as_bytes()));
         let file = AttemptFile {
@@ -91,8 +97,8 @@ impl Engine {
             attempt,
             daemon: self.layout.daemon_file(),
             token,
-            parents: Vec::new(),
-            requeued: false,
+            parents,
+            requeued,
             spec: work::stage_spec(&self.layout, work),
         };
         Ok((file, token_sha256))
@@ -107,7 +113,8 @@ impl Engine {
         if !attempt.folder.join(ATTEMPT_FILE).exists() {
             // Somebody removed it before it was used. Nobody else knows the token that was in it: a new one.
             let failed = |source| EngineError::File { path: attempt.folder.display().to_string(), source };
-            let (file, token_sha256) = self.attempt_file(attempt.id, &work).map_err(failed)?;
+            let (file, token_sha256) =
+                self.attempt_file(attempt.id, &work, Vec::new(), false).map_err(failed)?;
             let mut tx = self.store.begin(Utc::now()).await?;
             tx.renew_token(attempt.id, &token_sha256).await?;
             tx.commit().await?;
