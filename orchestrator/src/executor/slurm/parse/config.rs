@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 pub const SINFO_FORMAT: &str = "%P|%a|%l|%D|%c|%m|%G|%f";
 
 /// The fields for `sacctmgr -n -P show assoc user=ME format=` that [`associations`] reads.
-pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,MaxSubmitJobs,MaxJobs";
+pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,MaxSubmitJobs";
 
 /// What `scontrol show config` says. A setting that isn't there has Slurm's default (`man slurm.conf`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,20 +23,10 @@ pub struct Config {
     pub max_job_count: u32,
     /// Seconds for which the controller remembers a job that has ended.
     pub min_job_age: u64,
-    /// Seconds from SIGTERM to SIGKILL at the time limit.
-    pub kill_wait: u64,
     /// Whether there is a database, and so `sacct`.
     pub accounting: bool,
-    /// Whether a job whose dependency can't be met any more is cancelled.
-    pub kill_invalid_depend: bool,
     /// Whether jobs are queued again by default when a node fails or they are preempted.
     pub requeue: bool,
-    /// MB for each CPU of a job that doesn't say; `None` is no limit.
-    pub def_mem_per_cpu: Option<u64>,
-    /// MB on each node of a job that doesn't say; `None` is no limit.
-    pub def_mem_per_node: Option<u64>,
-    /// What becomes of a preempted job, such as `REQUEUE`; `None` where jobs aren't preempted.
-    pub preempt_mode: Option<String>,
 }
 
 impl Config {
@@ -51,22 +41,14 @@ impl Config {
         let number = |name| settings.get(name).and_then(|value| first_number(value));
         let narrow = |name, default| number(name).and_then(|n| u32::try_from(n).ok()).unwrap_or(default);
         let accounting = text("AccountingStorageType");
-        let depend = text("DependencyParameters").unwrap_or_default();
         Some(Self {
             cluster: text("ClusterName")?,
             version: text("SLURM_VERSION").unwrap_or_default(),
             max_array_size: narrow("MaxArraySize", 1001),
             max_job_count: narrow("MaxJobCount", 10_000),
             min_job_age: number("MinJobAge").unwrap_or(300),
-            kill_wait: number("KillWait").unwrap_or(30),
             accounting: accounting.is_some_and(|kind| !kind.eq_ignore_ascii_case("accounting_storage/none")),
-            kill_invalid_depend: depend
-                .split(',')
-                .any(|word| word.trim().eq_ignore_ascii_case("kill_invalid_depend")),
             requeue: number("JobRequeue").unwrap_or(1) != 0,
-            def_mem_per_cpu: number("DefMemPerCPU"),
-            def_mem_per_node: number("DefMemPerNode"),
-            preempt_mode: text("PreemptMode").filter(|mode| !mode.eq_ignore_ascii_case("off")),
         })
     }
 }
@@ -181,8 +163,6 @@ pub struct Association {
     pub qos: Vec<String>,
     /// How many jobs may be in the queue or running.
     pub max_submit: Option<u32>,
-    /// How many jobs may run.
-    pub max_jobs: Option<u32>,
 }
 
 /// Reads `sacctmgr -n -P show assoc user=ME format=` [`ASSOCIATION_FIELDS`].
@@ -193,13 +173,12 @@ pub fn associations(text: &str) -> Vec<Association> {
 
 fn association(line: &str) -> Option<Association> {
     let fields: Vec<&str> = line.split('|').collect();
-    let [account, partition, qos, max_submit, max_jobs] = *fields.as_slice() else { return None };
+    let [account, partition, qos, max_submit] = *fields.as_slice() else { return None };
     Some(Association {
         account: Some(account.trim()).filter(|account| !account.is_empty())?.to_owned(),
         partition: field::present(partition),
         qos: qos.split(',').filter_map(field::present).collect(),
         max_submit: limit(max_submit)?,
-        max_jobs: limit(max_jobs)?,
     })
 }
 
@@ -222,13 +201,8 @@ mod tests {
             max_array_size: 10_001,
             max_job_count: 20_000,
             min_job_age: 300,
-            kill_wait: 2,
             accounting: true,
-            kill_invalid_depend: false,
             requeue: true,
-            def_mem_per_cpu: Some(100),
-            def_mem_per_node: None,
-            preempt_mode: Some("REQUEUE".into()),
         };
         assert_eq!(Config::parse(CONFIG), Some(expected));
     }
@@ -242,25 +216,16 @@ mod tests {
         let storage = "AccountingStorageType   = accounting_storage/slurmdbd";
         assert!(!with(storage, "AccountingStorageType = accounting_storage/none").accounting);
         assert!(!with(storage, "AccountingStorageType = (null)").accounting);
-        let depend = "DependencyParameters    = (null)";
-        assert!(with(depend, "DependencyParameters = a,kill_invalid_depend").kill_invalid_depend);
-        assert!(!with(depend, "DependencyParameters = no_kill_invalid_depend").kill_invalid_depend);
         assert!(!with("JobRequeue              = 1", "JobRequeue = 0").requeue);
-        let memory = "DefMemPerCPU            = 100";
-        let node = with(memory, "DefMemPerNode = UNLIMITED");
-        assert_eq!((node.def_mem_per_cpu, node.def_mem_per_node), (None, None));
-        assert_eq!(with(memory, "DefMemPerNode = 4000").def_mem_per_node, Some(4000));
-        assert_eq!(with("PreemptMode             = REQUEUE", "PreemptMode = OFF").preempt_mode, None);
     }
 
     #[test]
     fn what_is_missing_has_slurms_default() {
         let config =
-            Config::parse("** banner = 1 **\nClusterName = x\nMaxJobCount = many\nKillWait =").unwrap();
+            Config::parse("** banner = 1 **\nClusterName = x\nMaxJobCount = many\nMinJobAge =").unwrap();
         assert_eq!((config.cluster.as_str(), config.version.as_str()), ("x", ""));
         assert_eq!((config.max_array_size, config.max_job_count), (1001, 10_000));
-        assert_eq!((config.min_job_age, config.kill_wait), (300, 30));
-        assert_eq!((config.requeue, config.accounting), (true, false));
+        assert_eq!((config.min_job_age, config.requeue, config.accounting), (300, true, false));
     }
 
     #[test]
@@ -319,19 +284,15 @@ mod tests {
     #[test]
     fn associations_are_read() {
         let found = associations(
-            "lab||normal,high|200|50\nlab|gpu|||\n\nhello\n\
-            Account|Partition|QOS|MaxSubmit|MaxJobs\n||normal||\n",
+            "lab||normal,high|200\nlab|gpu||\n\nhello\n\
+            Account|Partition|QOS|MaxSubmit\n||normal|\n",
         );
-        let lab = |partition: Option<&str>, qos: &[&str], max_submit, max_jobs| Association {
+        let lab = |partition: Option<&str>, qos: &[&str], max_submit| Association {
             account: "lab".into(),
             partition: partition.map(Into::into),
             qos: qos.iter().map(|&qos| qos.to_owned()).collect(),
             max_submit,
-            max_jobs,
         };
-        assert_eq!(
-            found,
-            [lab(None, &["normal", "high"], Some(200), Some(50)), lab(Some("gpu"), &[], None, None)]
-        );
+        assert_eq!(found, [lab(None, &["normal", "high"], Some(200)), lab(Some("gpu"), &[], None)]);
     }
 }

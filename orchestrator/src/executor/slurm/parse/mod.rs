@@ -24,12 +24,6 @@ pub mod state;
 mod tasks;
 mod texts;
 
-pub use config::{Association, Config, Partition};
-pub use refusal::Refusal;
-pub use sacct::Accounted;
-pub use squeue::Listed;
-pub use state::{Cause, Meaning, SlurmState};
-
 #[cfg(test)]
 mod commands;
 #[cfg(test)]

@@ -78,18 +78,6 @@ const HOPELESS: [&str; 12] = [
     "ReservationInvalid",
 ];
 
-/// Reasons of a job that is held, words and sentences.
-const HELD: [&str; 8] = [
-    "JobHeldAdmin",
-    "JobHeldUser",
-    "JobHoldMaxRequeue",
-    "ReservationDeleted",
-    "job requeued in held state",
-    "launch failed requeued held",
-    "launch failure limit exceeded requeued held",
-    "user env retrieval failed requeued held",
-];
-
 /// The reason in plain words: a phrase without a full stop. Sentences, which Slurm, a plugin or an
 /// administrator wrote for people, stay as they are.
 #[must_use]
@@ -131,19 +119,13 @@ pub fn plain(reason: &str) -> String {
 ///
 /// Not among them are reasons that may go by themselves (a limit that other jobs use up, a partition or
 /// nodes that are down, also `PartitionNodeLimit`, which Slurm gives for nodes that are down, too), jobs
-/// that somebody holds ([`held`]), and failed dependencies ([`dependency_never`]).
+/// that somebody holds, and failed dependencies ([`dependency_never`]).
 #[must_use]
 pub fn hopeless(reason: &str) -> bool {
     let reason = normal(reason);
     let (word, rest) = first_word(&reason);
     rest.is_empty()
         && (HOPELESS.contains(&word) || Limit::parse(word).is_some_and(|limit| limit.is_about_one_job()))
-}
-
-/// Whether the job is held: somebody has to release it, who may have reasons not to.
-#[must_use]
-pub fn held(reason: &str) -> bool {
-    HELD.contains(&normal(reason).as_str())
 }
 
 /// Whether a job that this one depends on has ended otherwise than it should, so that it stays in the
@@ -240,7 +222,7 @@ mod tests {
             "QOSMinGRES",
         ] {
             assert!(hopeless(reason), "{reason}");
-            assert!(!held(reason) && !dependency_never(reason), "{reason}");
+            assert!(!dependency_never(reason), "{reason}");
         }
         for reason in [
             "Priority",
@@ -266,13 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_and_failed_dependencies_are_known() {
-        for reason in
-            ["JobHeldUser", "(JobHeldAdmin)", "job requeued in held state", "launch_failed_requeued_held"]
-        {
-            assert!(held(reason), "{reason}");
-        }
-        assert!(!held("Priority") && !held(""));
+    fn failed_dependencies_are_known() {
         assert!(dependency_never("(DependencyNeverSatisfied)"));
         assert!(!dependency_never("Dependency") && !dependency_never(""));
     }
@@ -280,7 +256,7 @@ mod tests {
     #[test]
     fn the_tables_have_no_word_twice_and_no_strangers() {
         assert!(WORDS.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        for word in HOPELESS.iter().chain(&HELD).filter(|word| !word.contains(' ')) {
+        for word in &HOPELESS {
             assert!(WORDS.iter().any(|(name, _)| name == word), "{word}");
         }
     }

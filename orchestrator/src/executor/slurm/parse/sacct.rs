@@ -1,9 +1,9 @@
 //! The runs of jobs that accounting knows: `sacct -X -n -P -D -o` [`FIELDS`].
 
-use super::{field, state::SlurmState, tasks};
+use super::{state::SlurmState, tasks};
 
-/// The columns. The reason is last because it may hold anything. A name of ours holds no `|`.
-pub const FIELDS: &str = "JobID,JobIDRaw,JobName,State,ExitCode,NodeList,Submit,Start,End,Reason";
+/// The columns. A name of ours holds no `|`.
+pub const FIELDS: &str = "JobID,JobName,State,ExitCode";
 
 /// One run of a job, or of a task of an array. A job that was queued again has a record for each run, the
 /// latest last.
@@ -13,28 +13,14 @@ pub struct Accounted {
     pub array_job: u64,
     /// The task's number within its array.
     pub task: Option<u32>,
-    /// The id of its own.
-    pub job: u64,
     /// Its name.
     pub name: String,
     /// How the run ended, or its state.
     pub state: SlurmState,
-    /// The user id of who cancelled it.
-    pub cancelled_by: Option<u32>,
     /// The exit code of the batch script.
     pub exit_code: i32,
     /// The signal that ended the batch script; 0 when none did.
     pub signal: i32,
-    /// The nodes it had, as a host list.
-    pub nodes: Option<String>,
-    /// When it was submitted or queued again, in the cluster's local time, such as `2026-11-23T14:55:28`.
-    pub submit: Option<String>,
-    /// When it started, in the same form.
-    pub start: Option<String>,
-    /// When it ended, in the same form.
-    pub end: Option<String>,
-    /// Why it last waited.
-    pub reason: Option<String>,
 }
 
 /// The runs, in the order of the lines. Steps (`4.batch`) are passed over; a line that stands for many
@@ -45,10 +31,8 @@ pub fn parse(text: &str) -> Vec<Accounted> {
 }
 
 fn line(line: &str) -> Option<Vec<Accounted>> {
-    let fields: Vec<&str> = line.splitn(10, '|').map(str::trim).collect();
-    let [id, raw, name, state, exit, nodes, submit, start, end, reason] = *fields.as_slice() else {
-        return None;
-    };
+    let fields: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [id, name, state, exit] = *fields.as_slice() else { return None };
     if state.is_empty() {
         return None;
     }
@@ -57,17 +41,10 @@ fn line(line: &str) -> Option<Vec<Accounted>> {
     let one = Accounted {
         array_job: without_offset(job_id).parse().ok()?,
         task: None,
-        job: without_offset(raw).parse().ok()?,
         name: name.to_owned(),
         state: SlurmState::parse(state),
-        cancelled_by: state.split_once(" by ").and_then(|(_, user)| user.trim().parse().ok()),
         exit_code: exit_code.parse().ok()?,
         signal: signal.parse().ok()?,
-        nodes: field::present(nodes),
-        submit: field::present(submit),
-        start: field::present(start),
-        end: field::present(end),
-        reason: field::present(reason),
     };
     let Some(task) = task else { return Some(vec![one]) };
     let tasks = tasks::expand(task)?;
@@ -93,18 +70,12 @@ mod tests {
     fn real_runs_are_read() {
         let runs = parse(RUNS);
         assert_eq!(runs.len(), RUNS.lines().count());
-        assert!(runs.iter().all(|run| run.state != SlurmState::Unknown && run.submit.is_some()));
+        assert!(runs.iter().all(|run| run.state != SlurmState::Unknown));
         let failed = named(&runs, "fail3")[0];
         assert_eq!((failed.state, failed.exit_code, failed.signal), (SlurmState::Failed, 3, 0));
-        assert_eq!((failed.nodes.as_deref(), failed.reason.as_deref()), (Some("n1"), None));
         assert_eq!(named(&runs, "sig11")[0].signal, 11);
-        let cancelled = named(&runs, "cancelrun")[0];
-        assert_eq!((cancelled.state, cancelled.cancelled_by), (SlurmState::Cancelled, Some(0)));
-        assert_eq!(cancelled.end.as_deref(), Some("2026-11-23T14:55:30"));
-        let waiting = named(&runs, "overlimit")[0];
-        assert_eq!((waiting.start.as_deref(), waiting.end.as_deref()), (None, None));
-        assert_eq!((waiting.nodes.as_deref(), waiting.cancelled_by), (None, None));
-        assert_eq!(waiting.reason.as_deref(), Some("PartitionTimeLimit"));
+        assert_eq!(named(&runs, "cancelrun")[0].state, SlurmState::Cancelled);
+        assert_eq!(named(&runs, "overlimit")[0].state, SlurmState::Pending);
     }
 
     #[test]
@@ -117,11 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn tasks_have_the_id_of_their_array_and_their_own() {
+    fn tasks_have_the_id_of_their_array() {
         let runs = parse(RUNS);
-        let ids: Vec<_> =
-            named(&runs, "array").iter().map(|run| (run.array_job, run.task, run.job)).collect();
-        assert_eq!(ids, [(13, Some(0), 25), (13, Some(1), 26), (13, Some(2), 27), (13, Some(3), 13)]);
+        let ids: Vec<_> = named(&runs, "array").iter().map(|run| (run.array_job, run.task)).collect();
+        assert_eq!(ids, [(13, Some(0)), (13, Some(1)), (13, Some(2)), (13, Some(3))]);
     }
 
     #[test]
@@ -129,41 +99,40 @@ mod tests {
         let runs = parse(include_str!("samples/sacct-pending.txt"));
         assert_eq!(runs.len(), 4 + 100);
         let last = runs.last().unwrap();
-        assert_eq!((last.array_job, last.task, last.job), (21, Some(99), 21));
-        assert_eq!(parse("7_[1,3,12...]|7|x|PENDING|0:0|||||None").len(), 2);
+        assert_eq!((last.array_job, last.task), (21, Some(99)));
+        assert_eq!(parse("7_[1,3,12...]|x|PENDING|0:0").len(), 2);
     }
 
     #[test]
     fn steps_are_passed_over() {
         let runs = parse(include_str!("samples/sacct-steps.txt"));
-        assert_eq!(runs.iter().map(|run| run.job).collect::<Vec<_>>(), [1, 4, 6, 7]);
-        assert!(parse("7_3.batch|8.batch|batch|COMPLETED|0:0|n1||||").is_empty());
+        assert_eq!(runs.iter().map(|run| run.array_job).collect::<Vec<_>>(), [1, 4, 6, 7]);
+        assert!(parse("7_3.batch|batch|COMPLETED|0:0").is_empty());
     }
 
     #[test]
     fn the_offset_of_a_heterogeneous_job_is_dropped() {
-        let runs = parse("12+1|13|x|RUNNING|0:0|n1||||");
-        assert_eq!((runs[0].array_job, runs[0].task, runs[0].job), (12, None, 13));
+        let runs = parse("12+1|x|RUNNING|0:0");
+        assert_eq!((runs[0].array_job, runs[0].task), (12, None));
     }
 
     #[test]
     fn lines_that_are_none_of_ours_are_passed_over() {
-        let good = "4|4|ok|COMPLETED|0:0|n1|s|s|e|a | b";
-        assert_eq!(parse(good)[0].reason.as_deref(), Some("a | b"));
+        let good = "4|ok|COMPLETED|0:0";
+        assert_eq!(parse(good).len(), 1);
         for cut in 0..good.len() {
             let (start, _) = good.split_at(cut);
-            assert!(parse(start).len() <= usize::from(start.matches('|').count() >= 9), "{start}");
+            assert!(parse(start).is_empty(), "{start}");
         }
         for bad in [
             "",
-            "JobID|JobIDRaw|JobName|State|ExitCode|NodeList|Submit|Start|End|Reason",
-            "x|4|ok|COMPLETED|0:0|n1|s|s|e|",
-            "4|x|ok|COMPLETED|0:0|n1|s|s|e|",
-            "4_|4|ok|COMPLETED|0:0|n1|s|s|e|",
-            "4_[|4|ok|COMPLETED|0:0|n1|s|s|e|",
-            "4|4|ok||0:0|n1|s|s|e|",
-            "4|4|ok|COMPLETED|0|n1|s|s|e|",
-            "4|4|a|b|COMPLETED|0:0|n1|s|s|e|",
+            "JobID|JobName|State|ExitCode",
+            "x|ok|COMPLETED|0:0",
+            "4_|ok|COMPLETED|0:0",
+            "4_[|ok|COMPLETED|0:0",
+            "4|ok||0:0",
+            "4|ok|COMPLETED|0",
+            "4|a|b|COMPLETED|0:0",
         ] {
             assert!(parse(bad).is_empty(), "{bad}");
         }
