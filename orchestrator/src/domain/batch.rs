@@ -5,13 +5,13 @@
 //! (`aftercorr`), and not only when those of all are.
 //!
 //! Runs of one architecture may share a job (a pack): of an array whose jobs are shared by four, job 2 is that of the
-//! tasks 8 to 11.
+//! members 8 to 11.
 
-use super::resources::Request;
-use protocol::{
-    ids::{StageId, SubmissionId},
-    stage::StageKind,
+use super::{
+    queue::{After, Earlier, How, Place},
+    resources::Request,
 };
+use protocol::{ids::StageId, stage::StageKind};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
@@ -45,74 +45,6 @@ pub struct Parent {
     pub kind: StageKind,
 }
 
-/// Where a stage is in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its array.
-    pub array: Earlier,
-    /// Its index there.
-    pub task: u32,
-    /// How many tasks share a job there.
-    pub pack: u32,
-}
-
-impl Place {
-    /// The index of its job.
-    const fn job(self) -> u32 {
-        self.task / self.pack
-    }
-}
-
-/// Where an attempt is in a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// Its array.
-    pub submission: SubmissionId,
-    /// Index in the array.
-    pub task: u32,
-    /// How many tasks share a job.
-    pub pack: u32,
-    /// The array's id in the queue, where known.
-    pub job: Option<u64>,
-}
-
-impl Queued {
-    /// The index of its job in the queue, the same for all that share it.
-    #[must_use]
-    pub const fn index(self) -> u32 {
-        self.task / self.pack
-    }
-}
-
-/// An array that others wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Earlier {
-    /// In the queue already.
-    Known(SubmissionId),
-    /// One of those that are planned, by its position.
-    New(usize),
-}
-
-/// What an array waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct After {
-    /// The other array.
-    pub array: Earlier,
-    /// How.
-    pub how: How,
-}
-
-/// How an array waits for another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum How {
-    /// Every job waits for all of the other's.
-    All,
-    /// Every job waits for the other's job of the same index.
-    Same,
-    /// All wait for this job of the other.
-    Task(u32),
-}
-
 /// One job array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -124,8 +56,8 @@ pub struct Batch {
     pub request: Request,
     /// What it waits for.
     pub after: Vec<After>,
-    /// Stages by index.
-    pub tasks: BTreeMap<u32, StageId>,
+    /// Its members: stages by index.
+    pub members: BTreeMap<u32, StageId>,
 }
 
 type Key = (StageKind, Option<u32>, Request, Vec<After>);
@@ -163,7 +95,7 @@ pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>,
     });
     let mut placed = placed.clone();
     let mut batches: Vec<Batch> = Vec::new();
-    // The architecture of each array's last task.
+    // The architecture of each array's last member.
     let mut last = Vec::new();
     let mut open: HashMap<Key, Vec<usize>> = HashMap::new();
     for candidate in candidates {
@@ -172,11 +104,11 @@ pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>,
         let chunks = open.entry(key).or_default();
         let (pack, architecture) = (candidate.request.runs(), candidate.architecture);
         let next = |batches: &[Batch], last: &[_], chunk: usize| {
-            let next = batches[chunk].tasks.last_key_value().map_or(0, |(&index, _)| index + 1);
+            let next = batches[chunk].members.last_key_value().map_or(0, |(&index, _)| index + 1);
             if last[chunk] == architecture { next } else { next.next_multiple_of(pack) }
         };
         let room = chunks.iter().copied().find(|&chunk| match fixed {
-            Some(index) => !batches[chunk].tasks.contains_key(&index),
+            Some(index) => !batches[chunk].members.contains_key(&index),
             None => next(&batches, &last, chunk) / pack < most,
         });
         let position = room.unwrap_or_else(|| {
@@ -185,16 +117,16 @@ pub fn batches(mut candidates: Vec<Candidate>, placed: &HashMap<StageId, Place>,
                 checkpoint: candidate.checkpoint,
                 request: candidate.request,
                 after,
-                tasks: BTreeMap::new(),
+                members: BTreeMap::new(),
             });
             last.push(architecture);
             chunks.push(batches.len() - 1);
             batches.len() - 1
         });
         let index = fixed.unwrap_or_else(|| next(&batches, &last, position));
-        batches[position].tasks.insert(index, candidate.stage);
+        batches[position].members.insert(index, candidate.stage);
         last[position] = architecture;
-        placed.insert(candidate.stage, Place { array: Earlier::New(position), task: index, pack });
+        placed.insert(candidate.stage, Place { array: Earlier::New(position), member: index, pack });
     }
     batches
 }
@@ -206,18 +138,18 @@ fn wait(candidate: &Candidate, placed: &HashMap<StageId, Place>) -> Option<(Vec<
     for parent in &candidate.parents {
         let place = placed.get(&parent.stage)?;
         if parent.kind == StageKind::Prepare {
-            // One for many: its array has no other task.
+            // One for many: its array has no other member.
             after.push(After { array: place.array, how: How::All });
         } else {
             own.push(*place);
         }
     }
-    let index = own.first().map(|place| place.task);
+    let index = own.first().map(|place| place.member);
     let pack = candidate.request.runs();
-    let in_step = own.iter().all(|place| Some(place.task) == index && place.pack == pack);
+    let in_step = own.iter().all(|place| Some(place.member) == index && place.pack == pack);
     after.extend(own.iter().map(|place| After {
         array: place.array,
-        how: if in_step { How::Same } else { How::Task(place.job()) },
+        how: if in_step { How::Same } else { How::Task(place.array_task()) },
     }));
     after.sort_unstable();
     after.dedup();
@@ -228,6 +160,7 @@ fn wait(candidate: &Candidate, placed: &HashMap<StageId, Place>) -> Option<(Vec<
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use protocol::ids::SubmissionId;
 
     /// The stages of `runs` runs with the usual chain; stage 0 is the `prepare` that they share.
     fn study(runs: i64, most_wide: bool) -> Vec<Candidate> {
@@ -266,7 +199,7 @@ mod tests {
         assert_eq!(arrays.len(), 7);
         assert_eq!(arrays[1].after, [After { array: Earlier::New(0), how: How::All }]);
         assert!(arrays[2..].iter().all(|array| array.after.iter().all(|after| after.how == How::Same)));
-        assert!(arrays[1..].iter().all(|array| array.tasks.len() == 1000));
+        assert!(arrays[1..].iter().all(|array| array.members.len() == 1000));
         // vars and decs after means, analyze after everything.
         assert_eq!(arrays[6].after.len(), 4);
     }
@@ -292,7 +225,7 @@ mod tests {
             stage.priority = 7;
         }
         let arrays = batches(stages, &HashMap::new(), 100);
-        let first = |array: &Batch| array.tasks.first_key_value().map(|(_, stage)| stage.0 / 10);
+        let first = |array: &Batch| array.members.first_key_value().map(|(_, stage)| stage.0 / 10);
         assert!(arrays[1..].iter().all(|array| first(array) == Some(3)));
     }
 
@@ -300,7 +233,7 @@ mod tests {
     fn arrays_are_cut_where_the_cluster_wants_it() {
         let arrays = batches(study(250, false), &HashMap::new(), 100);
         assert_eq!(arrays.len(), 1 + 6 * 3);
-        assert!(arrays.iter().all(|array| array.tasks.keys().all(|&index| index < 100)));
+        assert!(arrays.iter().all(|array| array.members.keys().all(|&index| index < 100)));
     }
 
     #[test]
@@ -312,7 +245,7 @@ mod tests {
         let arrays = batches(stages, &HashMap::new(), 100);
         assert_eq!(arrays.len(), 7);
         // Runs 0, 3, 6, 9 are 64 wide, the other six 128.
-        let runs: Vec<_> = arrays[1].tasks.iter().map(|(&task, stage)| (task, stage.0 / 10)).collect();
+        let runs: Vec<_> = arrays[1].members.iter().map(|(&member, stage)| (member, stage.0 / 10)).collect();
         let expected = [(0, 0), (1, 3), (2, 6), (3, 9), (4, 1), (5, 2), (6, 4), (7, 5), (8, 7), (9, 8)];
         assert_eq!(runs, expected);
         assert!(arrays[2..].iter().all(|array| array.after.iter().all(|after| after.how == How::Same)));
@@ -330,15 +263,15 @@ mod tests {
             &HashMap::new(),
             3,
         );
-        assert_eq!(cut.iter().map(|array| array.tasks.len()).collect::<Vec<_>>(), [12, 12, 2]);
+        assert_eq!(cut.iter().map(|array| array.members.len()).collect::<Vec<_>>(), [12, 12, 2]);
     }
 
     #[test]
     fn a_stage_with_parents_at_different_indices_goes_alone() {
         let known = |n: u128| Earlier::Known(SubmissionId(uuid::Uuid::from_u128(n)));
         let placed = HashMap::from([
-            (StageId(1), Place { array: known(1), task: 3, pack: 1 }),
-            (StageId(2), Place { array: known(2), task: 5, pack: 1 }),
+            (StageId(1), Place { array: known(1), member: 3, pack: 1 }),
+            (StageId(2), Place { array: known(2), member: 5, pack: 1 }),
         ]);
         let candidate = Candidate {
             stage: StageId(9),
@@ -384,8 +317,8 @@ mod tests {
             for (position, array) in arrays.iter().enumerate() {
                 let pack = array.request.runs();
                 let mut shared = HashMap::new();
-                for (&task, &stage) in &array.tasks {
-                    let job = task / pack;
+                for (&member, &stage) in &array.members {
+                    let job = member / pack;
                     prop_assert!(job < most);
                     prop_assert!(at.insert(stage, (position, job)).is_none(), "queued twice");
                     let alike = *shared.entry(job).or_insert(architecture[&stage]);

@@ -5,7 +5,7 @@
 //! * [`dag`]: the stages of a run and what each waits for;
 //! * [`transition`]: which state may follow which;
 //! * [`resources`], [`quantity`]: what jobs ask a cluster for;
-//! * [`batch`]: stages into job arrays; [`window`]: when they may be handed over;
+//! * [`batch`]: stages into job arrays; [`queue`]: their places there; [`window`]: when they may be handed over;
 //! * [`layout`]: where files lie under the root;
 //! * [`work`]: what a worker is told to do;
 //! * [`curve`]: what of a training curve is drawn; [`forecast`]: how long a study still takes;
@@ -20,6 +20,7 @@ pub mod grid;
 pub mod identity;
 pub mod layout;
 pub mod quantity;
+pub mod queue;
 pub mod resources;
 pub mod transition;
 pub mod validate;

@@ -3,9 +3,9 @@
 use super::{Engine, EngineError, Result, apply::settle, person};
 use crate::{
     domain::{
-        batch::{self, Earlier},
-        dag, grid, identity,
+        batch, dag, grid, identity,
         layout::run_name,
+        queue::{self, Earlier},
         resources,
         work::Settings,
     },
@@ -127,14 +127,15 @@ impl Engine {
         let batches = batch::batches(candidates, &placed, most);
         let mut arrays = Vec::with_capacity(batches.len());
         for batch in batches {
-            let tasks: Vec<_> = batch.tasks.keys().copied().collect();
-            let jobs: BTreeSet<_> = tasks.iter().map(|task| task / batch.request.runs()).collect();
+            let members: Vec<_> = batch.members.keys().copied().collect();
+            let runs = batch.request.runs();
+            let jobs: BTreeSet<_> = members.iter().map(|&member| queue::array_task(member, runs)).collect();
             // Ids are known once the arrays before are in the queue: their positions stand for them.
             let after = batch.after.iter().map(|after| match after.array {
                 Earlier::New(position) => (position as u64 + 1, after.how),
                 Earlier::Known(_) => (0, after.how),
             });
-            let order = self.preview(batch.kind, batch.request.clone(), &tasks, after.collect());
+            let order = self.preview(batch.kind, batch.request.clone(), &members, after.collect());
             arrays.push(PlannedArray {
                 kind: batch.kind,
                 checkpoint: batch.checkpoint,

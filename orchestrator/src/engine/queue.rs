@@ -6,7 +6,8 @@
 use super::{Engine, EngineError, Result, apply::happen, decide::Event};
 use crate::{
     domain::{
-        batch::{self, Batch, How, Parent, Queued},
+        batch::{self, Batch, Parent},
+        queue::{Earlier, How, Queued},
         resources::Request,
     },
     executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
@@ -71,8 +72,8 @@ impl Engine {
         let mut handed_over = vec![false; batches.len()];
         for (position, batch) in batches.iter().enumerate() {
             let ready = batch.after.iter().all(|after| match after.array {
-                batch::Earlier::Known(_) => true,
-                batch::Earlier::New(earlier) => handed_over[earlier],
+                Earlier::Known(_) => true,
+                Earlier::New(earlier) => handed_over[earlier],
             });
             // What one waits for that could not be handed over is looked at again in the next round.
             if ready && self.executor.room(self.store.busy().await?).await.attempts > 0 {
@@ -113,19 +114,19 @@ impl Engine {
         &self,
         kind: StageKind,
         request: Request,
-        tasks: &[u32],
+        members: &[u32],
         after: Vec<(u64, How)>,
     ) -> Order {
         let submission = SubmissionId(Uuid::nil());
         let folder = self.layout.submission(kind, submission);
-        let job = |&task: &u32| Job {
+        let job = |&member: &u32| Job {
             attempt: AttemptId(Uuid::nil()),
-            folder: folder.join(task.to_string()),
+            folder: folder.join(member.to_string()),
             slot: 0,
             pid: None,
-            queued: Some(Queued { submission, task, pack: request.runs(), job: None }),
+            queued: Some(Queued { submission, member, pack: request.runs(), job: None }),
         };
-        let jobs = tasks.iter().map(job).collect();
+        let jobs = members.iter().map(job).collect();
         Order { submission: Some(submission), kind, folder, jobs, request, after }
     }
 
@@ -162,9 +163,9 @@ impl Engine {
         parents: &HashMap<StageId, Vec<Parent>>,
         live: &mut Live,
     ) -> Result<()> {
-        let mut openings = Vec::with_capacity(batch.tasks.len());
-        let mut files = Vec::with_capacity(batch.tasks.len());
-        for (&task, &stage) in &batch.tasks {
+        let mut openings = Vec::with_capacity(batch.members.len());
+        let mut files = Vec::with_capacity(batch.members.len());
+        for (&member, &stage) in &batch.members {
             let Some(work) = self.store.work(stage).await? else { continue };
             let before: Vec<_> = parents
                 .get(&stage)
@@ -172,7 +173,7 @@ impl Engine {
                 .flatten()
                 .filter_map(|parent| live.get(&parent.stage))
                 .collect();
-            let path = folder.join(task.to_string());
+            let path = folder.join(member.to_string());
             let failed = |source| EngineError::File { path: path.display().to_string(), source };
             let attempt = AttemptId(Uuid::now_v7());
             let parents = before.iter().map(|(_, folder)| folder.clone()).collect();
@@ -180,7 +181,7 @@ impl Engine {
                 self.attempt_file(attempt, &work, parents, self.executor.requeues()).map_err(failed)?;
             let before: Vec<_> = before.iter().map(|(attempt, _)| *attempt).collect();
             files.push((path.clone(), file));
-            let queued = Some((id, task));
+            let queued = Some((id, member));
             openings.push((
                 NewAttempt { id: attempt, stage, slot: 0, token_sha256, folder: path, queued },
                 before,
@@ -307,10 +308,10 @@ pub(super) async fn discard(folder: PathBuf) {
 
 /// Takes the second half of an array's jobs out of it, to be handed over alone.
 async fn split(tx: &mut Tx, attempts: &[AttemptRow]) -> Result<()> {
-    let index = |attempt: &AttemptRow| attempt.queued.map(|queued| queued.index());
-    let jobs: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.stop.is_none()).map(index).collect();
+    let task = |attempt: &AttemptRow| attempt.queued.map(|queued| queued.array_task());
+    let jobs: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.stop.is_none()).map(task).collect();
     let Some(&middle) = jobs.iter().nth(jobs.len() / 2).filter(|_| jobs.len() > 1) else { return Ok(()) };
-    for attempt in attempts.iter().filter(|attempt| attempt.stop.is_none() && index(attempt) >= middle) {
+    for attempt in attempts.iter().filter(|attempt| attempt.stop.is_none() && task(attempt) >= middle) {
         if let Some(stage) = tx.stage(attempt.stage).await? {
             happen(tx, &stage, Event::Split, None).await?;
         }

@@ -305,7 +305,7 @@ impl Engine {
 
 /// The job in the queue that an attempt may share with others.
 fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
-    attempt.queued.map(|queued| (queued.submission, queued.index()))
+    attempt.queued.map(|queued| (queued.submission, queued.array_task()))
 }
 
 /// An attempt, as the executor wants it.

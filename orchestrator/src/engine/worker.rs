@@ -75,8 +75,8 @@ impl Engine {
         let Some(queued) = attempt.queued else { return Ok(()) };
         let Some(slurm) = &process.slurm else { return Ok(()) };
         let array = slurm.array_job_id.unwrap_or(slurm.job_id);
-        if slurm.array_task != Some(queued.index()) {
-            let detail = format!("attempt {} is task {} of its array", attempt.id, queued.index());
+        if slurm.array_task != Some(queued.array_task()) {
+            let detail = format!("attempt {} is task {} of its array", attempt.id, queued.array_task());
             return Err(EngineError::Refused(detail));
         }
         match tx.submission_state(queued.submission).await? {

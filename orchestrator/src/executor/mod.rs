@@ -9,7 +9,7 @@ pub mod local;
 pub mod slurm;
 
 use crate::domain::{
-    batch::{How, Queued},
+    queue::{How, Queued},
     resources::{Ceiling, Request},
 };
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! Attempts: tries at stages.
 
 use super::{Result, Store, StoreError, Tx, row};
-use crate::domain::{batch::Queued, transition};
+use crate::domain::{queue::Queued, transition};
 use chrono::{DateTime, Utc};
 use protocol::{
     attempt::Progress,
@@ -104,7 +104,7 @@ impl TryFrom<Found> for AttemptRow {
             queued: match (found.submission, found.task) {
                 (Some(submission), Some(task)) => Some(Queued {
                     submission: row::word("a submission's id", &submission)?,
-                    task: row::small(task),
+                    member: row::small(task),
                     pack: found.pack.map_or(1, row::small).max(1),
                     job: found.job.map(row::unsigned),
                 }),

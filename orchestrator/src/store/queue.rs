@@ -2,7 +2,8 @@
 
 use super::{Result, Store, Tx, row};
 use crate::domain::{
-    batch::{self, Candidate, Earlier, Parent, Place},
+    batch::{self, Candidate, Parent},
+    queue::{Earlier, Place},
     resources::{self, Ceiling, Request},
     work::Settings,
 };
@@ -246,7 +247,7 @@ async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>, most: usize) 
     for found in live.fetch_all(&mut *conn).await? {
         let array = Earlier::Known(row::word("a submission's id", &found.submission)?);
         let pack = found.pack.map_or(1, row::small).max(1);
-        placed.insert(StageId(found.stage), Place { array, task: row::small(found.task), pack });
+        placed.insert(StageId(found.stage), Place { array, member: row::small(found.task), pack });
     }
     let parents_of = |stage: i64| parents.get(&stage).map_or(&[][..], Vec::as_slice);
     let ids = stages.iter().map(|found| (StageId(found.id), parents_of(found.id)));

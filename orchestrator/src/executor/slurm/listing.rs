@@ -73,7 +73,7 @@ impl Listing {
     #[must_use]
     pub fn said(&self, job: &Job) -> Said {
         let Some(queued) = job.queued else { return Said::Nothing };
-        let mut found = self.tasks.get(&(queued.submission, queued.index())).into_iter().flatten();
+        let mut found = self.tasks.get(&(queued.submission, queued.array_task())).into_iter().flatten();
         // The name and the id must agree: after a controller's crash another job may have the id.
         let Some(found) = found.rfind(|listed| queued.job.is_none_or(|id| id == listed.array_job)) else {
             let rest = self
@@ -131,7 +131,7 @@ impl Accounts {
     #[must_use]
     pub fn exit(&self, job: &Job, said: Said) -> Exit {
         let record = job.queued.and_then(|queued| {
-            let record = self.0.get(&(queued.submission, queued.index()))?;
+            let record = self.0.get(&(queued.submission, queued.array_task()))?;
             queued.job.is_none_or(|id| id == 0 || id == record.array_job).then_some(record)
         });
         let recorded = record.and_then(|record| match record.state.meaning() {

@@ -301,7 +301,7 @@ impl Executor for Slurm {
                     continue;
                 };
                 if memory.cancelled.insert(job.attempt) || force {
-                    by_array.entry(array).or_default().insert(queued.index());
+                    by_array.entry(array).or_default().insert(queued.array_task());
                 }
             }
         }

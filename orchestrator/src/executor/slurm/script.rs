@@ -6,8 +6,8 @@
 use crate::{
     config::profile::Profile,
     domain::{
-        batch::{How, Queued},
         quantity,
+        queue::{How, Queued},
         resources::Request,
     },
     executor::Order,
@@ -57,7 +57,7 @@ pub fn render(profile: &Profile, worker: &Path, root: &Path, order: &Order) -> R
     let template = environment.get_template(&name).map_err(one_line)?;
     let submission = order.submission.ok_or("only arrays have a script")?;
     let queued = || order.jobs.iter().filter_map(|job| job.queued);
-    let jobs: BTreeSet<_> = queued().map(Queued::index).collect();
+    let jobs: BTreeSet<_> = queued().map(Queued::array_task).collect();
     let mut array = task_list(&jobs);
     if let Some(limit) = profile.max_running {
         array.push_str(&format!("%{limit}"));
@@ -196,20 +196,20 @@ mod tests {
     use std::path::PathBuf;
     use uuid::Uuid;
 
-    fn order(folder: &str, tasks: &[u32]) -> Order {
+    fn order(folder: &str, members: &[u32]) -> Order {
         let submission = SubmissionId(Uuid::from_u128(7));
-        let job = |&task: &u32| Job {
-            attempt: AttemptId(Uuid::from_u128(u128::from(task))),
-            folder: PathBuf::from(folder).join(task.to_string()),
+        let job = |&member: &u32| Job {
+            attempt: AttemptId(Uuid::from_u128(u128::from(member))),
+            folder: PathBuf::from(folder).join(member.to_string()),
             slot: 0,
             pid: None,
-            queued: Some(Queued { submission, task, pack: 1, job: None }),
+            queued: Some(Queued { submission, member, pack: 1, job: None }),
         };
         Order {
             submission: Some(submission),
             kind: StageKind::Train,
             folder: folder.into(),
-            jobs: tasks.iter().map(job).collect(),
+            jobs: members.iter().map(job).collect(),
             request: Request {
                 gres: Some("gpu:a100:1".into()),
                 memory_mb: Some(16384),
