@@ -6,7 +6,7 @@ use std::collections::HashMap;
 /// A stage, as far as its time goes: only that of the attempt that runs or succeeded, not what passed between attempts.
 /// Times are milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Work {
+pub struct StageTime {
     /// Kind.
     pub kind: StageKind,
     /// Layers and width of its model.
@@ -50,10 +50,10 @@ pub const fn on_device(kind: StageKind) -> bool {
 /// The forecast. A stage takes as long as others of its kind and architecture took on average; of another
 /// architecture, as long as those of its kind.
 #[must_use]
-pub fn forecast(work: &[Work], now: i64) -> Forecast {
+pub fn forecast(stages: &[StageTime], now: i64) -> Forecast {
     let mut by_architecture: HashMap<(StageKind, (u32, u32)), Pace> = HashMap::new();
     let mut by_kind: HashMap<StageKind, Pace> = HashMap::new();
-    for stage in work.iter().filter(|stage| stage.state == StageState::Done) {
+    for stage in stages.iter().filter(|stage| stage.state == StageState::Done) {
         let (Some(started), Some(finished)) = (stage.started, stage.finished) else { continue };
         let of_architecture = by_architecture.entry((stage.kind, stage.architecture)).or_default();
         for pace in [of_architecture, by_kind.entry(stage.kind).or_default()] {
@@ -62,7 +62,7 @@ pub fn forecast(work: &[Work], now: i64) -> Forecast {
         }
     }
     let (mut device, mut all, mut running, mut open) = (0.0, 0.0, 0.0, false);
-    for stage in work {
+    for stage in stages {
         let passed = match stage.state {
             StageState::Waiting | StageState::Ready | StageState::Queued => 0.0,
             StageState::Running => {
@@ -91,15 +91,15 @@ pub fn forecast(work: &[Work], now: i64) -> Forecast {
 mod tests {
     use super::*;
 
-    fn train(width: u32, state: StageState, started: Option<i64>, finished: Option<i64>) -> Work {
-        Work { kind: StageKind::Train, architecture: (1, width), state, started, finished }
+    fn train(width: u32, state: StageState, started: Option<i64>, finished: Option<i64>) -> StageTime {
+        StageTime { kind: StageKind::Train, architecture: (1, width), state, started, finished }
     }
 
     const HOUR: i64 = 3_600_000;
 
     #[test]
     fn what_is_left_takes_as_long_as_its_like_took() {
-        let work = [
+        let stages = [
             train(64, StageState::Done, Some(0), Some(HOUR)),
             train(128, StageState::Done, Some(0), Some(3 * HOUR)),
             train(128, StageState::Waiting, None, None),
@@ -107,7 +107,7 @@ mod tests {
             train(256, StageState::Ready, None, None),
             train(64, StageState::Running, Some(9 * HOUR), None),
         ];
-        let forecast = forecast(&work, 9 * HOUR + HOUR / 2);
+        let forecast = forecast(&stages, 9 * HOUR + HOUR / 2);
         assert_eq!(forecast.hours_left, Some(3.0 + 2.0 + 0.5));
         assert_eq!(forecast.end, Some(9 * HOUR + HOUR / 2 + 11 * HOUR / 2));
     }

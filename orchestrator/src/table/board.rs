@@ -6,7 +6,7 @@ use super::{
     inner::Study,
 };
 use crate::{
-    domain::forecast::{self, Work},
+    domain::forecast::{self, StageTime},
     store::TableStage,
 };
 use chrono::{DateTime, Utc};
@@ -71,11 +71,11 @@ fn stages<'a>(study: &'a Study<'_>) -> impl Iterator<Item = ((u32, u32), &'a Tab
 pub(super) fn summarise(study: &Study<'_>, summary: &mut StudySummary, now: DateTime<Utc>) {
     let (mut counts, mut finished) = (StageCounts::default(), None);
     let milliseconds = now.timestamp_millis();
-    let mut work = Vec::new();
+    let mut times = Vec::new();
     for (architecture, stage) in stages(study) {
         counts.add(stage.state);
         finished = finished.max(stage.finished);
-        work.push(Work {
+        times.push(StageTime {
             kind: stage.kind,
             architecture,
             state: stage.state,
@@ -83,7 +83,7 @@ pub(super) fn summarise(study: &Study<'_>, summary: &mut StudySummary, now: Date
             finished: stage.finished,
         });
     }
-    let forecast = forecast::forecast(&work, milliseconds);
+    let forecast = forecast::forecast(&times, milliseconds);
     summary.state = counts.study_state();
     summary.stages = counts;
     summary.runs = study.runs.len() as u64;
