@@ -5,7 +5,7 @@ use super::{
     file::{self, FileError},
     place::at_home,
 };
-use crate::domain::{resources, window::Windows};
+use crate::domain::{rules, window::Windows};
 use protocol::resources::ResourceRule;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ impl Profile {
         let mut profile: Self = file::parse(path, text).map_err(|error| error.to_string())?;
         profile.name = Self::place(&path.to_string_lossy());
         let at = path.display();
-        let mut wrong = resources::violations("rules", &profile.rules);
+        let mut wrong = rules::violations("rules", &profile.rules);
         if let Err(why) = Windows::new(&profile.schedule.submit) {
             wrong.push(format!("schedule.submit: {why}"));
         }
@@ -145,7 +145,7 @@ impl Profile {
                 .map(|(name, _)| format!("{name}: 0 is not accepted; use whole seconds above 0")),
         );
         if let Some(line) =
-            profile.setup.iter().chain(&profile.worker_args).find(|line| !resources::is_plain(line))
+            profile.setup.iter().chain(&profile.worker_args).find(|line| !rules::is_plain(line))
         {
             wrong.push(format!("setup, worker_args: {line:?} is not accepted; use one line each"));
         }

@@ -4,7 +4,7 @@
 //! * [`identity`]: the canonical form of a run and its hash;
 //! * [`dag`]: the stages of a run and what each waits for;
 //! * [`transition`]: which state may follow which;
-//! * [`resources`], [`quantity`]: what jobs ask a cluster for;
+//! * [`rules`], [`resources`], [`quantity`]: what jobs ask a cluster for;
 //! * [`batch`]: stages into job arrays; [`queue`]: their places there; [`window`]: when they may be handed over;
 //! * [`layout`]: where files lie under the root;
 //! * [`work`]: what a worker is told to do;
@@ -22,6 +22,7 @@ pub mod layout;
 pub mod quantity;
 pub mod queue;
 pub mod resources;
+pub mod rules;
 pub mod transition;
 pub mod validate;
 pub mod window;

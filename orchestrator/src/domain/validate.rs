@@ -242,7 +242,7 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
         ));
     }
     positive("resources.attempts", spec.resources.attempts.into(), found);
-    found.extend(super::resources::violations("resources.rules", &spec.resources.rules));
+    found.extend(super::rules::violations("resources.rules", &spec.resources.rules));
 }
 
 #[cfg(test)]
