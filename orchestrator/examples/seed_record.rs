@@ -8,6 +8,7 @@
 use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use orchestrator::{
+    config::executor::ExecutorName,
     domain::layout::Layout,
     engine::Engine,
     executor::{Capabilities, Executor, Job, Order, SubmitError, Survey},
@@ -32,7 +33,7 @@ struct Nowhere;
 #[async_trait]
 impl Executor for Nowhere {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "local", slots: 0, queue: false }
+        Capabilities { name: ExecutorName::Local, slots: 0, queue: false }
     }
 
     async fn submit(&self, _order: &Order) -> Result<u64, SubmitError> {

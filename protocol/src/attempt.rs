@@ -26,7 +26,7 @@ pub const RESULT_FILE: &str = "result.json";
 pub const LOCK_FILE: &str = "lock";
 /// Name of the file that receives a worker's standard output and error.
 pub const LOG_FILE: &str = "worker.log";
-/// Name of the file that holds the [`MemberExit`] of an attempt that left no result: one that shared its job with
+/// Name of the file that holds the [`NotedExit`] of an attempt that left no result: one that shared its job with
 /// others, or one that was interrupted and that the cluster may start again.
 pub const EXIT_FILE: &str = "exit.json";
 
@@ -55,7 +55,7 @@ pub struct AttemptFile {
 /// The content of `exit.json`: how the process of an attempt ended. The queue tells that of a whole job alone, and the
 /// exit code only where there is accounting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberExit {
+pub struct NotedExit {
     /// Exit code.
     pub code: Option<i32>,
     /// Signal.

@@ -3,10 +3,10 @@
 
 use super::{context::Context, failure::Failure};
 use crate::config::{
-    executor::Served,
+    executor::{ExecutorName, Served},
     place,
     profile::Profile,
-    user::{ExecutorName, UserConfig},
+    user::UserConfig,
 };
 use clap::{Args, ValueEnum as _, ValueHint};
 use protocol::view::Health;
@@ -96,7 +96,7 @@ impl ClusterFlags {
     /// Why a daemon that runs is not the one that is asked for.
     pub(super) fn unlike(&self, context: &Context, health: &Health) -> Option<String> {
         let asked = self.asked(&context.user)?;
-        let is_slurm = health.executor == "slurm";
+        let is_slurm = health.executor == ExecutorName::Slurm.as_str();
         let (executor, by) = &asked.executor;
         let wish = if is_slurm != (*executor == ExecutorName::Slurm) {
             match executor {
@@ -132,13 +132,9 @@ impl ClusterFlags {
         let implied = |profile: &Option<(String, String)>| {
             profile.as_ref().map(|(_, by)| (ExecutorName::Slurm, by.clone()))
         };
-        let word = |executor: ExecutorName| match executor {
-            ExecutorName::Local => "local",
-            ExecutorName::Slurm => "slurm",
-        };
         let executor = self
             .executor
-            .map(|executor| (executor, given(word(executor), EXECUTOR_VARIABLE, "--executor")))
+            .map(|executor| (executor, given(executor.as_str(), EXECUTOR_VARIABLE, "--executor")))
             .or_else(|| implied(&own))
             .or_else(|| user.executor.map(|executor| (executor, configured("executor"))))
             .or_else(|| implied(&users))?;

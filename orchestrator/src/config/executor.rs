@@ -3,9 +3,31 @@
 //! A daemon that is started without a word about it runs stages on its own machine. On a cluster that would be the
 //! login node: a root that was served with a cluster's queue is not served otherwise by default.
 
-use super::{profile::Profile, user::ExecutorName};
+use super::profile::Profile;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// Where stages run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutorName {
+    /// As processes of this machine.
+    #[default]
+    Local,
+    /// In the queue of a Slurm cluster.
+    Slurm,
+}
+
+impl ExecutorName {
+    /// Its name in flags, files and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Slurm => "slurm",
+        }
+    }
+}
 
 /// What a root was served with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

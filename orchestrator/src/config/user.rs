@@ -1,6 +1,7 @@
 //! The user's own configuration: `$XDG_CONFIG_HOME/lcctl/config.toml`.
 
 use super::{
+    executor::ExecutorName,
     file::{self, FileError},
     place,
     study::{Layer, Sections},
@@ -10,17 +11,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
-
-/// Where stages run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutorName {
-    /// As processes of this machine.
-    #[default]
-    Local,
-    /// In the queue of a Slurm cluster.
-    Slurm,
-}
 
 /// What a user sets once. Every key may be left out.
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,7 @@
 //! The folder of an attempt: what the daemon writes for the worker, and reads of what it left.
 
 use protocol::attempt::{
-    ATTEMPT_FILE, AttemptFile, EVENTS_FILE, EXIT_FILE, Event, LOCK_FILE, LOG_FILE, MemberExit, RESULT_FILE,
+    ATTEMPT_FILE, AttemptFile, EVENTS_FILE, EXIT_FILE, Event, LOCK_FILE, LOG_FILE, NotedExit, RESULT_FILE,
     ResultReport,
 };
 use std::{
@@ -91,7 +91,7 @@ pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
 
 /// How the process of an attempt ended that left no result, if its end was noted.
 #[must_use]
-pub fn member_exit(folder: &Path) -> Option<MemberExit> {
+pub fn noted_exit(folder: &Path) -> Option<NotedExit> {
     // Written in one piece: what can't be read is not there yet.
     fs::read(folder.join(EXIT_FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
 }

@@ -8,9 +8,12 @@ pub mod folder;
 pub mod local;
 pub mod slurm;
 
-use crate::domain::{
-    queue::{How, Queued},
-    resources::{Ceiling, Request},
+use crate::{
+    config::executor::ExecutorName,
+    domain::{
+        queue::{How, Queued},
+        resources::{Ceiling, Request},
+    },
 };
 use async_trait::async_trait;
 use protocol::{
@@ -27,8 +30,8 @@ pub const SCRIPT_FILE: &str = "job.sh";
 /// What an executor offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `local` or `slurm`.
-    pub name: &'static str,
+    /// Its name.
+    pub name: ExecutorName,
     /// Attempts that may run at once; 0 where a queue decides.
     pub slots: u32,
     /// Whether it has a queue, which takes stages as arrays and ahead of their parents' end.

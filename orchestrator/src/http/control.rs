@@ -17,7 +17,7 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
     Ok(Json(Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         root: app.engine.root().display().to_string(),
-        executor: capabilities.name.to_owned(),
+        executor: capabilities.name.as_str().to_owned(),
         profile: app.engine.served().and_then(|served| served.profile.clone()),
         slots: capabilities.slots,
         busy: app.store.busy().await?,

@@ -9,6 +9,7 @@ use axum::{
 };
 use chrono::Utc;
 use orchestrator::{
+    config::executor::ExecutorName,
     domain::layout::Layout,
     engine::Engine,
     executor::{Capabilities, Executor, Exit, Job, Liveness, Order, Room, SubmitError, Survey},
@@ -86,7 +87,7 @@ impl Hands {
 #[async_trait]
 impl Executor for Hands {
     fn capabilities(&self) -> Capabilities {
-        let name = if self.queue { "slurm" } else { "local" };
+        let name = if self.queue { ExecutorName::Slurm } else { ExecutorName::Local };
         Capabilities { name, slots: self.slots, queue: self.queue }
     }
 

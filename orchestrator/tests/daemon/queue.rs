@@ -3,6 +3,7 @@
 use super::bench::study;
 use async_trait::async_trait;
 use orchestrator::{
+    config::executor::ExecutorName,
     domain::layout::Layout,
     engine::Engine,
     executor::{Capabilities, Executor, Job, Liveness, Order, Presence, Room, SubmitError, Survey},
@@ -45,7 +46,7 @@ impl Queue {
 #[async_trait]
 impl Executor for Queue {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "slurm", slots: 0, queue: true }
+        Capabilities { name: ExecutorName::Slurm, slots: 0, queue: true }
     }
 
     async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {

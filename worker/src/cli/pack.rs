@@ -12,7 +12,7 @@ use nix::{
     unistd::{Pid, getppid},
 };
 use protocol::{
-    attempt::{ATTEMPT_FILE, EXIT_FILE, LOG_FILE, MemberExit, RESULT_FILE},
+    attempt::{ATTEMPT_FILE, EXIT_FILE, LOG_FILE, NotedExit, RESULT_FILE},
     exit,
 };
 use std::{
@@ -230,7 +230,7 @@ fn for_one(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 
 /// Notes for the daemon how the process of an attempt without a result ended. Without a note, its job's end counts.
 fn note(folder: &Path, code: Option<i32>, signal: Option<i32>) {
-    if let Err(error) = files::write_json(&folder.join(EXIT_FILE), &MemberExit { code, signal }) {
+    if let Err(error) = files::write_json(&folder.join(EXIT_FILE), &NotedExit { code, signal }) {
         complain(&error.to_string());
     }
 }

@@ -5,7 +5,7 @@ use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use protocol::attempt::{MemberExit, Outcome};
+use protocol::attempt::{NotedExit, Outcome};
 use std::{
     fs,
     os::unix::process::CommandExt as _,
@@ -28,7 +28,7 @@ fn children(process: Pid) -> Vec<Pid> {
     text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
-fn exit(folder: &Path) -> MemberExit {
+fn exit(folder: &Path) -> NotedExit {
     serde_json::from_slice(&fs::read(folder.join("exit.json")).unwrap()).unwrap()
 }
 
@@ -76,8 +76,8 @@ fn what_is_wrong_with_one_attempt_of_a_job_disturbs_no_other() {
     for path in [without_log.join("worker.log"), without_note.join("exit.json")] {
         assert!(text.contains(&format!("error: {}: ", path.display())), "{text}");
     }
-    assert_eq!(exit(without_log), MemberExit { code: Some(1), signal: None });
-    assert_eq!(exit(taken_out), MemberExit { code: None, signal: None });
+    assert_eq!(exit(without_log), NotedExit { code: Some(1), signal: None });
+    assert_eq!(exit(taken_out), NotedExit { code: None, signal: None });
 
     // Where none could be started, the job has failed.
     let output = worker(&folders[0], "0", &["--pack", "2"]).output().unwrap();
@@ -92,6 +92,6 @@ fn the_end_of_a_process_without_a_result_is_noted() {
     let output = worker(&folders[0], "0", &fail).output().unwrap();
     assert_eq!(code(&output), Some(1), "{}", stderr(&output));
     for folder in &folders {
-        assert_eq!(exit(folder), MemberExit { code: None, signal: Some(9) });
+        assert_eq!(exit(folder), NotedExit { code: None, signal: Some(9) });
     }
 }

@@ -9,6 +9,7 @@ pub use devices::default_slots;
 pub use program::{WorkerNotFound, find_worker};
 
 use super::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Survey};
+use crate::config::executor::ExecutorName;
 use async_trait::async_trait;
 use nix::{
     sys::signal::{Signal, kill, killpg},
@@ -103,7 +104,7 @@ impl Local {
 #[async_trait]
 impl Executor for Local {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "local", slots: self.slots, queue: false }
+        Capabilities { name: ExecutorName::Local, slots: self.slots, queue: false }
     }
 
     async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {

@@ -6,7 +6,7 @@ use super::{
         reason,
         sacct::Accounted,
         squeue::Listed,
-        state::{Cause, Meaning},
+        state::{Meaning, SlurmCause},
     },
     script::submission_of,
 };
@@ -33,7 +33,7 @@ pub enum Said {
         node: Option<String>,
     },
     /// It ended.
-    Over(Cause),
+    Over(SlurmCause),
     /// It is not listed, but others of its array are: cancelled before it started, or over for long.
     Removed,
     /// It is not listed.
@@ -141,14 +141,14 @@ impl Accounts {
         });
         let word = recorded.as_ref().map(|(_, record)| record.state.word());
         let exit = match (said, recorded) {
-            (_, Some((cause @ (Cause::Failed | Cause::Completed), record))) => Exit {
+            (_, Some((cause @ (SlurmCause::Failed | SlurmCause::Completed), record))) => Exit {
                 code: Some(record.exit_code),
                 signal: Some(record.signal).filter(|&signal| signal > 0),
                 ..Exit::from(cause)
             },
             (Said::Over(cause), None) | (_, Some((cause, _))) => Exit::from(cause),
             // The queue forgets at once what was cancelled before it started.
-            (Said::Removed, None) if !folder::was_entered(&job.folder) => Exit::from(Cause::Cancelled),
+            (Said::Removed, None) if !folder::was_entered(&job.folder) => Exit::from(SlurmCause::Cancelled),
             _ => Exit::default(),
         };
         Exit { word, ..exit }

@@ -116,7 +116,7 @@ impl Slurm {
                 let counts = match result {
                     // What never began leaves no result that could still be on its way through a file system.
                     Ok(None) => {
-                        said == Said::Over(parse::state::Cause::Cancelled)
+                        said == Said::Over(parse::state::SlurmCause::Cancelled)
                             && !folder::was_entered(&job.folder)
                     }
                     Ok(Some(ResultReport { outcome: Outcome::Interrupted { .. }, .. })) => {

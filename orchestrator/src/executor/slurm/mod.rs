@@ -20,7 +20,7 @@ use super::{
     Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, SCRIPT_FILE, SubmitError, Survey, folder,
 };
 use crate::{
-    config::profile::Profile,
+    config::{executor::ExecutorName, profile::Profile},
     domain::{
         resources::{self, Ceiling, Request},
         window::Windows,
@@ -33,6 +33,7 @@ use listing::Said;
 use parse::{
     config::{Association, Config, Partition},
     sbatch::Refusal,
+    state::SlurmCause,
 };
 use protocol::{
     ids::{AttemptId, SubmissionId},
@@ -242,7 +243,7 @@ impl Slurm {
 #[async_trait]
 impl Executor for Slurm {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "slurm", slots: 0, queue: true }
+        Capabilities { name: ExecutorName::Slurm, slots: 0, queue: true }
     }
 
     async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
@@ -422,7 +423,7 @@ fn is_shared(job: &Job) -> bool {
 
 /// How an attempt ended, by what was noted in its folder.
 fn noted_exit(job: &Job) -> Option<Exit> {
-    let exit = folder::member_exit(&job.folder)?;
+    let exit = folder::noted_exit(&job.folder)?;
     Some(Exit { code: exit.code, signal: exit.signal, ..Exit::default() })
 }
 
@@ -442,19 +443,18 @@ fn said(answer: &Answer) -> String {
     if text.is_empty() { code } else { format!("{text} ({code})") }
 }
 
-impl From<parse::state::Cause> for Exit {
-    fn from(cause: parse::state::Cause) -> Self {
-        use parse::state::Cause as S;
+impl From<SlurmCause> for Exit {
+    fn from(cause: SlurmCause) -> Self {
         let of = |cause| Self { cause, ..Self::default() };
         match cause {
-            S::Completed => Self { code: Some(0), ..Self::default() },
+            SlurmCause::Completed => Self { code: Some(0), ..Self::default() },
             // Its own code is known to accounting alone, or was noted.
-            S::Failed => Self { code: Some(protocol::exit::FAILURE), ..Self::default() },
-            S::Cancelled => of(Cause::Cancelled),
-            S::TimedOut => of(Cause::TimedOut),
-            S::OutOfMemory => of(Cause::OutOfMemory),
-            S::NodeFailed => of(Cause::NodeFailed),
-            S::Preempted => of(Cause::Preempted),
+            SlurmCause::Failed => Self { code: Some(protocol::exit::FAILURE), ..Self::default() },
+            SlurmCause::Cancelled => of(Cause::Cancelled),
+            SlurmCause::TimedOut => of(Cause::TimedOut),
+            SlurmCause::OutOfMemory => of(Cause::OutOfMemory),
+            SlurmCause::NodeFailed => of(Cause::NodeFailed),
+            SlurmCause::Preempted => of(Cause::Preempted),
         }
     }
 }

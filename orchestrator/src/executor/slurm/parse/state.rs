@@ -74,14 +74,14 @@ pub enum Meaning {
     /// Has started, and processes may live.
     Running,
     /// Ended.
-    Over(Cause),
+    Over(SlurmCause),
     /// Nothing can be said.
     Unknown,
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum SlurmCause {
     /// With exit code 0.
     Completed,
     /// With another one, or by a signal, or without a start.
@@ -197,15 +197,15 @@ impl SlurmState {
             | Self::Completing
             | Self::StageOut
             | Self::Resizing => Meaning::Running,
-            Self::Completed => Meaning::Over(Cause::Completed),
-            Self::Failed => Meaning::Over(Cause::Failed),
-            Self::Cancelled | Self::Revoked => Meaning::Over(Cause::Cancelled),
-            Self::Timeout | Self::Deadline => Meaning::Over(Cause::TimedOut),
-            Self::OutOfMemory => Meaning::Over(Cause::OutOfMemory),
+            Self::Completed => Meaning::Over(SlurmCause::Completed),
+            Self::Failed => Meaning::Over(SlurmCause::Failed),
+            Self::Cancelled | Self::Revoked => Meaning::Over(SlurmCause::Cancelled),
+            Self::Timeout | Self::Deadline => Meaning::Over(SlurmCause::TimedOut),
+            Self::OutOfMemory => Meaning::Over(SlurmCause::OutOfMemory),
             Self::NodeFail | Self::BootFail | Self::LaunchFailed | Self::ReconfigFail => {
-                Meaning::Over(Cause::NodeFailed)
+                Meaning::Over(SlurmCause::NodeFailed)
             }
-            Self::Preempted => Meaning::Over(Cause::Preempted),
+            Self::Preempted => Meaning::Over(SlurmCause::Preempted),
             Self::UpdateDb | Self::Unknown => Meaning::Unknown,
         }
     }
@@ -222,13 +222,13 @@ mod tests {
             (Meaning::Waiting, "PENDING CONFIGURING POWER_UP_NODE REQUEUED REQUEUE_FED REQUEUE_HOLD"),
             (Meaning::Waiting, "EXPEDITING RESV_DEL_HOLD SPECIAL_EXIT"),
             (Meaning::Running, "RUNNING SUSPENDED STOPPED SIGNALING COMPLETING STAGE_OUT RESIZING"),
-            (Meaning::Over(Cause::Completed), "COMPLETED"),
-            (Meaning::Over(Cause::Failed), "FAILED"),
-            (Meaning::Over(Cause::Cancelled), "CANCELLED REVOKED"),
-            (Meaning::Over(Cause::TimedOut), "TIMEOUT DEADLINE"),
-            (Meaning::Over(Cause::OutOfMemory), "OUT_OF_MEMORY"),
-            (Meaning::Over(Cause::NodeFailed), "NODE_FAIL BOOT_FAIL LAUNCH_FAILED RECONFIG_FAIL"),
-            (Meaning::Over(Cause::Preempted), "PREEMPTED"),
+            (Meaning::Over(SlurmCause::Completed), "COMPLETED"),
+            (Meaning::Over(SlurmCause::Failed), "FAILED"),
+            (Meaning::Over(SlurmCause::Cancelled), "CANCELLED REVOKED"),
+            (Meaning::Over(SlurmCause::TimedOut), "TIMEOUT DEADLINE"),
+            (Meaning::Over(SlurmCause::OutOfMemory), "OUT_OF_MEMORY"),
+            (Meaning::Over(SlurmCause::NodeFailed), "NODE_FAIL BOOT_FAIL LAUNCH_FAILED RECONFIG_FAIL"),
+            (Meaning::Over(SlurmCause::Preempted), "PREEMPTED"),
             (Meaning::Unknown, "UPDATE_DB"),
         ];
         let mut seen = HashSet::new();
