@@ -3,6 +3,8 @@
 //! * [`parse`]: what Slurm's commands print;
 //! * [`call`]: calling them, within a budget;
 //! * [`script`]: the batch script;
+//! * `hand_over`: handing arrays over and taking them back;
+//! * `about`: what the cluster says about itself;
 //! * `look`: looking at the queue, and what counts of what was seen;
 //! * [`listing`]: the queue, and what it says about our attempts.
 //!
@@ -10,15 +12,17 @@
 //! crash. One `squeue` tells about all jobs; `sacct` is asked only about those that are gone without a result, and about
 //! those whose worker was interrupted and does not know what for.
 
+mod about;
 pub mod call;
+mod hand_over;
 pub mod listing;
 mod look;
 pub mod parse;
 pub mod script;
 
-use super::{
-    Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, SCRIPT_FILE, SubmitError, Survey, folder,
-};
+pub use about::Cluster;
+
+use super::{Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, SubmitError, Survey, folder};
 use crate::{
     config::{executor::ExecutorName, profile::Profile},
     domain::{
@@ -27,14 +31,11 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use call::{Answer, CallError, Caller};
-use chrono::{DateTime, Local, TimeDelta, Utc};
+use call::{Answer, Caller};
+use chrono::Local;
+use hand_over::Pause;
 use listing::Said;
-use parse::{
-    config::{Association, Config, Partition},
-    sbatch::Refusal,
-    state::SlurmCause,
-};
+use parse::{config::Partition, state::SlurmCause};
 use protocol::{
     ids::{AttemptId, SubmissionId},
     resources::ResourceRule,
@@ -47,13 +48,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
-
-/// How long what the cluster says about itself is believed.
-const KNOWN_FOR: Duration = Duration::from_secs(3600);
-/// Longest pause after a limit was reached.
-const LONGEST_PAUSE: Duration = Duration::from_secs(900);
-/// Arguments of one `scancel`.
-const MOST_ARGUMENTS: usize = 200;
 
 /// The Slurm executor.
 pub struct Slurm {
@@ -86,25 +80,6 @@ struct Memory {
     silent: Option<(Instant, String)>,
 }
 
-/// Nothing is handed over for a while.
-struct Pause {
-    until: Instant,
-    due: DateTime<Utc>,
-    length: Duration,
-    reason: String,
-}
-
-/// What the cluster says about itself.
-#[derive(Clone, Debug)]
-pub struct Cluster {
-    /// Its settings.
-    pub config: Config,
-    /// Its partitions.
-    pub partitions: Vec<Partition>,
-    /// What this user may do, where there is accounting.
-    pub associations: Vec<Association>,
-}
-
 impl Slurm {
     /// `worker` is the program, `root` where it runs.
     ///
@@ -117,49 +92,6 @@ impl Slurm {
         Ok(Self { profile, windows, worker, root, caller, memory, asking })
     }
 
-    /// What the cluster says about itself, asked anew once an hour, and after a tick if it did not answer.
-    ///
-    /// # Errors
-    /// When it can't be asked: one line.
-    pub async fn describe(&self) -> Result<Cluster, String> {
-        // One asks, and others wait for what it hears; whoever wants to know anything else does not.
-        let _asking = self.asking.lock().await;
-        {
-            let memory = self.memory.lock().await;
-            match (&memory.cluster, &memory.silent) {
-                (Some((at, cluster)), _) if at.elapsed() < KNOWN_FOR => return Ok(cluster.clone()),
-                (_, Some((at, why))) if at.elapsed() < Duration::from_secs(self.profile.tick_seconds) => {
-                    return Err(why.clone());
-                }
-                _ => {}
-            }
-        }
-        let described = self.ask_about_itself().await;
-        let mut memory = self.memory.lock().await;
-        match &described {
-            Ok(cluster) => memory.cluster = Some((Instant::now(), cluster.clone())),
-            Err(why) => memory.silent = Some((Instant::now(), why.clone())),
-        }
-        described
-    }
-
-    async fn ask_about_itself(&self) -> Result<Cluster, String> {
-        let config = self.ask("scontrol", &["show", "config"]).await?;
-        let config = Config::parse(&config).ok_or("scontrol show config: names no cluster")?;
-        let partitions = self.ask("sinfo", &["-h", "-o", parse::config::SINFO_FORMAT]).await?;
-        let partitions = parse::config::partitions(&partitions);
-        let mut associations = Vec::new();
-        if config.accounting {
-            let user = format!("user={}", user());
-            let format = format!("format={}", parse::config::ASSOCIATION_FIELDS);
-            // Without the database no limit is known; the queue enforces them all the same.
-            if let Ok(text) = self.ask("sacctmgr", &["-n", "-P", "show", "assoc", &user, &format]).await {
-                associations = parse::config::associations(&text);
-            }
-        }
-        Ok(Cluster { config, partitions, associations })
-    }
-
     async fn ask(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
         let answer = self.caller.run(program, &arguments).await.map_err(|error| error.to_string())?;
@@ -167,76 +99,6 @@ impl Slurm {
             Some(0) => Ok(answer.stdout),
             _ => Err(format!("{program}: {}", said(&answer))),
         }
-    }
-
-    async fn scancel(&self, options: &[&str], targets: Vec<String>) {
-        for some in targets.chunks(MOST_ARGUMENTS) {
-            let arguments: Vec<OsString> =
-                options.iter().map(OsString::from).chain(some.iter().map(OsString::from)).collect();
-            match self.caller.run("scancel", &arguments).await {
-                Ok(answer) if answer.code == Some(0) => {}
-                Ok(answer) => tracing::warn!(why = said(&answer), "scancel failed; trying again"),
-                Err(error) => tracing::warn!(%error, "scancel failed; trying again"),
-            }
-        }
-    }
-
-    /// Hands an array over.
-    async fn sbatch(&self, order: &Order) -> Result<u64, SubmitError> {
-        let wrong = |message: String| SubmitError::Refused { message, permanent: true };
-        let text = self.script(order).map_err(wrong)?;
-        let path = order.folder.join(SCRIPT_FILE);
-        folder::write_atomically(&path, text.as_bytes(), 0o644).map_err(|error| SubmitError::Later {
-            message: format!("{}: {error}", path.display()),
-            after: Duration::from_secs(self.profile.pause_seconds),
-        })?;
-        let arguments = ["--parsable".into(), path.into_os_string()];
-        let answer = match self.caller.run("sbatch", &arguments).await {
-            Ok(answer) => answer,
-            Err(error @ CallError::TimedOut(..)) => return Err(self.unclear(error.to_string()).await),
-            Err(error) => {
-                let after = self.pause(error.to_string()).await;
-                return Err(SubmitError::Later { message: error.to_string(), after });
-            }
-        };
-        if answer.code == Some(0) {
-            let Some(job) = parse::sbatch::job_id(&answer.stdout) else {
-                let told = answer.stdout.trim();
-                return Err(self.unclear(format!("sbatch told no job id: {told:?}")).await);
-            };
-            self.memory.lock().await.pause = None;
-            return Ok(job);
-        }
-        Err(match parse::sbatch::refusal(answer.code, &answer.stderr) {
-            Refusal::Wrong(why) => wrong(format!(
-                "Slurm refused it: {why}; change the rules of study or profile, then lcctl retry"
-            )),
-            Refusal::Limit(why) => {
-                let after = self.pause(why.clone()).await;
-                SubmitError::TooMany { message: format!("held back: {why}"), after }
-            }
-            Refusal::Away(why) => {
-                let after = self.pause(why.clone()).await;
-                SubmitError::Later { message: format!("held back: {why}"), after }
-            }
-            Refusal::Unclear(why) => self.unclear(format!("sbatch: {why}")).await,
-        })
-    }
-
-    /// A controller that does not say what it did is left alone for a while.
-    async fn unclear(&self, message: String) -> SubmitError {
-        self.pause(message.clone()).await;
-        SubmitError::Unclear { message }
-    }
-
-    /// Nothing is handed over for a while, longer each time.
-    async fn pause(&self, reason: String) -> Duration {
-        let mut memory = self.memory.lock().await;
-        let first = Duration::from_secs(self.profile.pause_seconds);
-        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
-        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
-        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
-        length
     }
 }
 

@@ -1,0 +1,100 @@
+//! Handing arrays over and taking them back, and the pauses after what could not be handed over.
+
+use super::{
+    Slurm,
+    call::CallError,
+    parse::{self, sbatch::Refusal},
+    said,
+};
+use crate::executor::{Executor as _, Order, SCRIPT_FILE, SubmitError, folder};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::{
+    ffi::OsString,
+    time::{Duration, Instant},
+};
+
+/// Longest pause after a limit was reached.
+const LONGEST_PAUSE: Duration = Duration::from_secs(900);
+/// Arguments of one `scancel`.
+const MOST_ARGUMENTS: usize = 200;
+
+/// Nothing is handed over for a while.
+pub(super) struct Pause {
+    pub(super) until: Instant,
+    pub(super) due: DateTime<Utc>,
+    length: Duration,
+    pub(super) reason: String,
+}
+
+impl Slurm {
+    /// Cancels jobs.
+    pub(super) async fn scancel(&self, options: &[&str], targets: Vec<String>) {
+        for some in targets.chunks(MOST_ARGUMENTS) {
+            let arguments: Vec<OsString> =
+                options.iter().map(OsString::from).chain(some.iter().map(OsString::from)).collect();
+            match self.caller.run("scancel", &arguments).await {
+                Ok(answer) if answer.code == Some(0) => {}
+                Ok(answer) => tracing::warn!(why = said(&answer), "scancel failed; trying again"),
+                Err(error) => tracing::warn!(%error, "scancel failed; trying again"),
+            }
+        }
+    }
+
+    /// Hands an array over.
+    pub(super) async fn sbatch(&self, order: &Order) -> Result<u64, SubmitError> {
+        let wrong = |message: String| SubmitError::Refused { message, permanent: true };
+        let text = self.script(order).map_err(wrong)?;
+        let path = order.folder.join(SCRIPT_FILE);
+        folder::write_atomically(&path, text.as_bytes(), 0o644).map_err(|error| SubmitError::Later {
+            message: format!("{}: {error}", path.display()),
+            after: Duration::from_secs(self.profile.pause_seconds),
+        })?;
+        let arguments = ["--parsable".into(), path.into_os_string()];
+        let answer = match self.caller.run("sbatch", &arguments).await {
+            Ok(answer) => answer,
+            Err(error @ CallError::TimedOut(..)) => return Err(self.unclear(error.to_string()).await),
+            Err(error) => {
+                let after = self.pause(error.to_string()).await;
+                return Err(SubmitError::Later { message: error.to_string(), after });
+            }
+        };
+        if answer.code == Some(0) {
+            let Some(job) = parse::sbatch::job_id(&answer.stdout) else {
+                let told = answer.stdout.trim();
+                return Err(self.unclear(format!("sbatch told no job id: {told:?}")).await);
+            };
+            self.memory.lock().await.pause = None;
+            return Ok(job);
+        }
+        Err(match parse::sbatch::refusal(answer.code, &answer.stderr) {
+            Refusal::Wrong(why) => wrong(format!(
+                "Slurm refused it: {why}; change the rules of study or profile, then lcctl retry"
+            )),
+            Refusal::Limit(why) => {
+                let after = self.pause(why.clone()).await;
+                SubmitError::TooMany { message: format!("held back: {why}"), after }
+            }
+            Refusal::Away(why) => {
+                let after = self.pause(why.clone()).await;
+                SubmitError::Later { message: format!("held back: {why}"), after }
+            }
+            Refusal::Unclear(why) => self.unclear(format!("sbatch: {why}")).await,
+        })
+    }
+
+    /// A controller that does not say what it did is left alone for a while.
+    async fn unclear(&self, message: String) -> SubmitError {
+        self.pause(message.clone()).await;
+        SubmitError::Unclear { message }
+    }
+
+    /// Nothing is handed over for a while, longer each time.
+    pub(super) async fn pause(&self, reason: String) -> Duration {
+        let mut memory = self.memory.lock().await;
+        let first = Duration::from_secs(self.profile.pause_seconds);
+        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
+        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
+        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
+        length
+    }
+}
