@@ -1,5 +1,6 @@
 //! `lcctl doctor`: compares what is configured with this machine and the live cluster.
 
+mod cluster;
 mod place;
 mod worker;
 
@@ -11,16 +12,11 @@ use super::{
     output::{Screen, View},
     sweep::{self, StudyFlags},
 };
-use crate::{
-    config::{file::FileError, profile::Profile},
-    daemon,
-    domain::{resources, validate},
-    executor::slurm::{Cluster, Slurm, listing},
-};
+use crate::{config::file::FileError, daemon, domain::validate};
 use clap::{Args, ValueHint};
-use protocol::{resources::ResourceRule, stage::StageKind, study::StudySpec};
+use protocol::study::StudySpec;
 use serde::Serialize;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -124,7 +120,9 @@ impl Doctor {
             (None, None) => {
                 report.add(Verdict::Ok, "executor", "local: stages run as processes of this machine");
             }
-            (Some(profile), _) => cluster(&mut report, profile, worker, study.as_ref(), context).await,
+            (Some(profile), _) => {
+                cluster::cluster(&mut report, profile, worker, study.as_ref(), &context.root).await;
+            }
         }
         context.out.answer(&report)?;
         let problems = report.0.iter().filter(|finding| finding.verdict == Verdict::Problem).count();
@@ -161,112 +159,6 @@ fn study(report: &mut Report, file: PathBuf, context: &Context) -> Result<Option
         report.add(Verdict::Problem, "study", format!("{}: {line}", file.display()));
     }
     Ok(Some(spec))
-}
-
-async fn cluster(
-    report: &mut Report,
-    profile: Profile,
-    worker: Option<(Option<String>, PathBuf)>,
-    study: Option<&StudySpec>,
-    context: &Context,
-) {
-    let mut rules: Vec<ResourceRule> = profile.rules.clone();
-    rules.extend(study.into_iter().flat_map(|study| study.resources.rules.clone()));
-    let (requeue, tick) = (profile.requeue, profile.tick_seconds);
-    let (version, worker) = worker.unwrap_or_else(|| (None, "lc-worker".into()));
-    if let Some(version) = version.filter(|version| worker::lacks_cuda(version))
-        && let Some(gres) =
-            rules.iter().filter_map(|rule| rule.gres.as_deref()).find(|gres| gres.contains("gpu"))
-    {
-        let text = format!(
-            "the rules ask for GPUs ({gres}), but {} was built without CUDA ({version}); build it with 'make cuda'",
-            worker.display()
-        );
-        report.add(Verdict::Problem, "worker", text);
-    }
-    let slurm = match Slurm::new(profile, worker, context.root.clone()) {
-        Ok(slurm) => slurm,
-        Err(why) => return report.add(Verdict::Problem, "profile", why),
-    };
-    let told = |cluster: &Cluster| format!("{}, Slurm {}", cluster.config.cluster, cluster.config.version);
-    let Some(found) = report.result("cluster", slurm.describe().await, told) else { return };
-    let config = &found.config;
-    if config.accounting {
-        report.add(Verdict::Ok, "accounting", "sacct tells how jobs ended");
-    } else {
-        report.add(
-            Verdict::Note,
-            "accounting",
-            "none: results and exit codes are taken from the workers' files alone",
-        );
-    }
-    report.add(
-        Verdict::Ok,
-        "limits",
-        format!(
-            "arrays up to {} tasks, {} jobs in all, ended jobs remembered for {} s",
-            config.max_array_size.saturating_sub(1),
-            config.max_job_count,
-            config.min_job_age
-        ),
-    );
-    if config.min_job_age < tick {
-        report.add(
-            Verdict::Note,
-            "limits",
-            format!(
-                "ended jobs are forgotten after {} s, before the next look: set tick_seconds lower",
-                config.min_job_age
-            ),
-        );
-    }
-    if requeue && !config.requeue {
-        report.add(
-            Verdict::Note,
-            "requeue",
-            "the cluster's default is not to start jobs again; the profile asks for it job by job",
-        );
-    }
-    if let Some(limit) = found.associations.iter().filter_map(|association| association.max_submit).max() {
-        report.add(Verdict::Ok, "account", format!("at most {limit} jobs in the queue"));
-    }
-    let names: Vec<_> = found
-        .partitions
-        .iter()
-        .map(|p| format!("{}{}", p.name, if p.default { " (default)" } else { "" }))
-        .collect();
-    report.add(Verdict::Ok, "partitions", names.join(", "));
-    let mut requests = BTreeSet::from([resources::request(&rules, StageKind::Prepare, None)]);
-    for &kind in &StageKind::ALL[1..] {
-        let grid = study.map(|study| &study.grid);
-        let depths = grid.map_or_else(|| vec![1, 2, 4, 8, 16], |grid| grid.depth.0.clone());
-        let widths =
-            grid.map_or_else(|| vec![32, 64, 128, 256, 512, 768, 1024, 2048], |grid| grid.width.0.clone());
-        for &depth in &depths {
-            requests
-                .extend(widths.iter().map(|&width| resources::request(&rules, kind, Some((depth, width)))));
-        }
-    }
-    let requests: Vec<_> = requests.into_iter().collect();
-    let mut missing = listing::missing(&found.partitions, &requests);
-    let accounts: BTreeSet<_> =
-        found.associations.iter().map(|association| association.account.as_str()).collect();
-    for account in requests.iter().filter_map(|request| request.account.as_deref()).collect::<BTreeSet<_>>() {
-        if config.accounting && !accounts.is_empty() && !accounts.contains(account) {
-            let yours = accounts.iter().copied().collect::<Vec<_>>().join(", ");
-            missing.push(format!("account: {account:?} is not yours; yours: {yours}"));
-        }
-    }
-    if missing.is_empty() {
-        report.add(
-            Verdict::Ok,
-            "rules",
-            format!("{} different requests, all of which the cluster can serve", requests.len()),
-        );
-    }
-    for line in missing {
-        report.add(Verdict::Problem, "rules", line);
-    }
 }
 
 impl View for Report {

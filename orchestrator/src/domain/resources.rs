@@ -6,6 +6,7 @@ use protocol::{
     stage::StageKind,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What a job asks for. Stages that ask for the same can share a job array.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -141,6 +142,20 @@ pub fn request<'a>(
         request.memory_mb = request.memory_mb.map(|megabytes| megabytes.saturating_mul(runs.into()));
     }
     request
+}
+
+/// What the rules ask for the stages of models of these architectures, (layers, width): each request once.
+#[must_use]
+pub fn requests<'a>(
+    rules: impl IntoIterator<Item = &'a ResourceRule> + Clone,
+    architectures: impl IntoIterator<Item = (u32, u32)>,
+) -> Vec<Request> {
+    let mut found = BTreeSet::from([request(rules.clone(), StageKind::Prepare, None)]);
+    for architecture in architectures.into_iter().collect::<BTreeSet<_>>() {
+        let of = |&kind: &StageKind| request(rules.clone(), kind, Some(architecture));
+        found.extend(StageKind::ALL[1..].iter().map(of));
+    }
+    found.into_iter().collect()
 }
 
 /// How many runs of a width are taken to fill a large GPU: one step of a narrow model is many short kernels, between

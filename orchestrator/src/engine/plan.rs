@@ -150,15 +150,9 @@ impl Engine {
 
     /// What the cluster does not have is said before anything is recorded.
     async fn check_cluster(&self, configs: &[RunConfig], settings: &Settings) -> Result<()> {
-        let mut requests = BTreeSet::new();
-        let rules = || self.executor.rules().iter().chain(&settings.resources.rules);
-        requests.insert(resources::request(rules(), StageKind::Prepare, None));
-        for config in configs {
-            for &kind in &StageKind::ALL[1..] {
-                requests.insert(resources::request(rules(), kind, Some((config.layers, config.width))));
-            }
-        }
-        let missing = self.executor.missing(&requests.into_iter().collect::<Vec<_>>()).await;
+        let rules = self.executor.rules().iter().chain(&settings.resources.rules);
+        let architectures = configs.iter().map(|config| (config.layers, config.width));
+        let missing = self.executor.missing(&resources::requests(rules, architectures)).await;
         if missing.is_empty() { Ok(()) } else { Err(EngineError::Invalid(missing)) }
     }
 

@@ -566,6 +566,33 @@ fn a_cluster_without_accounting_is_enough() {
 }
 
 #[test]
+fn an_account_that_is_not_yours_is_refused_where_the_cluster_tells_which_are() {
+    let profile = fake_work(0.0, "").replace("cpus = 1", "cpus = 1\naccount = \"nosuch\"");
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("").tap(|site| site.profile(&profile));
+    let told = "account: \"nosuch\" is not yours; yours: lab";
+    let output = site.lcctl(&["sweep", "--name", "s", "--width", "64", "--seed", "0"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let lines: Vec<_> = stderr.lines().filter(|line| line.contains("nosuch")).collect();
+    assert!(lines.len() == 1 && lines[0].contains(told), "{stderr}");
+    assert_eq!(site.run(&["status", "--json"]).trim(), "[]", "nothing is recorded");
+    assert_eq!(fake.calls("sbatch"), 0);
+    let output = site.lcctl(&["doctor"]).output().unwrap();
+    let findings = String::from_utf8(output.stdout).unwrap();
+    let problem = |line: &str| line.starts_with("PROBLEM  rules") && line.ends_with(told);
+    assert!(findings.lines().any(problem), "{findings}");
+
+    // Without accounting nobody knows whose accounts are.
+    let Some(fake) = Fake::new() else { return };
+    fs::write(fake.state().join("scontrol-show-config.txt"), WITHOUT_ACCOUNTING).unwrap();
+    let site = fake.site("").tap(|site| site.profile(&profile));
+    sweep(&site);
+    let (_, script) = wait(&site, "a job", || fake.job("prepare"));
+    assert!(script.contains("#SBATCH --account=nosuch"), "{script}");
+}
+
+#[test]
 fn without_accounting_a_worker_that_is_warned_of_its_time_limit_has_not_failed() {
     let Some(fake) = Fake::new() else { return };
     fs::write(fake.state().join("scontrol-show-config.txt"), WITHOUT_ACCOUNTING).unwrap();

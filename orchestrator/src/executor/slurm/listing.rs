@@ -1,8 +1,8 @@
 //! The queue as it was at one moment, and what it says about our attempts.
 
 use super::{
+    Cluster,
     parse::{
-        config::Partition,
         reason,
         sacct::Accounted,
         squeue::Listed,
@@ -155,10 +155,11 @@ impl Accounts {
     }
 }
 
-/// What partitions do not have of what is asked for, one line each.
+/// What a cluster does not have of what is asked for, one line each.
 #[must_use]
-pub fn missing(partitions: &[Partition], requests: &[Request]) -> Vec<String> {
-    let mut found = BTreeSet::new();
+pub fn missing(cluster: &Cluster, requests: &[Request]) -> Vec<String> {
+    let partitions = &cluster.partitions;
+    let mut found = foreign_accounts(cluster, requests);
     let names = || partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(", ");
     for request in requests {
         let partition = match &request.partition {
@@ -217,6 +218,23 @@ pub fn missing(partitions: &[Partition], requests: &[Request]) -> Vec<String> {
         }
     }
     found.into_iter().collect()
+}
+
+/// A line on each account that is not the user's. Where there is no accounting, or it did not answer, none is known.
+fn foreign_accounts(cluster: &Cluster, requests: &[Request]) -> BTreeSet<String> {
+    let own: BTreeSet<_> =
+        cluster.associations.iter().map(|association| association.account.as_str()).collect();
+    if own.is_empty() {
+        return BTreeSet::new();
+    }
+    let yours = own.iter().copied().collect::<Vec<_>>().join(", ");
+    requests
+        .iter()
+        .filter_map(|request| request.account.as_deref())
+        // Slurm writes them in small letters.
+        .filter(|account| !own.iter().any(|own| own.eq_ignore_ascii_case(account)))
+        .map(|account| format!("account: {account:?} is not yours; yours: {yours}"))
+        .collect()
 }
 
 /// Whether a node has `gpu:2` or `gpu:a100:2` where it offers `gpu:a100:4`, perhaps with sockets in parentheses.

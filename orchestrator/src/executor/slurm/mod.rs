@@ -231,7 +231,7 @@ impl Executor for Slurm {
 
     async fn missing(&self, requests: &[Request]) -> Vec<String> {
         match self.describe().await {
-            Ok(cluster) => listing::missing(&cluster.partitions, requests),
+            Ok(cluster) => listing::missing(&cluster, requests),
             // A controller that is away for an hour is no reason to refuse a study.
             Err(_) => Vec::new(),
         }
