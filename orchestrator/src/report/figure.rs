@@ -6,6 +6,7 @@
 
 use super::{
     LOSS, Row,
+    looks::Looks,
     measures::PaperMeasure,
     scale::{self, Scale},
 };
@@ -17,8 +18,11 @@ use std::{
 
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 340.0;
-/// Left, top, right, bottom.
-const INSET: (f64, f64, f64, f64) = (64.0, 14.0, 14.0, 44.0);
+/// The plot's edges.
+const LEFT: f64 = 64.0;
+const TOP: f64 = 14.0;
+const RIGHT: f64 = WIDTH - 14.0;
+const BOTTOM: f64 = HEIGHT - 44.0;
 /// Room for the legend beside the plot.
 const LEGEND: f64 = 96.0;
 
@@ -95,251 +99,189 @@ pub fn figure(
         return None;
     }
     let mut out = String::new();
-    document(&mut out, &points, measure, against, run).ok()?;
+    Plot::of(&points, measure, against).document(&mut out, run).ok()?;
     Some(out)
 }
 
-/// How groups of models look: a colour by width, a shape by depth, each in the order of its values.
-struct Looks {
-    widths: Vec<u32>,
-    depths: Vec<u32>,
-}
-
-impl Looks {
-    fn of(points: &[Point<'_>]) -> Self {
-        let all = |of: fn(&Identifier) -> u32| {
-            let mut values: Vec<u32> =
-                points.iter().filter_map(|point| point.identifier.as_ref().map(of)).collect();
-            values.sort_unstable();
-            values.dedup();
-            values
-        };
-        Self { widths: all(|identifier| identifier.width), depths: all(|identifier| identifier.layers) }
-    }
-
-    /// From teal over blue to magenta: told apart on light and on dark ground, and by people who confuse red and green.
-    fn colour(&self, width: Option<u32>) -> String {
-        let at = width.and_then(|width| self.widths.iter().position(|known| *known == width)).unwrap_or(0);
-        let share = if self.widths.len() > 1 { at as f64 / (self.widths.len() - 1) as f64 } else { 0.35 };
-        format!("hsl({:.0} 60% 50%)", 172.0 + share * 150.0)
-    }
-
-    fn shape(&self, depth: Option<u32>) -> usize {
-        depth.and_then(|depth| self.depths.iter().position(|known| *known == depth)).unwrap_or(0)
-    }
-}
-
-fn document(
-    out: &mut String,
-    points: &[Point<'_>],
-    measure: &PaperMeasure,
+/// What is drawn, and where.
+struct Plot<'a> {
+    points: &'a [Point<'a>],
+    measure: &'a PaperMeasure,
     against: Against,
-    run: &dyn Fn(&str) -> Option<String>,
-) -> fmt::Result {
-    let looks = Looks::of(points);
-    let label = escaped(&format!("{} against {} for {} models", measure.name, against.label(), points.len()));
-    let total = WIDTH + LEGEND;
-    // What holds links is no mere picture.
-    let role = if points.iter().any(|point| run(point.model).is_some()) { "group" } else { "img" };
-    writeln!(
-        out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {total} {HEIGHT}" width="{total}" height="{HEIGHT}" role="{role}" aria-label="{label}" font-family="system-ui, sans-serif" font-size="12">"#
-    )?;
-    let (left, top, right, bottom) = (INSET.0, INSET.1, WIDTH - INSET.2, HEIGHT - INSET.3);
-    let across = match against {
-        Against::Loss => Scale::around(points.iter().map(|point| point.x)),
-        _ => Scale::around_logarithms(points.iter().map(|point| point.x)),
-    };
-    let up = Scale::fitting(points.iter().map(|point| point.y));
-    let x = |value| left + across.share(value) * (right - left);
-    let y = |value| bottom - up.share(value) * (bottom - top);
-    let mut x_ticks = across.ticks(6);
-    if against != Against::Loss {
-        x_ticks = points.iter().map(|point| point.x).collect();
-        x_ticks.sort_by(f64::total_cmp);
-        x_ticks.dedup();
-    }
-    writeln!(out, r#"<g fill="var(--muted, #5d636b)" stroke="none">"#)?;
-    for tick in up.ticks(5) {
-        let (at, text) = (y(tick), scale::label(tick));
-        writeln!(out, r#"<path d="M{left} {at:.1}H{right}" stroke="var(--line, #e2e2de)"/>"#)?;
-        writeln!(out, r#"<text x="{}" y="{:.1}" text-anchor="end">{text}</text>"#, left - 7.0, at + 4.0)?;
-    }
-    for tick in x_ticks {
-        let (at, text) = (x(tick), scale::label(tick));
-        writeln!(out, r#"<path d="M{at:.1} {bottom}v5" stroke="var(--line-strong, #c9c9c3)"/>"#)?;
-        writeln!(out, r#"<text x="{at:.1}" y="{}" text-anchor="middle">{text}</text>"#, bottom + 18.0)?;
-    }
-    let middle = f64::midpoint(left, right);
-    writeln!(
-        out,
-        r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#,
-        bottom + 37.0,
-        against.label()
-    )?;
-    writeln!(
-        out,
-        r#"<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
-        f64::midpoint(top, bottom),
-        escaped(measure.name)
-    )?;
-    writeln!(out, "</g>")?;
-    writeln!(
-        out,
-        r#"<path d="M{left} {top}V{bottom}H{right}" fill="none" stroke="var(--line-strong, #c9c9c3)"/>"#
-    )?;
-    if against != Against::Loss {
-        means(out, points, against, &looks, &x, &y)?;
-    }
-    writeln!(out, r#"<g fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7">"#)?;
-    for (point, others) in thinned(points, &x, &y) {
-        let more = if others > 0 { format!("\nand {others} more close by") } else { String::new() };
-        let told = format!(
-            "{}\n{} {}\n{} {}{more}",
-            point.model,
-            against.label(),
-            short(point.x),
-            measure.name,
-            short(point.y)
-        );
-        let look = shape(
-            looks.shape(point.identifier.map(|identifier| identifier.layers)),
-            (x(point.x), y(point.y)),
-            4.2,
-        );
-        let link = run(point.model);
-        if let Some(link) = &link {
-            // Reached by pointing; the runs table leads there by keyboard, without hundreds of stops.
-            write!(
-                out,
-                r#"<a href="{}" tabindex="-1" aria-label="{}">"#,
-                escaped(link),
-                escaped(&told.replace('\n', ", "))
-            )?;
-        }
-        write!(
-            out,
-            r#"<path class="point" d="{look}" fill="{}" data-model="{}" data-x="{}" data-y="{}"><title>{}</title></path>"#,
-            looks.colour(point.identifier.map(|identifier| identifier.width)),
-            escaped(point.model),
-            point.x as f32,
-            point.y as f32,
-            escaped(&told)
-        )?;
-        writeln!(out, "{}", if link.is_some() { "</a>" } else { "" })?;
-    }
-    writeln!(out, "</g>")?;
-    legend(out, &looks)?;
-    writeln!(out, "</svg>")
+    looks: Looks,
+    across: Scale,
+    up: Scale,
 }
 
-/// The marks that are drawn, and how many others each stands for: of thousands that lie on each other, one in each
-/// square of a few pixels.
-fn thinned<'a, 'p>(
-    points: &'a [Point<'p>],
-    x: &dyn Fn(f64) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) -> Vec<(&'a Point<'p>, usize)> {
-    let mut side = 0.0;
-    loop {
-        let mut squares: BTreeMap<(i64, i64), (&Point<'_>, usize)> = BTreeMap::new();
-        for (at, point) in points.iter().enumerate() {
-            let square = if side == 0.0 {
-                (at as i64, 0)
-            } else {
-                ((x(point.x) / side) as i64, (y(point.y) / side) as i64)
-            };
-            squares.entry(square).and_modify(|(_, others)| *others += 1).or_insert((point, 0));
-        }
-        if squares.len() <= MOST_MARKS {
-            return squares.into_values().collect();
-        }
-        side = if side == 0.0 { 3.0 } else { side * 1.3 };
+impl<'a> Plot<'a> {
+    fn of(points: &'a [Point<'a>], measure: &'a PaperMeasure, against: Against) -> Self {
+        let across = match against {
+            Against::Loss => Scale::around(points.iter().map(|point| point.x)),
+            _ => Scale::around_logarithms(points.iter().map(|point| point.x)),
+        };
+        let up = Scale::fitting(points.iter().map(|point| point.y));
+        let models: Vec<_> = points.iter().filter_map(|point| point.identifier).collect();
+        Self { points, measure, against, looks: Looks::of(&models), across, up }
     }
-}
 
-/// A line through the means over what the axis does not show: one per depth against width, one per width against
-/// depth.
-fn means(
-    out: &mut String,
-    points: &[Point<'_>],
-    against: Against,
-    looks: &Looks,
-    x: &dyn Fn(f64) -> f64,
-    y: &dyn Fn(f64) -> f64,
-) -> fmt::Result {
-    let mut lines: BTreeMap<u32, BTreeMap<u32, Vec<f64>>> = BTreeMap::new();
-    for point in points {
-        let Some(identifier) = point.identifier else { continue };
-        let (line, at) = match against {
-            Against::Width => (identifier.layers, identifier.width),
-            _ => (identifier.width, identifier.layers),
-        };
-        lines.entry(line).or_default().entry(at).or_default().push(point.y);
+    fn x(&self, value: f64) -> f64 {
+        LEFT + self.across.share(value) * (RIGHT - LEFT)
     }
-    for (line, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
-        let path: Vec<String> = places
-            .iter()
-            .map(|(at, values)| {
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                format!("{:.1} {:.1}", x(f64::from(*at)), y(mean))
-            })
-            .collect();
-        let colour = match against {
-            Against::Width => "var(--muted, #5d636b)".to_owned(),
-            _ => looks.colour(Some(*line)),
-        };
+
+    fn y(&self, value: f64) -> f64 {
+        BOTTOM - self.up.share(value) * (BOTTOM - TOP)
+    }
+
+    fn document(&self, out: &mut String, run: &dyn Fn(&str) -> Option<String>) -> fmt::Result {
+        let Self { points, measure, against, .. } = self;
+        let label =
+            escaped(&format!("{} against {} for {} models", measure.name, against.label(), points.len()));
+        let total = WIDTH + LEGEND;
+        // What holds links is no mere picture.
+        let role = if points.iter().any(|point| run(point.model).is_some()) { "group" } else { "img" };
         writeln!(
             out,
-            r#"<path d="M{}" fill="none" stroke="{colour}" stroke-opacity="0.55" stroke-width="1.5"/>"#,
-            path.join("L")
+            r#"<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {total} {HEIGHT}" width="{total}" height="{HEIGHT}" role="{role}" aria-label="{label}" font-family="system-ui, sans-serif" font-size="12">"#
         )?;
+        self.axes(out)?;
+        if *against != Against::Loss {
+            self.means(out)?;
+        }
+        self.marks(out, run)?;
+        self.looks.legend(out, (WIDTH + 6.0, TOP))?;
+        writeln!(out, "</svg>")
     }
-    Ok(())
-}
 
-fn legend(out: &mut String, looks: &Looks) -> fmt::Result {
-    let left = WIDTH + 6.0;
-    let mut at = INSET.1 + 8.0;
-    writeln!(out, r#"<g fill="var(--muted, #5d636b)">"#)?;
-    if !looks.widths.is_empty() {
-        writeln!(out, r#"<text x="{left}" y="{at}">width</text>"#)?;
-        for &width in &looks.widths {
-            at += 17.0;
-            let mark = shape(0, (left + 6.0, at - 4.0), 4.5);
+    /// Both axes with their ticks and names.
+    fn axes(&self, out: &mut String) -> fmt::Result {
+        let mut x_ticks = self.across.ticks(6);
+        if self.against != Against::Loss {
+            x_ticks = self.points.iter().map(|point| point.x).collect();
+            x_ticks.sort_by(f64::total_cmp);
+            x_ticks.dedup();
+        }
+        writeln!(out, r#"<g fill="var(--muted, #5d636b)" stroke="none">"#)?;
+        for tick in self.up.ticks(5) {
+            let (at, text) = (self.y(tick), scale::label(tick));
+            writeln!(out, r#"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="var(--line, #e2e2de)"/>"#)?;
+            writeln!(out, r#"<text x="{}" y="{:.1}" text-anchor="end">{text}</text>"#, LEFT - 7.0, at + 4.0)?;
+        }
+        for tick in x_ticks {
+            let (at, text) = (self.x(tick), scale::label(tick));
+            writeln!(out, r#"<path d="M{at:.1} {BOTTOM}v5" stroke="var(--line-strong, #c9c9c3)"/>"#)?;
+            writeln!(out, r#"<text x="{at:.1}" y="{}" text-anchor="middle">{text}</text>"#, BOTTOM + 18.0)?;
+        }
+        let middle = f64::midpoint(LEFT, RIGHT);
+        writeln!(
+            out,
+            r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#,
+            BOTTOM + 37.0,
+            self.against.label()
+        )?;
+        writeln!(
+            out,
+            r#"<text transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>"#,
+            f64::midpoint(TOP, BOTTOM),
+            escaped(self.measure.name)
+        )?;
+        writeln!(out, "</g>")?;
+        writeln!(
+            out,
+            r#"<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="var(--line-strong, #c9c9c3)"/>"#
+        )
+    }
+
+    /// A mark for each model, which leads to its run where there is one.
+    fn marks(&self, out: &mut String, run: &dyn Fn(&str) -> Option<String>) -> fmt::Result {
+        writeln!(out, r#"<g fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7">"#)?;
+        for (point, others) in self.thinned() {
+            let more = if others > 0 { format!("\nand {others} more close by") } else { String::new() };
+            let told = format!(
+                "{}\n{} {}\n{} {}{more}",
+                point.model,
+                self.against.label(),
+                short(point.x),
+                self.measure.name,
+                short(point.y)
+            );
+            let depth = point.identifier.map(|identifier| identifier.layers);
+            let look = self.looks.outline(depth, (self.x(point.x), self.y(point.y)), 4.2);
+            let link = run(point.model);
+            if let Some(link) = &link {
+                // Reached by pointing; the runs table leads there by keyboard, without hundreds of stops.
+                write!(
+                    out,
+                    r#"<a href="{}" tabindex="-1" aria-label="{}">"#,
+                    escaped(link),
+                    escaped(&told.replace('\n', ", "))
+                )?;
+            }
+            write!(
+                out,
+                r#"<path class="point" d="{look}" fill="{}" data-model="{}" data-x="{}" data-y="{}"><title>{}</title></path>"#,
+                self.looks.colour(point.identifier.map(|identifier| identifier.width)),
+                escaped(point.model),
+                point.x as f32,
+                point.y as f32,
+                escaped(&told)
+            )?;
+            writeln!(out, "{}", if link.is_some() { "</a>" } else { "" })?;
+        }
+        writeln!(out, "</g>")
+    }
+
+    /// The marks that are drawn, and how many others each stands for: of thousands that lie on each other, one in each
+    /// square of a few pixels.
+    fn thinned(&self) -> Vec<(&Point<'_>, usize)> {
+        let mut side = 0.0;
+        loop {
+            let mut squares: BTreeMap<(i64, i64), (&Point<'_>, usize)> = BTreeMap::new();
+            for (at, point) in self.points.iter().enumerate() {
+                let square = if side == 0.0 {
+                    (at as i64, 0)
+                } else {
+                    ((self.x(point.x) / side) as i64, (self.y(point.y) / side) as i64)
+                };
+                squares.entry(square).and_modify(|(_, others)| *others += 1).or_insert((point, 0));
+            }
+            if squares.len() <= MOST_MARKS {
+                return squares.into_values().collect();
+            }
+            side = if side == 0.0 { 3.0 } else { side * 1.3 };
+        }
+    }
+
+    /// A line through the means over what the axis does not show: one per depth against width, one per width against
+    /// depth.
+    fn means(&self, out: &mut String) -> fmt::Result {
+        let mut lines: BTreeMap<u32, BTreeMap<u32, Vec<f64>>> = BTreeMap::new();
+        for point in self.points {
+            let Some(identifier) = point.identifier else { continue };
+            let (line, at) = match self.against {
+                Against::Width => (identifier.layers, identifier.width),
+                _ => (identifier.width, identifier.layers),
+            };
+            lines.entry(line).or_default().entry(at).or_default().push(point.y);
+        }
+        for (line, places) in lines.iter().filter(|(_, places)| places.len() > 1) {
+            let path: Vec<String> = places
+                .iter()
+                .map(|(at, values)| {
+                    let mean = values.iter().sum::<f64>() / values.len() as f64;
+                    format!("{:.1} {:.1}", self.x(f64::from(*at)), self.y(mean))
+                })
+                .collect();
+            let colour = match self.against {
+                Against::Width => "var(--muted, #5d636b)".to_owned(),
+                _ => self.looks.colour(Some(*line)),
+            };
             writeln!(
                 out,
-                r#"<path d="{mark}" fill="{}"/><text x="{}" y="{at}">{width}</text>"#,
-                looks.colour(Some(width)),
-                left + 18.0
+                r#"<path d="M{}" fill="none" stroke="{colour}" stroke-opacity="0.55" stroke-width="1.5"/>"#,
+                path.join("L")
             )?;
         }
-        at += 26.0;
-    }
-    if !looks.depths.is_empty() {
-        writeln!(out, r#"<text x="{left}" y="{at}">layers</text>"#)?;
-        for &depth in &looks.depths {
-            at += 17.0;
-            let mark = shape(looks.shape(Some(depth)), (left + 6.0, at - 4.0), 4.5);
-            writeln!(out, r#"<path d="{mark}"/><text x="{}" y="{at}">{depth}</text>"#, left + 18.0)?;
-        }
-    }
-    writeln!(out, "</g>")
-}
-
-/// The outline of a mark: circle, square, diamond, triangle, and a triangle upside down, in turn.
-fn shape(which: usize, (x, y): (f64, f64), r: f64) -> String {
-    let polygon = |corners: &[(f64, f64)]| {
-        let corners: Vec<String> =
-            corners.iter().map(|(dx, dy)| format!("{:.1} {:.1}", x + dx * r, y + dy * r)).collect();
-        format!("M{}Z", corners.join("L"))
-    };
-    match which % 5 {
-        0 => format!("M{:.1} {y:.1}a{r} {r} 0 1 0 {d} 0a{r} {r} 0 1 0 -{d} 0Z", x - r, d = 2.0 * r),
-        1 => polygon(&[(-0.88, -0.88), (0.88, -0.88), (0.88, 0.88), (-0.88, 0.88)]),
-        2 => polygon(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
-        3 => polygon(&[(0.0, -1.2), (1.15, 0.85), (-1.15, 0.85)]),
-        _ => polygon(&[(0.0, 1.2), (1.15, -0.85), (-1.15, -0.85)]),
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod figure;
 pub mod gaps;
 pub mod html;
+mod looks;
 pub mod measures;
 pub mod permutation;
 pub mod scale;
