@@ -6,7 +6,7 @@ use super::{
     place,
     study::{Layer, Sections},
 };
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
