@@ -1,12 +1,12 @@
 //! The real cluster that the tests share, one at a time.
 
+use super::waiting;
 use nix::fcntl::{Flock, FlockArg};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A cluster that runs, held by one test until it is dropped.
@@ -96,20 +96,11 @@ impl Cluster {
     }
 
     /// Waits until `found` gives something.
-    pub fn wait<T>(&self, what: &str, limit: Duration, mut found: impl FnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(value) = found() {
-                return value;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "no {what}; queue:\n{}\nand what is over:\n{}",
-                self.squeue(&["-r", "-o", "%i %j %P %T %r %N %S"]),
-                self.squeue(&["-r", "-t", "all"])
-            );
-            sleep(Duration::from_millis(200));
-        }
+    pub fn wait<T>(&self, what: &str, limit: Duration, found: impl FnMut() -> Option<T>) -> T {
+        waiting::wait(what, limit, Duration::from_millis(200), found, || {
+            let waits = self.squeue(&["-r", "-o", "%i %j %P %T %r %N %S"]);
+            format!("queue:\n{waits}\nand what is over:\n{}", self.squeue(&["-r", "-t", "all"]))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Killed processes lose nothing and repeat nothing.
 
-use super::place::Place;
+use super::{place::Place, waiting};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -9,26 +9,15 @@ use protocol::{
     attempt::AttemptFile,
     stage::{AttemptState, StageKind, StageState},
 };
-use std::{
-    fs,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{fs, thread::sleep, time::Duration};
 
 fn kill_9(pid: u32) {
     kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
 }
 
 /// Waits until `found` gives something.
-fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(180);
-    loop {
-        if let Some(value) = found() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "no {what}");
-        sleep(Duration::from_millis(20));
-    }
+fn wait<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    waiting::wait(what, Duration::from_secs(180), Duration::from_millis(20), found, String::new)
 }
 
 #[test]

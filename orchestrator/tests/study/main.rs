@@ -3,3 +3,5 @@
 mod crash;
 mod place;
 mod real_text;
+#[path = "../waiting/mod.rs"]
+mod waiting;
