@@ -277,6 +277,26 @@ mod tests {
     }
 
     #[test]
+    fn what_stages_ask_for_alike_is_told_once() {
+        let rules = rules(
+            r#"
+            [[rules]]
+            time = "60"
+            [[rules]]
+            stages = ["train"]
+            width = "512.."
+            time = "120"
+            "#,
+        );
+        let minutes = |architectures: &[(u32, u32)]| {
+            let requests = requests(&rules, architectures.iter().copied());
+            requests.into_iter().map(|request| request.minutes).collect::<Vec<_>>()
+        };
+        assert_eq!(minutes(&[(1, 64), (2, 64), (1, 64)]), [Some(60)]);
+        assert_eq!(minutes(&[(1, 64), (1, 768)]), [Some(60), Some(120)]);
+    }
+
+    #[test]
     fn nothing_is_asked_for_that_no_partition_gives() {
         let of = |partition: &str, nodes, minutes, memory_mb| Ceiling {
             partition: partition.into(),
