@@ -68,7 +68,7 @@ bench-gpu: gpu-programs ## Check and measure the worker on this machine's GPU ag
 docs: ## Build the API documentation; broken links are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links -A rustdoc::invalid-html-tags" cargo doc --locked --workspace --no-deps --document-private-items
 
-licences: ## Check licences and advisories of all dependencies
+licences: ## Check licences, bans and sources of all dependencies
 	cargo deny --locked check licenses bans sources
 
 sqlx: ## Renew the checked SQL (.sqlx) after a change of a query or a migration

@@ -91,7 +91,7 @@ def write():
         about = f"{call['card']}; {call['minutes']} minutes; {same} programs; {PRODUCTS}: {call['products']}"
         head.append(f"\nFrom a call on {call['date']} ({about}): {'; '.join(keys)}.\n")
     head += [found[key] for key in (("machine",), ("products",)) if key in found]
-    head.append(f"Taken for the card: {args.bf16:g} TFLOP/s in bf16, {args.tf32:g} in TF32, {args.f32:g} in f32, {args.gb_per_s:g} GB/s.")
+    head.append(f"Assumed for the floors: {args.bf16:g} TFLOP/s in bf16, {args.tf32:g} in TF32, {args.f32:g} in f32, {args.gb_per_s:g} GB/s.")
     table = Table(found, Card(args.bf16, args.tf32, args.f32, args.gb_per_s), shown(), training, more)
     text = "\n".join([*head, *targets(table), table.text()]) + "\n"
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -46,13 +46,13 @@ pub fn advice(state: AttemptState, evidence: Evidence<'_>) -> Advice {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let (suggestion, transient) = match state {
         AttemptState::OutOfMemory => (
-            "The next attempt asks for twice the memory. If that does not fit a node, lower training.batch_size or \
-             collection.batch_size, or raise mem in a [[resources.rules]] of the study.",
+            "The next attempt asks for twice the memory. If that does not fit a node, raise mem in a [[resources.rules]] of \
+             the study, or lower training.batch_size (another batch size is another run) or collection.batch_size.",
             true,
         ),
         AttemptState::TimedOut => (
-            "The next attempt asks for twice the time and goes on from the newest checkpoint. Where the partition's limit \
-             is reached, let checkpoints be saved more often.",
+            "It goes on from its newest checkpoint in a new job. If an attempt came no further than the one before, the \
+             next asks for twice the time; raise time in a [[resources.rules]] if the partition allows it.",
             true,
         ),
         AttemptState::NodeFailed => {
@@ -85,7 +85,8 @@ pub fn advice(state: AttemptState, evidence: Evidence<'_>) -> Advice {
             false,
         ),
         _ if has(&["cuda", "driver", "gpu", "nvrtc"]) => (
-            "The GPU or its driver could not be used: look at nvidia-smi on that node, or exclude it in the profile.",
+            "The GPU or its driver could not be used: look at nvidia-smi on that node, or leave it \
+             out: extra = [\"--exclude=NODE\"] in a rule of the profile.",
             true,
         ),
         _ if has(&["out of memory", "allocation", "oom"]) => {
