@@ -4,7 +4,7 @@
 use crate::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
-    resources::ResourceRule,
+    resources::{ResourceRule, Span},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -176,6 +176,39 @@ pub struct TrainingSpec {
     #[serde(skip_serializing_if = "KeepCheckpoints::is_all")]
     #[cfg_attr(feature = "openapi", schema(value_type = crate::keep::KeepWritten))]
     pub keep_checkpoints: KeepCheckpoints,
+    /// What some architectures train with instead; later rules go over earlier ones, field by field. Empty in the
+    /// configuration of a run, which holds what came of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<TrainingRule>,
+}
+
+/// One of `[[training.rules]]`, for the architectures that it is meant for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingRule {
+    /// Numbers of layers that it is meant for: `4`, `2..8`, `8..` or `..4`, ends included; all if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub depth: Option<Span>,
+    /// Widths that it is meant for; all if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub width: Option<Span>,
+    /// Sequences per step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<u32>,
+    /// Peak learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+}
+
+impl TrainingRule {
+    /// Whether it is meant for this architecture.
+    #[must_use]
+    pub fn is_for(&self, depth: u32, width: u32) -> bool {
+        self.depth.is_none_or(|span| span.holds(depth)) && self.width.is_none_or(|span| span.holds(width))
+    }
 }
 
 impl Default for TrainingSpec {
@@ -188,6 +221,7 @@ impl Default for TrainingSpec {
             order: "shuffled".into(),
             dtype: "f32".into(),
             keep_checkpoints: KeepCheckpoints::All,
+            rules: Vec::new(),
         }
     }
 }

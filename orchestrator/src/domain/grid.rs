@@ -64,7 +64,7 @@ pub fn expand(spec: &StudySpec) -> Result<Vec<RunConfig>, Invalid> {
                             weight_decay,
                             decay,
                             model: canonical_model(&spec.model, width, spec.data.block_size),
-                            training: canonical_training(spec, epochs),
+                            training: canonical_training(spec, layers, width, epochs),
                             checkpoints: spec.collection.checkpoints,
                             analysis: canonical_analysis(&spec.analysis),
                         });
@@ -95,13 +95,18 @@ fn canonical_model(model: &ModelSpec, width: u32, block_size: u32) -> ModelSpec 
     }
 }
 
-/// What is kept of the checkpoints counts only where it leaves fewer of them to analyse.
-fn canonical_training(spec: &StudySpec, epochs: u32) -> TrainingSpec {
+/// What an architecture trains with. What is kept of the checkpoints counts only where it leaves fewer of them to analyse.
+fn canonical_training(spec: &StudySpec, layers: u32, width: u32, epochs: u32) -> TrainingSpec {
     let keep_checkpoints = match (spec.collection.checkpoints, spec.training.keep_checkpoints) {
         (Checkpoints::All, fewer @ KeepCheckpoints::Newest(count)) if count.get() < epochs => fewer,
         _ => KeepCheckpoints::All,
     };
-    TrainingSpec { keep_checkpoints, ..spec.training.clone() }
+    let mut training = TrainingSpec { keep_checkpoints, rules: Vec::new(), ..spec.training.clone() };
+    for rule in spec.training.rules.iter().filter(|rule| rule.is_for(layers, width)) {
+        training.batch_size = rule.batch_size.unwrap_or(training.batch_size);
+        training.learning_rate = rule.learning_rate.unwrap_or(training.learning_rate);
+    }
+    training
 }
 
 /// The groups of measures of the published table.
@@ -121,7 +126,10 @@ fn canonical_analysis(analysis: &AnalysisSpec) -> AnalysisSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::axis::{Counted, Doubled};
+    use protocol::{
+        axis::{Counted, Doubled},
+        study::TrainingRule,
+    };
 
     #[test]
     fn a_grid_gives_every_combination_once_in_order() {
@@ -137,6 +145,33 @@ mod tests {
             ["01x0064_01d00", "01x0064_01d07", "01x0064_01L00", "01x0064_01L07", "01x0128_01d00"]
         );
         assert_eq!(names[15], "02x0128_01L07");
+    }
+
+    #[test]
+    fn rules_say_what_an_architecture_trains_with_and_leave_no_trace_in_its_identity() {
+        let mut spec = StudySpec::named("s");
+        spec.grid.depth = Counted(vec![1, 2, 4]);
+        spec.grid.width = Doubled(vec![64, 1024]);
+        let rule = |depth: Option<&str>, width: Option<&str>, batch_size, learning_rate| TrainingRule {
+            depth: depth.map(|span| span.parse().unwrap()),
+            width: width.map(|span| span.parse().unwrap()),
+            batch_size,
+            learning_rate,
+        };
+        spec.training.rules = vec![
+            rule(Some("2.."), Some("512.."), Some(8), None),
+            rule(Some("4.."), None, Some(4), Some(1e-4)),
+        ];
+        let runs = expand(&spec).unwrap();
+        let told: Vec<_> = runs.iter().map(|run| (run.layers, run.width, run.training.batch_size)).collect();
+        assert_eq!(told, [(1, 64, 16), (1, 1024, 16), (2, 64, 16), (2, 1024, 8), (4, 64, 4), (4, 1024, 4)]);
+        assert_eq!((runs[3].training.learning_rate, runs[4].training.learning_rate), (5e-5, 1e-4));
+
+        let mut plain = StudySpec::named("s");
+        plain.grid.depth = Counted(vec![2]);
+        plain.grid.width = Doubled(vec![1024]);
+        plain.training.batch_size = 8;
+        assert_eq!(expand(&plain).unwrap()[0], runs[3]);
     }
 
     #[test]

@@ -57,6 +57,12 @@ fn positive(field: &str, value: u64, found: &mut Vec<String>) {
     }
 }
 
+fn rate(field: &str, value: f64, found: &mut Vec<String>) {
+    if !value.is_finite() || value <= 0.0 {
+        found.push(format!("{field}: {value} is not accepted; use a finite number above 0"));
+    }
+}
+
 fn data(data: &DataSpec, found: &mut Vec<String>) {
     let hub = |text: &str| {
         text.strip_prefix("hf:").is_some_and(|name| {
@@ -170,14 +176,15 @@ fn model(spec: &StudySpec, found: &mut Vec<String>) {
 
 fn training(training: &TrainingSpec, found: &mut Vec<String>) {
     positive("training.batch_size", training.batch_size.into(), found);
-    let rates = [
-        ("training.learning_rate", training.learning_rate),
-        ("training.max_grad_norm", training.max_grad_norm),
-    ];
-    for (field, value) in rates {
-        if !value.is_finite() || value <= 0.0 {
-            found.push(format!("{field}: {value} is not accepted; use a finite number above 0"));
+    rate("training.learning_rate", training.learning_rate, found);
+    rate("training.max_grad_norm", training.max_grad_norm, found);
+    for (number, rule) in training.rules.iter().enumerate() {
+        let field = format!("training.rules[{number}]");
+        if (rule.batch_size, rule.learning_rate) == (None, None) {
+            found.push(format!("{field}: changes nothing; give it batch_size or learning_rate"));
         }
+        positive(&format!("{field}.batch_size"), rule.batch_size.unwrap_or(1).into(), found);
+        rate(&format!("{field}.learning_rate"), rule.learning_rate.unwrap_or(1.0), found);
     }
     positive("training.max_steps", training.max_steps.unwrap_or(1), found);
     if !matches!(training.order.as_str(), "shuffled" | "sequential") {
@@ -248,7 +255,10 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::axis::{Counted, Doubled};
+    use protocol::{
+        axis::{Counted, Doubled},
+        study::TrainingRule,
+    };
 
     fn after(change: impl FnOnce(&mut StudySpec)) -> Vec<String> {
         let mut spec = StudySpec::named("good.name-1");
@@ -310,6 +320,14 @@ mod tests {
             ("training.max_steps", |s| {
                 s.training.max_steps = Some(5);
                 s.grid.epochs = Counted(vec![1, 3]);
+            }),
+            ("training.rules[0]", |s| s.training.rules = vec![TrainingRule::default()]),
+            ("training.rules[0].batch_size", |s| {
+                s.training.rules = vec![TrainingRule { batch_size: Some(0), ..TrainingRule::default() }];
+            }),
+            ("training.rules[0].learning_rate", |s| {
+                s.training.rules =
+                    vec![TrainingRule { learning_rate: Some(-1.0), ..TrainingRule::default() }];
             }),
             ("training.order", |s| s.training.order = "random".into()),
             ("training.dtype", |s| s.training.dtype = "f16".into()),

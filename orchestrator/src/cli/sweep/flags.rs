@@ -178,6 +178,12 @@ impl StudyFlags {
         set(&mut spec.model.window, self.window);
         set_some(&mut spec.model.vocab_size, self.vocab_size);
         set(&mut spec.model.dropout, self.dropout);
+        // A flag is meant for all architectures, whatever rules of the file say.
+        for rule in &mut spec.training.rules {
+            rule.batch_size = rule.batch_size.filter(|_| self.batch_size.is_none());
+            rule.learning_rate = rule.learning_rate.filter(|_| self.learning_rate.is_none());
+        }
+        spec.training.rules.retain(|rule| rule.batch_size.is_some() || rule.learning_rate.is_some());
         set(&mut spec.training.batch_size, self.batch_size);
         set(&mut spec.training.learning_rate, self.learning_rate);
         set(&mut spec.training.max_grad_norm, self.max_grad_norm);
@@ -249,8 +255,30 @@ fn device(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::StudyFlags;
-    use clap::Args as _;
+    use clap::{Args as _, FromArgMatches as _};
     use protocol::study::StudySpec;
+    use std::path::Path;
+
+    #[test]
+    fn a_flag_goes_over_the_rules_of_a_file() {
+        let file = "[[rules]]\ndepth = 4\nbatch_size = 8\nlearning_rate = 1e-4\n[[rules]]\ndepth = 12\nbatch_size = 4";
+        let with = |flags: &[&str]| {
+            let command = StudyFlags::augment_args(clap::Command::new("sweep"));
+            let matches = command.try_get_matches_from([&["sweep"], flags].concat()).unwrap();
+            let mut spec = StudySpec::named("s");
+            spec.training = toml::from_str(file).unwrap();
+            StudyFlags::from_arg_matches(&matches)
+                .unwrap()
+                .lay_over(&mut spec, Path::new("/"))
+                .unwrap_or_else(|_| panic!());
+            spec.training
+        };
+        assert_eq!(with(&[]).rules.len(), 2);
+        let training = with(&["--batch-size", "2"]);
+        assert_eq!((training.batch_size, training.rules.len()), (2, 1));
+        assert_eq!((training.rules[0].batch_size, training.rules[0].learning_rate), (None, Some(1e-4)));
+        assert!(with(&["--batch-size", "2", "--learning-rate", "1e-3"]).rules.is_empty());
+    }
 
     #[test]
     fn the_help_names_the_defaults_of_a_study() {
