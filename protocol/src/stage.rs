@@ -200,6 +200,12 @@ impl StageState {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Cancelled | Self::Skipped)
     }
+
+    /// Whether a person may have it tried again.
+    #[must_use]
+    pub const fn may_retry(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled | Self::Skipped)
+    }
 }
 
 words!(

@@ -59,7 +59,7 @@ impl Verb {
     const fn concerns(self, state: StageState) -> bool {
         match self {
             Self::Cancel => !state.is_final(),
-            Self::Retry => matches!(state, StageState::Failed | StageState::Cancelled | StageState::Skipped),
+            Self::Retry => state.may_retry(),
         }
     }
 

@@ -390,10 +390,8 @@ fn cancel(now: &Situation) -> Vec<Effect> {
 }
 
 fn retry(now: &Situation) -> Vec<Effect> {
-    match now.stage {
-        StageState::Failed | StageState::Cancelled | StageState::Skipped => {
-            vec![Effect::Failures(0), Effect::Stage(StageState::Waiting, None), Effect::Settle]
-        }
-        _ => Vec::new(),
+    if !now.stage.may_retry() {
+        return Vec::new();
     }
+    vec![Effect::Failures(0), Effect::Stage(StageState::Waiting, None), Effect::Settle]
 }

@@ -163,10 +163,6 @@ async fn cancel_all(tx: &mut Tx, stages: &[StageId], study: Option<&str>) -> Res
     Ok(left)
 }
 
-const fn is_open_to_retry(state: StageState) -> bool {
-    matches!(state, StageState::Failed | StageState::Cancelled | StageState::Skipped)
-}
-
 /// Tries those of the stages again that failed, were cancelled or skipped, with their ancestors in such
 /// a state and their skipped descendants. Tells how many.
 ///
@@ -177,7 +173,7 @@ pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<
     let mut queue = VecDeque::from_iter(stages);
     while let Some(id) = queue.pop_front() {
         let Some(stage) = tx.stage(id).await? else { continue };
-        if !is_open_to_retry(stage.state) || !chosen.insert(id) {
+        if !stage.state.may_retry() || !chosen.insert(id) {
             continue;
         }
         queue.extend(tx.parents(id).await?.into_iter().map(|(parent, _, _)| parent));
