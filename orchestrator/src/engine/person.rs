@@ -12,9 +12,9 @@ use protocol::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 impl Engine {
-    /// Stops the stages that are not over; workers get ten seconds to write a checkpoint. Stages that another study
-    /// needs than the one that is cancelled, or `study` of which the target is a part, go on. With `dry_run`, only
-    /// says what would be stopped.
+    /// Stops the stages that are not over; workers get ten seconds to write a checkpoint. A stage that another
+    /// study, not cancelled, still needs goes on. `study` is the study for which a run or stage is cancelled; without
+    /// one, nothing goes on. With `dry_run`, only says what would be stopped.
     ///
     /// # Errors
     /// When there is no such thing, or the record can't be used.

@@ -136,7 +136,7 @@ impl Store {
         rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
     }
 
-    /// The attempts that one was queued behind, and those that share their jobs, that are not over.
+    /// Live attempts that this one was queued behind, and those packed into the same jobs.
     ///
     /// # Errors
     /// When the record can't be used.

@@ -92,9 +92,9 @@ struct PaceKey {
 /// How many of the newest attempts say how long such a stage takes.
 const NEWEST: i64 = 5;
 
-/// Minutes to plan for stages of a kind, from the slowest of the newest attempts that were the first to get anywhere at such
-/// a stage: one that went on from a checkpoint tells a wrong rate, and so do one that waited to be started again and one
-/// that had hardly begun. What was slow once is forgotten after [`NEWEST`] others.
+/// Time limits in minutes: the slowest of the [`NEWEST`] latest representative attempts at stages of a kind. Representative
+/// is an attempt in a queue that was the first at its stage to make progress, was never restarted, and either succeeded or
+/// was interrupted past 5 % of its units.
 async fn paces(conn: &mut SqliteConnection) -> Result<HashMap<(StageKind, PaceKey), u64>> {
     let rows = sqlx::query!(
         r#"SELECT kind AS "kind!: String", layers AS "layers!: i64", width AS "width!: i64", epochs AS "epochs!: i64",

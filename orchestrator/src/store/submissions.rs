@@ -96,10 +96,13 @@ impl Store {
         rows.iter().map(|id| row::word("an attempt's id", id)).collect()
     }
 
-    /// Nodes that lost or broke attempts at three stages or more in the last day, at three times or more (what a reboot
-    /// ends, ends at once), and finished none since. An attempt that failed within a minute of its claim counts as broken
-    /// by its node, unless its input was wrong: where a driver does not work, all fail at once, and such a node would
-    /// take every try. So one on which the last attempt at a stage that waits failed so fast is among them at once.
+    /// Nodes to be left out. An attempt of the last day counts against its node, where none succeeded there since, if it
+    /// was lost, its node failed, or it failed within a minute of its start though its input was not wrong. A node is left
+    /// out if
+    ///
+    /// * such attempts were at three stages or more, and ended at three times or more (what a reboot ends, ends at once);
+    /// * or the newest attempt at a stage that is to be tried again failed there within a minute: where a driver does not
+    ///   work, all fail at once, and such a node would take every try.
     ///
     /// # Errors
     /// When the record can't be used.
