@@ -264,6 +264,21 @@ impl Tx {
         found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
     }
 
+    /// Whether an attempt came further than all before at its stage.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn progressed(&mut self, attempt: &AttemptRow) -> Result<bool> {
+        let Some(done) = attempt.done.filter(|&done| done > 0) else { return Ok(false) };
+        let id = attempt.id.to_string();
+        let best = sqlx::query_scalar!(
+            r#"SELECT ifnull(max(progress_done), 0) AS "best!: i64" FROM attempts WHERE stage_id = ? AND id <> ?"#,
+            attempt.stage.0,
+            id
+        );
+        Ok(done > row::unsigned(best.fetch_one(self.conn()).await?))
+    }
+
     /// Moves an attempt to another state; with its ending, if it is final.
     ///
     /// # Errors

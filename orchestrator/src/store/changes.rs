@@ -113,14 +113,6 @@ impl Store {
         Ok(found)
     }
 
-    /// Names of all studies.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn study_names(&self) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar!("SELECT name FROM studies ORDER BY id").fetch_all(&self.readers).await?)
-    }
-
     /// Drops the oldest changes beyond [`KEPT_CHANGES`], and sessions that are over.
     ///
     /// # Errors

@@ -26,15 +26,6 @@ impl Tx {
         Ok(found.fetch_optional(self.conn()).await?)
     }
 
-    /// Whether there is a study of a name.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn study_exists(&mut self, name: &str) -> Result<bool> {
-        let found = sqlx::query_scalar!(r#"SELECT 1 AS "one!: i64" FROM studies WHERE name = ?"#, name);
-        Ok(found.fetch_optional(self.conn()).await?.is_some())
-    }
-
     /// Keeps results under a name that is free.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use super::{Result, Store, Tx, row};
 use protocol::{ids::RunId, output::MeasureRow, view::Results};
-use std::collections::HashMap;
 
 impl Tx {
     /// Records the measures of a checkpoint, in place of earlier ones.
@@ -40,21 +39,6 @@ impl Tx {
 }
 
 impl Store {
-    /// The runs of a study by identifier.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn run_ids(&self, study: &str) -> Result<HashMap<String, RunId>> {
-        let rows = sqlx::query!(
-            r#"SELECT runs.identifier AS "identifier!: String", runs.id AS "id!: i64"
-               FROM studies JOIN study_runs ON study_runs.study_id = studies.id
-               JOIN runs ON runs.id = study_runs.run_id WHERE studies.name = ?"#,
-            study
-        );
-        let rows = rows.fetch_all(&self.readers).await?;
-        Ok(rows.into_iter().map(|run| (run.identifier, RunId(run.id))).collect())
-    }
-
     /// The measures of a study, in the order of its runs, or imported ones; none if there are none of this name.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
-//! Runs, as the API shows them.
+//! Runs: as the API shows them, by identifier, and which go first.
 
-use super::{Result, Store, row, stages};
+use super::{Result, Store, Tx, row, stages};
 use crate::domain::forecast::on_device;
 use chrono::{DateTime, Utc};
 use protocol::{
@@ -11,6 +11,7 @@ use protocol::{
     view::{AttemptView, RunDetail, RunSummary, StageResult},
 };
 use sqlx::SqliteConnection;
+use std::collections::HashMap;
 
 /// A run with its stages, and its configuration.
 pub(super) async fn summary(
@@ -67,6 +68,21 @@ impl Store {
         Ok(Some(detail))
     }
 
+    /// The runs of a study by identifier.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn run_ids(&self, study: &str) -> Result<HashMap<String, RunId>> {
+        let rows = sqlx::query!(
+            r#"SELECT runs.identifier AS "identifier!: String", runs.id AS "id!: i64"
+               FROM studies JOIN study_runs ON study_runs.study_id = studies.id
+               JOIN runs ON runs.id = study_runs.run_id WHERE studies.name = ?"#,
+            study
+        );
+        let rows = rows.fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|run| (run.identifier, RunId(run.id))).collect())
+    }
+
     /// A run's configuration; none if there is no such run.
     ///
     /// # Errors
@@ -95,6 +111,27 @@ impl Store {
         );
         let found = found.fetch_optional(&self.readers).await?;
         Ok(found.map(|found| (found.name, found.last.map(row::small))))
+    }
+}
+
+impl Tx {
+    /// Sets the priority of runs.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn set_priority(&mut self, runs: &[RunId], priority: i32) -> Result<()> {
+        let ids = row::to_json(&runs)?;
+        sqlx::query!(
+            "UPDATE runs SET priority = ? WHERE id IN (SELECT value FROM json_each(?))",
+            priority,
+            ids
+        )
+        .execute(self.conn())
+        .await?;
+        for &run in runs {
+            self.touch_run(run);
+        }
+        Ok(())
     }
 }
 

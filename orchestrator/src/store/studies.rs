@@ -1,6 +1,6 @@
-//! Studies, as the API shows them.
+//! Studies: as the API shows them, and which there are.
 
-use super::{Result, Store, row, runs};
+use super::{Result, Store, Tx, row, runs};
 use crate::domain::layout::Layout;
 use chrono::{DateTime, Utc};
 use protocol::{
@@ -24,6 +24,14 @@ impl Store {
             study
         );
         Ok(open.fetch_optional(&self.readers).await?.is_some())
+    }
+
+    /// Names of all studies.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn study_names(&self) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar!("SELECT name FROM studies ORDER BY id").fetch_all(&self.readers).await?)
     }
 
     /// A page of studies and imported results, newest first, after a cursor. Their stages are not counted.
@@ -114,6 +122,17 @@ impl Store {
             runs.extend(runs::summary(&mut tx, RunId(run)).await?.map(|(run, _)| run));
         }
         Ok(Some(StudyDetail { summary, spec: row::json("a study", &spec)?, runs }))
+    }
+}
+
+impl Tx {
+    /// Whether there is a study of a name.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn study_exists(&mut self, name: &str) -> Result<bool> {
+        let found = sqlx::query_scalar!(r#"SELECT 1 AS "one!: i64" FROM studies WHERE name = ?"#, name);
+        Ok(found.fetch_optional(self.conn()).await?.is_some())
     }
 }
 

@@ -69,17 +69,6 @@ impl Store {
             .collect()
     }
 
-    /// How many stages are not over.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn open_stages(&self) -> Result<u64> {
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!: i64" FROM stages WHERE state IN ('waiting', 'ready', 'queued', 'running')"#
-        );
-        Ok(row::unsigned(count.fetch_one(&self.readers).await?))
-    }
-
     /// Attempts that wait in the queue behind an attempt that ended without success.
     ///
     /// # Errors
@@ -314,21 +303,6 @@ impl Tx {
             id
         );
         Ok(found.fetch_one(self.conn()).await? > 0)
-    }
-
-    /// Whether an attempt came further than all before at its stage.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn progressed(&mut self, attempt: &AttemptRow) -> Result<bool> {
-        let Some(done) = attempt.done.filter(|&done| done > 0) else { return Ok(false) };
-        let id = attempt.id.to_string();
-        let best = sqlx::query_scalar!(
-            r#"SELECT ifnull(max(progress_done), 0) AS "best!: i64" FROM attempts WHERE stage_id = ? AND id <> ?"#,
-            attempt.stage.0,
-            id
-        );
-        Ok(done > row::unsigned(best.fetch_one(self.conn()).await?))
     }
 
     /// Notes what the queue says about an attempt that no worker has claimed, or where it runs. Live views are not

@@ -50,23 +50,4 @@ impl Tx {
         self.tell_study(study);
         Ok(gone)
     }
-
-    /// Sets the priority of runs.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn set_priority(&mut self, runs: &[protocol::ids::RunId], priority: i32) -> Result<()> {
-        let ids = super::row::to_json(&runs)?;
-        sqlx::query!(
-            "UPDATE runs SET priority = ? WHERE id IN (SELECT value FROM json_each(?))",
-            priority,
-            ids
-        )
-        .execute(self.conn())
-        .await?;
-        for &run in runs {
-            self.touch_run(run);
-        }
-        Ok(())
-    }
 }
