@@ -274,7 +274,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
 
 /// Takes the root for this machine.
 async fn take_lease(store: &Store, layout: &Layout) -> Result<Holder, ServeError> {
-    let holder = Holder { id: Uuid::new_v4(), host: host_name(), pid: std::process::id() };
+    let holder = Holder { id: Uuid::new_v4(), host: host_name() };
     let mut tx = store.begin(Utc::now()).await?;
     if let Some(Taken { holder, until }) = tx.take_lease(&holder).await? {
         let until = until.with_timezone(&chrono::Local).format("%H:%M:%S").to_string();

@@ -123,7 +123,6 @@ impl Engine {
             attempt: AttemptId(Uuid::nil()),
             folder: folder.join(member.to_string()),
             slot: 0,
-            pid: None,
             queued: Some(Queued { submission, member, pack: request.runs(), job: None }),
         };
         let jobs = members.iter().map(job).collect();

@@ -310,11 +310,5 @@ fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
 
 /// An attempt, as the executor wants it.
 pub(super) fn job(attempt: &AttemptRow) -> Job {
-    Job {
-        attempt: attempt.id,
-        folder: attempt.folder.clone(),
-        slot: attempt.slot,
-        pid: attempt.pid,
-        queued: attempt.queued,
-    }
+    Job { attempt: attempt.id, folder: attempt.folder.clone(), slot: attempt.slot, queued: attempt.queued }
 }

@@ -133,9 +133,6 @@ impl Engine {
         match self.executor.submit(&order).await {
             Ok(pid) => {
                 tracing::info!(attempt = %attempt.id, stage = %attempt.stage, pid, "started a worker");
-                let mut tx = self.store.begin(Utc::now()).await?;
-                tx.set_pid(attempt.id, u32::try_from(pid).unwrap_or_default()).await?;
-                tx.commit().await?;
                 self.happens(attempt.id, Event::Submitted).await
             }
             Err(SubmitError::Later { message, after }) => {

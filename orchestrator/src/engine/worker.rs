@@ -62,7 +62,7 @@ impl Engine {
             let place = place(&request.process);
             let named = request.process.slurm.as_ref().and_then(|job| job.node.as_deref());
             let at = (named.unwrap_or(&request.process.host), restarts);
-            tx.set_claim(request.attempt, request.claim, request.process.pid, &place, at).await?;
+            tx.set_claim(request.attempt, request.claim, &place, at).await?;
         }
         tx.commit().await?;
         fault::point("claimed");

@@ -47,8 +47,6 @@ pub struct Job {
     pub folder: PathBuf,
     /// The slot that it takes.
     pub slot: u32,
-    /// Its process, where known.
-    pub pid: Option<u32>,
     /// Its place in a queue.
     pub queued: Option<Queued>,
 }

@@ -23,8 +23,6 @@ pub struct AttemptRow {
     pub slot: u32,
     /// Its folder.
     pub folder: PathBuf,
-    /// Process that was started or that claimed it.
-    pub pid: Option<u32>,
     /// The worker's hold on it.
     pub claim: Option<ClaimId>,
     /// Events taken so far.
@@ -75,7 +73,6 @@ struct Found {
     state: String,
     slot: i64,
     folder: String,
-    pid: Option<i64>,
     claim: Option<String>,
     accepted_through: i64,
     stop: Option<i64>,
@@ -97,7 +94,6 @@ impl TryFrom<Found> for AttemptRow {
             state: row::word("an attempt's state", &found.state)?,
             slot: row::small(found.slot),
             folder: found.folder.into(),
-            pid: found.pid.map(row::small),
             claim: found.claim.map(|claim| row::word("a claim", &claim)).transpose()?,
             accepted_through: row::unsigned(found.accepted_through),
             stop: found.stop.map(row::time),
@@ -125,7 +121,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Found,
             r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.folder AS "folder!: String", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
                       json_extract(s.request, '$.pack') AS "pack?: i64",
@@ -145,7 +141,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Found,
             r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.folder AS "folder!: String", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
                       json_extract(s.request, '$.pack') AS "pack?: i64",
@@ -232,7 +228,7 @@ impl Tx {
         let found = sqlx::query_as!(
             Found,
             r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.folder AS "folder!: String", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
                       json_extract(s.request, '$.pack') AS "pack?: i64",
@@ -252,7 +248,7 @@ impl Tx {
         let found = sqlx::query_as!(
             Found,
             r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.pid AS "pid?: i64", a.claim AS "claim?: String",
+                      a.folder AS "folder!: String", a.claim AS "claim?: String",
                       a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
                       a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
                       json_extract(s.request, '$.pack') AS "pack?: i64",

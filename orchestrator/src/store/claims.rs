@@ -1,4 +1,4 @@
-//! Who works on an attempt: its token, its process, the claim of its worker.
+//! Who works on an attempt: its token, the claim of its worker.
 
 use super::{Result, Store, StoreError, Tx, row};
 use protocol::ids::{AttemptId, ClaimId};
@@ -16,18 +16,6 @@ impl Store {
 }
 
 impl Tx {
-    /// Notes the process of an attempt, as started.
-    ///
-    /// # Errors
-    /// When the record can't be used.
-    pub async fn set_pid(&mut self, id: AttemptId, pid: u32) -> Result<()> {
-        let id = id.to_string();
-        sqlx::query!("UPDATE attempts SET pid = ? WHERE id = ? AND claim IS NULL", pid, id)
-            .execute(self.conn())
-            .await?;
-        Ok(())
-    }
-
     /// Gives an attempt that was not started another token.
     ///
     /// # Errors
@@ -53,17 +41,14 @@ impl Tx {
         &mut self,
         id: AttemptId,
         claim: ClaimId,
-        pid: u32,
         place: &str,
         (node, restarts): (&str, u32),
     ) -> Result<()> {
         let (id, claim, now) = (id.to_string(), claim.to_string(), self.now_ms());
         let changed = sqlx::query!(
-            "UPDATE attempts SET claim = ?1, pid = ?2, place = ?3, restarts = ?5, node = ifnull(node, ?6), waits = NULL,
-                    heard = ?7
-             WHERE id = ?4 AND live = 1 AND (claim IS NULL OR claim = ?1 OR restarts < ?5)",
+            "UPDATE attempts SET claim = ?1, place = ?2, restarts = ?4, node = ifnull(node, ?5), waits = NULL, heard = ?6
+             WHERE id = ?3 AND live = 1 AND (claim IS NULL OR claim = ?1 OR restarts < ?4)",
             claim,
-            pid,
             place,
             id,
             restarts,

@@ -17,8 +17,6 @@ pub struct Holder {
     pub id: Uuid,
     /// Host name.
     pub host: String,
-    /// Process.
-    pub pid: u32,
 }
 
 /// Another daemon's lease.
@@ -38,14 +36,10 @@ impl Tx {
     /// When the record can't be used.
     pub async fn take_lease(&mut self, holder: &Holder) -> Result<Option<Taken>> {
         let now = self.now();
-        let found = sqlx::query!("SELECT holder, host, pid, until FROM lease");
+        let found = sqlx::query!("SELECT holder, host, until FROM lease");
         if let Some(found) = found.fetch_optional(self.conn()).await? {
             let taken = Taken {
-                holder: Holder {
-                    id: row::word("a lease's holder", &found.holder)?,
-                    host: found.host,
-                    pid: row::small(found.pid),
-                },
+                holder: Holder { id: row::word("a lease's holder", &found.holder)?, host: found.host },
                 until: row::time(found.until),
             };
             if taken.holder.id != holder.id && taken.holder.host != holder.host && taken.until > now {
@@ -53,13 +47,15 @@ impl Tx {
             }
         }
         let (id, until) = (holder.id.to_string(), (now + TERM).timestamp_millis());
+        // For a person who looks for it.
+        let pid = std::process::id();
         sqlx::query!(
             "INSERT INTO lease (one, holder, host, pid, until) VALUES (1, ?, ?, ?, ?)
              ON CONFLICT (one) DO UPDATE SET holder = excluded.holder, host = excluded.host, pid = excluded.pid,
                                              until = excluded.until",
             id,
             holder.host,
-            holder.pid,
+            pid,
             until
         )
         .execute(self.conn())
@@ -100,7 +96,7 @@ mod tests {
     async fn one_host_at_a_time_has_the_lease() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(&Layout::new(root.path())).await.unwrap();
-        let holder = |n: u128, host: &str| Holder { id: Uuid::from_u128(n), host: host.into(), pid: 7 };
+        let holder = |n: u128, host: &str| Holder { id: Uuid::from_u128(n), host: host.into() };
         let (here, there) = (holder(1, "n1"), holder(2, "n2"));
         let now = Utc::now();
         let take = async |at: DateTime<Utc>, who: &Holder| {

@@ -16,8 +16,6 @@ pub struct RunRow {
     pub id: RunId,
     /// Name of its folders.
     pub name: String,
-    /// Hash of its canonical configuration.
-    pub hash: String,
 }
 
 impl Tx {
@@ -74,9 +72,9 @@ impl Tx {
     /// # Errors
     /// When the record can't be used.
     pub async fn run_by_hash(&mut self, hash: &str) -> Result<Option<RunRow>> {
-        let found = sqlx::query!(r#"SELECT id AS "id!: i64", name, hash FROM runs WHERE hash = ?"#, hash);
+        let found = sqlx::query!(r#"SELECT id AS "id!: i64", name FROM runs WHERE hash = ?"#, hash);
         let found = found.fetch_optional(self.conn()).await?;
-        Ok(found.map(|run| RunRow { id: RunId(run.id), name: run.name, hash: run.hash }))
+        Ok(found.map(|run| RunRow { id: RunId(run.id), name: run.name }))
     }
 
     /// Whether folders of this name belong to a run already.

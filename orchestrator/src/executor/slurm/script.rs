@@ -202,7 +202,6 @@ mod tests {
             attempt: AttemptId(Uuid::from_u128(u128::from(member))),
             folder: PathBuf::from(folder).join(member.to_string()),
             slot: 0,
-            pid: None,
             queued: Some(Queued { submission, member, pack: 1, job: None }),
         };
         Order {
