@@ -1,4 +1,4 @@
-//! Stage kinds, how stages of a run are named, and the states of stages and attempts.
+//! Stage kinds, how stages of a run are named, and the states of stages, attempts and submissions.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
@@ -248,9 +248,23 @@ impl AttemptState {
     }
 }
 
+words!(
+    /// Where a submission stands.
+    SubmissionState {
+        /// The call is under way, or was when a daemon died.
+        Intended = "intended",
+        /// Certainly not in the queue; to be handed over.
+        Held = "held",
+        /// The call's answer is unknown.
+        Ambiguous = "ambiguous",
+        /// In the queue.
+        Submitted = "submitted",
+    }
+);
+
 #[cfg(test)]
 mod tests {
-    use super::{AttemptState, StageKind, StageRef, StageState};
+    use super::{AttemptState, StageKind, StageRef, StageState, SubmissionState};
 
     #[test]
     fn words_round_trip() {
@@ -263,6 +277,9 @@ mod tests {
             assert_eq!(serde_json::to_string(state).unwrap(), format!("\"{state}\""));
         }
         for state in StageState::ALL {
+            assert_eq!(serde_json::to_string(state).unwrap(), format!("\"{state}\""));
+        }
+        for state in SubmissionState::ALL {
             assert_eq!(serde_json::to_string(state).unwrap(), format!("\"{state}\""));
         }
         let refused = "finished".parse::<StageState>().unwrap_err().to_string();

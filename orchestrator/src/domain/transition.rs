@@ -1,6 +1,6 @@
 //! Which state may follow which. The SQL that changes a state repeats the guard.
 
-use protocol::stage::{AttemptState, StageState};
+use protocol::stage::{AttemptState, StageState, SubmissionState};
 
 /// A change of state that must not happen: a bug, or an event that came too late.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +20,14 @@ pub enum IllegalTransition {
         from: AttemptState,
         /// State asked for.
         to: AttemptState,
+    },
+    /// Of a submission.
+    #[error("a submission that is {from} can't become {to}")]
+    Submission {
+        /// State before.
+        from: SubmissionState,
+        /// State asked for.
+        to: SubmissionState,
     },
 }
 
@@ -61,6 +69,27 @@ pub fn attempt(from: AttemptState, to: AttemptState) -> Result<(), IllegalTransi
     if legal { Ok(()) } else { Err(IllegalTransition::Attempt { from, to }) }
 }
 
+/// The states from which an attempt may go to this one.
+pub fn attempt_from(to: AttemptState) -> impl Iterator<Item = AttemptState> {
+    AttemptState::ALL.iter().copied().filter(move |&from| attempt(from, to).is_ok())
+}
+
+/// Whether a submission may go from one state to another.
+///
+/// # Errors
+/// When it may not.
+pub fn submission(from: SubmissionState, to: SubmissionState) -> Result<(), IllegalTransition> {
+    use SubmissionState as S;
+    let legal = match from {
+        S::Intended => to != S::Intended,
+        // Whatever was thought: a worker of it proves that it is in the queue.
+        S::Held => matches!(to, S::Intended | S::Submitted),
+        S::Ambiguous => matches!(to, S::Held | S::Submitted),
+        S::Submitted => false,
+    };
+    if legal { Ok(()) } else { Err(IllegalTransition::Submission { from, to }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +111,27 @@ mod tests {
         for &from in StageState::ALL {
             let legal = stage(from, StageState::Queued).is_ok();
             assert_eq!(legal, matches!(from, StageState::Ready | StageState::Waiting), "{from}");
+        }
+    }
+
+    #[test]
+    fn what_the_queue_says_moves_no_attempt_that_a_worker_has() {
+        for to in
+            [AttemptState::Intended, AttemptState::Submitted, AttemptState::Ambiguous, AttemptState::Pending]
+        {
+            assert!(attempt_from(to).all(|from| !from.is_final() && from != AttemptState::Running), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_queue_is_not_handed_over_again() {
+        for &to in SubmissionState::ALL {
+            assert!(submission(SubmissionState::Submitted, to).is_err(), "{to}");
+        }
+        // Only what is certainly not in the queue is handed over.
+        for &from in SubmissionState::ALL {
+            let legal = submission(from, SubmissionState::Intended).is_ok();
+            assert_eq!(legal, from == SubmissionState::Held, "{from}");
         }
     }
 }

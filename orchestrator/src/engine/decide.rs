@@ -50,10 +50,6 @@ pub enum Event {
     Queue,
     /// The executor has the attempt.
     Submitted,
-    /// Whether the queue has the attempt is unknown.
-    Unclear,
-    /// The queue certainly does not have the attempt; it is to be handed over.
-    Absent,
     /// What the attempt was queued behind ended without success.
     Outdated,
     /// The queue lost the attempt before it started.
@@ -126,8 +122,6 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
     match event {
         Event::Start => start(now, now.stage == StageState::Ready),
         Event::Queue => start(now, matches!(now.stage, StageState::Ready | StageState::Waiting)),
-        Event::Unclear => moved(now, AttemptState::Ambiguous),
-        Event::Absent => moved(now, AttemptState::Intended),
         Event::Outdated => Ok(outdated(now)),
         Event::Vanished => vanished(now),
         // It exits without work, and is queued again behind what it really waits for.
@@ -196,14 +190,6 @@ fn without_work(now: &Situation, message: &str, next: StageState) -> Result<Vec<
         effects.push(Effect::Stage(next, None));
     }
     Ok(effects)
-}
-
-fn moved(now: &Situation, to: AttemptState) -> Result<Vec<Effect>, Refused> {
-    let live = live(now)?;
-    if live.state == to || live.state == AttemptState::Running {
-        return Ok(Vec::new());
-    }
-    Ok(vec![Effect::Attempt(to, Ending::default())])
 }
 
 fn start(now: &Situation, may: bool) -> Result<Vec<Effect>, Refused> {

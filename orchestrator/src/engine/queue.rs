@@ -17,7 +17,7 @@ use crate::{
 use chrono::{TimeDelta, Utc};
 use protocol::{
     ids::{AttemptId, StageId, SubmissionId},
-    stage::{AttemptState, StageKind},
+    stage::{AttemptState, StageKind, SubmissionState},
     view::StageScript,
 };
 use std::{
@@ -42,7 +42,7 @@ impl Engine {
             return Ok(());
         }
         for submission in self.store.open_submissions().await? {
-            let due = submission.state == "held" && submission.due <= Utc::now();
+            let due = submission.state == SubmissionState::Held && submission.due <= Utc::now();
             // Asked for each: what is refused shuts the door to the others.
             if due && self.executor.room(0).await.attempts > 0 {
                 self.hand_over_again(&submission).await?;
@@ -223,8 +223,13 @@ impl Engine {
 
     /// Hands over what was held, in the same name: it certainly is not in the queue.
     async fn hand_over_again(&self, submission: &OpenSubmission) -> Result<()> {
+        let (from, to) = (SubmissionState::Held, SubmissionState::Intended);
         let mut tx = self.store.begin(Utc::now()).await?;
-        tx.move_submission(submission.id, "intended", None, submission.due, None).await?;
+        if tx.submission_state(submission.id).await?.is_none_or(|(state, _)| state != from) {
+            // A worker of it came in between.
+            return Ok(());
+        }
+        tx.move_submission(submission.id, from, to, None, submission.due, None).await?;
         tx.commit().await?;
         fault::point("intent-again");
         self.hand_over(submission.id, submission.kind, &submission.request, &submission.folder).await?;
@@ -260,15 +265,19 @@ impl Engine {
         fault::point("submitted");
         let now = Utc::now();
         let mut tx = self.store.begin(now).await?;
+        // A worker of it that came before the answer told its id: it is in the queue, whatever the answer is.
+        let known = matches!(tx.submission_state(id).await?, Some((SubmissionState::Submitted, _)));
+        let from = SubmissionState::Intended;
         match &answer {
+            _ if known => tracing::info!(submission = %id, %kind, ?answer, "began before the answer came"),
             Ok(job) => {
                 tracing::info!(submission = %id, job, %kind, tasks = order.jobs.len(), "queued");
-                tx.move_submission(id, "submitted", Some(*job), now, None).await?;
+                tx.move_submission(id, from, SubmissionState::Submitted, Some(*job), now, None).await?;
                 tx.move_queued(id, AttemptState::Submitted).await?;
             }
             Err(SubmitError::Refused { message, permanent }) => {
                 tracing::error!(submission = %id, %kind, message, "was refused");
-                tx.move_submission(id, "held", None, now, Some(message)).await?;
+                tx.move_submission(id, from, SubmissionState::Held, None, now, Some(message)).await?;
                 for attempt in &attempts {
                     not_submitted(&mut tx, attempt.stage, message, *permanent).await?;
                 }
@@ -276,7 +285,7 @@ impl Engine {
             Err(SubmitError::Later { message, after } | SubmitError::TooMany { message, after }) => {
                 tracing::warn!(submission = %id, %kind, message, seconds = after.as_secs(), "held");
                 let due = now + TimeDelta::from_std(*after).unwrap_or(TimeDelta::minutes(15));
-                tx.move_submission(id, "held", None, due, Some(message)).await?;
+                tx.move_submission(id, from, SubmissionState::Held, None, due, Some(message)).await?;
                 // With little else in the queue it may be too large for ever.
                 let too_many = matches!(answer, Err(SubmitError::TooMany { .. }));
                 if too_many && (tx.in_queue().await? as usize) < order.jobs.len() {
@@ -285,13 +294,13 @@ impl Engine {
             }
             Err(SubmitError::Unclear { message }) => {
                 tracing::warn!(submission = %id, %kind, message, "whether it was queued is unclear");
-                tx.move_submission(id, "ambiguous", None, now, Some(message)).await?;
+                tx.move_submission(id, from, SubmissionState::Ambiguous, None, now, Some(message)).await?;
                 tx.move_queued(id, AttemptState::Ambiguous).await?;
             }
         }
         tx.commit().await?;
         fault::point("recorded");
-        Ok(answer.is_ok())
+        Ok(known || answer.is_ok())
     }
 }
 

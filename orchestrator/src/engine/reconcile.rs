@@ -14,7 +14,7 @@ use crate::{
 use chrono::{TimeDelta, Utc};
 use protocol::{
     ids::{AttemptId, SubmissionId},
-    stage::AttemptState,
+    stage::{AttemptState, SubmissionState},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -116,7 +116,8 @@ impl Engine {
         let open = self.store.open_submissions().await?;
         let mut live = self.store.live_attempts().await?;
         // What is certainly not in the queue only has to be told apart from what is.
-        let held: HashSet<_> = open.iter().filter(|s| s.state == "held").map(|s| s.id).collect();
+        let held: HashSet<_> =
+            open.iter().filter(|s| s.state == SubmissionState::Held).map(|s| s.id).collect();
         let (waiting, rest): (Vec<_>, Vec<_>) = live
             .drain(..)
             .partition(|attempt| attempt.queued.is_some_and(|queued| held.contains(&queued.submission)));
@@ -127,7 +128,7 @@ impl Engine {
         let live = rest;
         let unclear: Vec<_> = open
             .iter()
-            .filter(|submission| submission.state != "held")
+            .filter(|submission| submission.state != SubmissionState::Held)
             .map(|submission| {
                 let of_it = |attempt: &&AttemptRow| {
                     attempt.queued.is_some_and(|queued| queued.submission == submission.id)
@@ -232,20 +233,20 @@ impl Engine {
     async fn clear_up(&self, id: SubmissionId, presence: Presence) -> Result<()> {
         let now = Utc::now();
         let mut tx = self.store.begin(now).await?;
-        match tx.submission_state(id).await? {
-            Some((state, _)) if state == "intended" || state == "ambiguous" => {}
+        let from = match tx.submission_state(id).await? {
+            Some((state @ (SubmissionState::Intended | SubmissionState::Ambiguous), _)) => state,
             // A worker of it came in between.
             _ => return Ok(()),
-        }
+        };
         match presence {
             Presence::Here(job) => {
                 tracing::info!(submission = %id, job, "found in the queue");
-                tx.move_submission(id, "submitted", Some(job), now, None).await?;
+                tx.move_submission(id, from, SubmissionState::Submitted, Some(job), now, None).await?;
                 tx.move_queued(id, AttemptState::Submitted).await?;
             }
             Presence::Absent => {
                 tracing::info!(submission = %id, "is not in the queue; to be handed over again");
-                tx.move_submission(id, "held", None, now, None).await?;
+                tx.move_submission(id, from, SubmissionState::Held, None, now, None).await?;
                 tx.move_queued(id, AttemptState::Intended).await?;
             }
         }
@@ -261,9 +262,9 @@ impl Engine {
         let mut tx = None;
         for attempt in live.iter().filter(|attempt| attempt.queued.is_some()) {
             let Some(liveness) = found.get(&attempt.id) else { continue };
-            let (state, waits, node) = match liveness {
-                Liveness::Waits { reason, .. } => (AttemptState::Pending, reason.as_deref(), None),
-                Liveness::Alive { node } => (AttemptState::Pending, Some("starts"), node.as_deref()),
+            let (waits, node) = match liveness {
+                Liveness::Waits { reason, .. } => (reason.as_deref(), None),
+                Liveness::Alive { node } => (Some("starts"), node.as_deref()),
                 Liveness::Gone(_) => continue,
             };
             // A worker's claim says more than the queue does.
@@ -276,7 +277,7 @@ impl Engine {
                 tx = Some(self.store.begin(Utc::now()).await?);
             }
             if let Some(tx) = &mut tx {
-                tx.note_queue(attempt, state, waits, node).await?;
+                tx.note_queue(attempt, waits, node).await?;
             }
         }
         if let Some(tx) = tx {

@@ -18,7 +18,7 @@ use protocol::{
         ResultReport,
     },
     ids::{AttemptId, ClaimId},
-    stage::{AttemptState, StageKind},
+    stage::{AttemptState, StageKind, SubmissionState},
 };
 
 impl Engine {
@@ -84,10 +84,10 @@ impl Engine {
                 "attempt {} belongs to job {known}, not {array}",
                 attempt.id
             ))),
-            Some((_, Some(_))) | None => Ok(()),
-            Some((_, None)) => {
-                let now = tx.now();
-                tx.move_submission(queued.submission, "submitted", Some(array), now, None).await?;
+            Some((SubmissionState::Submitted, _) | (_, Some(_))) | None => Ok(()),
+            Some((from, None)) => {
+                let (to, now) = (SubmissionState::Submitted, tx.now());
+                tx.move_submission(queued.submission, from, to, Some(array), now, None).await?;
                 tx.move_queued(queued.submission, AttemptState::Submitted).await?;
                 Ok(())
             }

@@ -106,7 +106,7 @@ pub enum StoreError {
     /// The guard of a statement did not hold.
     #[error("{what} {id} changed in between")]
     Stale {
-        /// Stage or attempt.
+        /// Stage, attempt or submission.
         what: &'static str,
         /// Which.
         id: String,

@@ -1,11 +1,11 @@
 //! A cluster's queue in the record: submissions, and what their attempts wait for.
 
-use super::{AttemptRow, Result, Store, Tx, row};
-use crate::domain::resources::Request;
+use super::{AttemptRow, Result, Store, StoreError, Tx, row};
+use crate::domain::{resources::Request, transition};
 use chrono::{DateTime, Utc};
 use protocol::{
     ids::{AttemptId, SubmissionId},
-    stage::{AttemptState, StageKind},
+    stage::{AttemptState, StageKind, SubmissionState},
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -29,8 +29,8 @@ pub struct OpenSubmission {
     pub id: SubmissionId,
     /// Kind of its stages.
     pub kind: StageKind,
-    /// `held`, `intended` or `ambiguous`.
-    pub state: String,
+    /// State.
+    pub state: SubmissionState,
     /// What each of its jobs asks for.
     pub request: Request,
     /// Its folder.
@@ -59,7 +59,7 @@ impl Store {
                 Ok(OpenSubmission {
                     id: row::word("a submission's id", &found.id)?,
                     kind: row::word("a submission's kind", &found.kind)?,
-                    state: found.state,
+                    state: row::word("a submission's state", &found.state)?,
                     request: row::json("a submission's request", &found.request)?,
                     folder: found.folder.into(),
                     tries: row::small(found.tries),
@@ -178,61 +178,69 @@ impl Tx {
         Ok(row::small(count.fetch_one(self.conn()).await?))
     }
 
-    /// The state of a submission, if there is one of this id.
+    /// The state of a submission and its id in the queue, if there is one of this id.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn submission_state(&mut self, id: SubmissionId) -> Result<Option<(String, Option<u64>)>> {
+    pub async fn submission_state(
+        &mut self,
+        id: SubmissionId,
+    ) -> Result<Option<(SubmissionState, Option<u64>)>> {
         let id = id.to_string();
         let found = sqlx::query!("SELECT state, job_id FROM submissions WHERE id = ?", id);
-        let found = found.fetch_optional(self.conn()).await?;
-        Ok(found.map(|found| (found.state, found.job_id.map(row::unsigned))))
+        let Some(found) = found.fetch_optional(self.conn()).await? else { return Ok(None) };
+        Ok(Some((row::word("a submission's state", &found.state)?, found.job_id.map(row::unsigned))))
     }
 
     /// Moves a submission to another state, with its id in the queue where it has one, when it is due and why it
     /// is held.
     ///
     /// # Errors
-    /// When the record can't be used.
+    /// When the transition is illegal, the submission is not in `from` any more, or the record can't be used.
     pub async fn move_submission(
         &mut self,
         id: SubmissionId,
-        state: &str,
+        from: SubmissionState,
+        to: SubmissionState,
         job: Option<u64>,
         due: DateTime<Utc>,
         message: Option<&str>,
     ) -> Result<()> {
-        let (id, job, due, now) =
-            (id.to_string(), job.map(row::signed), due.timestamp_millis(), self.now_ms());
-        sqlx::query!(
-            "UPDATE submissions SET state = ?1, job_id = ?2, due = ?3, message = ?4, called = ?5,
-                    tries = tries + (?1 = 'intended') WHERE id = ?6",
-            state,
+        transition::submission(from, to)?;
+        let (id, from, to) = (id.to_string(), from.as_str(), to.as_str());
+        let (job, due) = (job.map(row::signed), due.timestamp_millis());
+        let changed = sqlx::query!(
+            "UPDATE submissions SET state = ?, job_id = ?, due = ?, message = ? WHERE id = ? AND state = ?",
+            to,
             job,
             due,
             message,
-            now,
-            id
-        )
-        .execute(self.conn())
-        .await?;
+            id,
+            from
+        );
+        if changed.execute(self.conn()).await?.rows_affected() != 1 {
+            return Err(StoreError::Stale { what: "submission", id });
+        }
         sqlx::query!("UPDATE attempts SET waits = ? WHERE submission_id = ? AND live = 1", message, id)
             .execute(self.conn())
             .await?;
         Ok(())
     }
 
-    /// Moves the attempts of a submission that no worker has touched to another state, all at once.
+    /// Moves those of a submission's attempts to another state of the queue that may go there, all at once: none that a
+    /// worker has.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn move_queued(&mut self, id: SubmissionId, to: AttemptState) -> Result<()> {
+        let from = row::to_json(&transition::attempt_from(to).collect::<Vec<_>>())?;
         let (id, to) = (id.to_string(), to.as_str());
         sqlx::query!(
-            "UPDATE attempts SET state = ?1 WHERE submission_id = ?2 AND live = 1
-             AND state IN ('intended', 'ambiguous', 'submitted', 'pending') AND state <> ?1",
+            "UPDATE attempts SET state = ? WHERE submission_id = ? AND live = 1
+             AND state IN (SELECT value FROM json_each(?))",
             to,
-            id
+            id,
+            from
         )
         .execute(self.conn())
         .await?;
@@ -305,23 +313,25 @@ impl Tx {
         Ok(found.fetch_one(self.conn()).await? > 0)
     }
 
-    /// Notes what the queue says about an attempt that no worker has claimed, or where it runs. Live views are not
-    /// told: this changes by the minute for thousands.
+    /// Notes that the queue has an attempt, why it waits there, and on which node it is. Nothing, if the attempt is over by
+    /// now. Live views are not told: this changes by the minute for thousands.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn note_queue(
         &mut self,
         attempt: &AttemptRow,
-        state: AttemptState,
         waits: Option<&str>,
         node: Option<&str>,
     ) -> Result<()> {
-        let (id, state) = (attempt.id.to_string(), state.as_str());
+        let (from, to) = (AttemptState::Submitted, AttemptState::Pending);
+        transition::attempt(from, to)?;
+        let (id, from, to) = (attempt.id.to_string(), from.as_str(), to.as_str());
         sqlx::query!(
-            "UPDATE attempts SET state = CASE WHEN state = 'submitted' THEN ?1 ELSE state END, waits = ?2,
-                    node = ifnull(?3, node) WHERE id = ?4 AND live = 1",
-            state,
+            "UPDATE attempts SET state = iif(state = ?, ?, state), waits = ?, node = ifnull(?, node)
+             WHERE id = ? AND live = 1",
+            from,
+            to,
             waits,
             node,
             id

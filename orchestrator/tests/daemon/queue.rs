@@ -9,7 +9,13 @@ use orchestrator::{
     executor::{Capabilities, Executor, Job, Liveness, Order, Presence, Room, SubmitError, Survey},
     store::Store,
 };
-use protocol::{ids::SubmissionId, stage::StageKind, study::StudySpec};
+use protocol::{
+    API_VERSION,
+    attempt::{ClaimRequest, Process, SlurmJob},
+    ids::{ClaimId, SubmissionId},
+    stage::StageKind,
+    study::StudySpec,
+};
 use sqlx::ConnectOptions as _;
 use std::{
     collections::VecDeque,
@@ -26,6 +32,8 @@ struct Queue {
     answers: Mutex<VecDeque<SubmitError>>,
     /// What was handed to it: kind and number of jobs.
     orders: Mutex<Vec<(StageKind, usize)>>,
+    /// Whom the first worker of the next array asks before the array is answered for.
+    hasty: Mutex<Option<Arc<Engine>>>,
 }
 
 impl Queue {
@@ -50,6 +58,10 @@ impl Executor for Queue {
     }
 
     async fn submit(&self, order: &Order) -> Result<u64, SubmitError> {
+        let hasty = self.hasty.lock().unwrap().take();
+        if let Some(engine) = hasty {
+            engine.claim(claim(&order.jobs[0])).await.unwrap();
+        }
         let mut orders = self.orders.lock().unwrap();
         orders.push((order.kind, order.jobs.len()));
         match self.answers.lock().unwrap().pop_front() {
@@ -76,10 +88,27 @@ impl Executor for Queue {
     }
 }
 
+/// The claim of a job's worker.
+fn claim(job: &Job) -> ClaimRequest {
+    let slurm = SlurmJob {
+        job_id: 8,
+        array_job_id: Some(7),
+        array_task: job.queued.map(|queued| queued.index()),
+        restart_count: 0,
+        node: None,
+    };
+    ClaimRequest {
+        api_version: API_VERSION,
+        attempt: job.attempt,
+        claim: ClaimId(uuid::Uuid::new_v4()),
+        process: Process { host: "h".into(), pid: 1, version: "9".into(), slurm: Some(slurm) },
+    }
+}
+
 struct Site {
     root: tempfile::TempDir,
     queue: Arc<Queue>,
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl Site {
@@ -87,9 +116,13 @@ impl Site {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path());
         let store = Store::open(&layout).await.unwrap();
-        let queue =
-            Arc::new(Queue { room: Mutex::new(1000), answers: Mutex::default(), orders: Mutex::default() });
-        let engine = Engine::new(store, queue.clone(), layout, Arc::new(Notify::new()));
+        let queue = Arc::new(Queue {
+            room: Mutex::new(1000),
+            answers: Mutex::default(),
+            orders: Mutex::default(),
+            hasty: Mutex::default(),
+        });
+        let engine = Arc::new(Engine::new(store, queue.clone(), layout, Arc::new(Notify::new())));
         Self { root, queue, engine }
     }
 
@@ -141,6 +174,22 @@ async fn the_first_refusal_holds_back_what_was_held_before() {
     assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
     site.queue.has_room(1000);
     assert_eq!(site.orders().await.iter().filter(|(kind, _)| *kind == StageKind::Prepare).count(), 3);
+}
+
+#[tokio::test]
+async fn what_a_worker_came_from_is_in_the_queue_whatever_the_answer_was() {
+    for answer in [later(0), SubmitError::Unclear { message: "nothing was heard".into() }] {
+        let site = Site::new().await;
+        site.engine.plan(apart(0, &[0]), false).await.unwrap();
+        site.queue.has_room(1);
+        *site.queue.hasty.lock().unwrap() = Some(site.engine.clone());
+        site.queue.answers([answer]);
+        assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+        site.queue.has_room(1);
+        for _ in 0..3 {
+            assert_eq!(site.orders().await, []);
+        }
+    }
 }
 
 #[tokio::test]
