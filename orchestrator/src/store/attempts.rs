@@ -84,6 +84,22 @@ struct Found {
     done: Option<i64>,
 }
 
+/// Attempts as [`Found`], from `a` with their submission as `s`; what follows the columns, and its arguments.
+macro_rules! found {
+    ($from:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Found,
+            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String",
+                      a.slot AS "slot!: i64", a.folder AS "folder!: String", a.claim AS "claim?: String",
+                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
+                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
+                      s.pack AS "pack?: i64", a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
+               "# + $from
+            $(, $argument)*
+        )
+    };
+}
+
 impl TryFrom<Found> for AttemptRow {
     type Error = StoreError;
 
@@ -118,16 +134,9 @@ impl Store {
     /// # Errors
     /// When the record can't be used.
     pub async fn live_attempts(&self) -> Result<Vec<AttemptRow>> {
-        let rows = sqlx::query_as!(
-            Found,
-            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.claim AS "claim?: String",
-                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
-                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
-                      json_extract(s.request, '$.pack') AS "pack?: i64",
-                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
-               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
-               WHERE a.live = 1 ORDER BY a.created, a.stage_id"#
+        let rows = found!(
+            "FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+             WHERE a.live = 1 ORDER BY a.created, a.stage_id"
         );
         rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
     }
@@ -138,20 +147,11 @@ impl Store {
     /// When the record can't be used.
     pub async fn attempts_before(&self, attempt: AttemptId) -> Result<Vec<AttemptRow>> {
         let attempt = attempt.to_string();
-        let rows = sqlx::query_as!(
-            Found,
-            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.claim AS "claim?: String",
-                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
-                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
-                      json_extract(s.request, '$.pack') AS "pack?: i64",
-                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
-               FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id JOIN submissions s ON s.id = p.submission_id
-               JOIN attempts a ON a.submission_id = s.id AND a.task BETWEEN
-                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1) AND
-                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1)
-                        + ifnull(json_extract(s.request, '$.pack'), 1) - 1
-               WHERE ap.attempt_id = ? AND a.live = 1"#,
+        let rows = found!(
+            "FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id JOIN submissions s ON s.id = p.submission_id
+             JOIN attempts a ON a.submission_id = s.id
+                  AND a.task BETWEEN p.task - p.task % s.pack AND p.task - p.task % s.pack + s.pack - 1
+             WHERE ap.attempt_id = ? AND a.live = 1",
             attempt
         );
         rows.fetch_all(&self.readers).await?.into_iter().map(AttemptRow::try_from).collect()
@@ -225,18 +225,8 @@ impl Tx {
     /// When the record can't be used.
     pub async fn attempt(&mut self, id: AttemptId) -> Result<Option<AttemptRow>> {
         let id = id.to_string();
-        let found = sqlx::query_as!(
-            Found,
-            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.claim AS "claim?: String",
-                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
-                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
-                      json_extract(s.request, '$.pack') AS "pack?: i64",
-                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
-               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
-               WHERE a.id = ?"#,
-            id
-        );
+        let found =
+            found!("FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id WHERE a.id = ?", id);
         found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()
     }
 
@@ -245,16 +235,9 @@ impl Tx {
     /// # Errors
     /// When the record can't be used.
     pub async fn live_attempt(&mut self, stage: StageId) -> Result<Option<AttemptRow>> {
-        let found = sqlx::query_as!(
-            Found,
-            r#"SELECT a.id AS "id!: String", a.stage_id AS "stage_id!: i64", a.state AS "state!: String", a.slot AS "slot!: i64",
-                      a.folder AS "folder!: String", a.claim AS "claim?: String",
-                      a.accepted_through AS "accepted_through!: i64", a.stop AS "stop?: i64",
-                      a.submission_id AS "submission?: String", a.task AS "task?: i64", s.job_id AS "job?: i64",
-                      json_extract(s.request, '$.pack') AS "pack?: i64",
-                      a.restarts AS "restarts!: i64", a.progress_done AS "done?: i64"
-               FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
-               WHERE a.stage_id = ? AND a.live = 1"#,
+        let found = found!(
+            "FROM attempts a LEFT JOIN submissions s ON s.id = a.submission_id
+             WHERE a.stage_id = ? AND a.live = 1",
             stage.0
         );
         found.fetch_optional(self.conn()).await?.map(AttemptRow::try_from).transpose()

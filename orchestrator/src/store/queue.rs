@@ -240,13 +240,13 @@ async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>, most: usize) 
     let mut placed = HashMap::new();
     let live = sqlx::query!(
         r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64",
-                  json_extract(s.request, '$.pack') AS "pack?: i64"
+                  s.pack AS "pack!: i64"
            FROM attempts a JOIN submissions s ON s.id = a.submission_id
            WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0"#
     );
     for found in live.fetch_all(&mut *conn).await? {
         let array = Earlier::Known(row::word("a submission's id", &found.submission)?);
-        let pack = found.pack.map_or(1, row::small).max(1);
+        let pack = row::small(found.pack).max(1);
         placed.insert(StageId(found.stage), Place { array, member: row::small(found.task), pack });
     }
     let parents_of = |stage: i64| parents.get(&stage).map_or(&[][..], Vec::as_slice);

@@ -177,9 +177,8 @@ async fn attempts(
                   s.checkpoint AS "checkpoint?: i64", a.number AS "number!: i64", a.state AS "state!: String",
                   a.place AS "place?: String", a.created AS "created!: i64", a.started AS "started?: i64",
                   a.finished AS "finished?: i64", a.message AS "message?: String", a.exit_code AS "exit_code?: i32",
-                  a.signal AS "signal?: i32", a.folder AS "folder!: String", 
-                  a.task / ifnull(json_extract(u.request, '$.pack'), 1) AS "task?: i64",
-                  ifnull(json_extract(u.request, '$.pack'), 1) AS "pack!: i64",
+                  a.signal AS "signal?: i32", a.folder AS "folder!: String",
+                  a.task / u.pack AS "task?: i64", ifnull(u.pack, 1) AS "pack!: i64",
                   a.node AS "node?: String", a.waits AS "waits?: String", a.slurm_state AS "slurm_state?: String",
                   a.heard AS "heard?: i64", nullif(u.job_id, 0) AS "job?: i64"
            FROM attempts a JOIN stages s ON s.id = a.stage_id LEFT JOIN submissions u ON u.id = a.submission_id

@@ -35,8 +35,6 @@ pub struct OpenSubmission {
     pub request: Request,
     /// Its folder.
     pub folder: PathBuf,
-    /// Calls so far.
-    pub tries: u32,
     /// It is not handed over before.
     pub due: DateTime<Utc>,
 }
@@ -48,7 +46,7 @@ impl Store {
     /// When the record can't be used.
     pub async fn open_submissions(&self) -> Result<Vec<OpenSubmission>> {
         let rows = sqlx::query!(
-            "SELECT id, kind, state, request, folder, tries, due FROM submissions s
+            "SELECT id, kind, state, request, folder, due FROM submissions s
              WHERE state <> 'submitted'
                AND EXISTS (SELECT 1 FROM attempts a WHERE a.submission_id = s.id AND a.live = 1)
              ORDER BY created, id"
@@ -62,7 +60,6 @@ impl Store {
                     state: row::word("a submission's state", &found.state)?,
                     request: row::json("a submission's request", &found.request)?,
                     folder: found.folder.into(),
-                    tries: row::small(found.tries),
                     due: row::time(found.due),
                 })
             })
@@ -273,9 +270,8 @@ impl Tx {
     pub async fn waits_for(&mut self, id: SubmissionId) -> Result<Vec<(u64, StageKind, u32, u32)>> {
         let id = id.to_string();
         let rows = sqlx::query!(
-            r#"SELECT s.job_id AS "job?: i64", s.kind AS "kind!: String", 
-                      c.task / ifnull(json_extract(own.request, '$.pack'), 1) AS "own!: i64",
-                      p.task / ifnull(json_extract(s.request, '$.pack'), 1) AS "other!: i64"
+            r#"SELECT s.job_id AS "job?: i64", s.kind AS "kind!: String",
+                      c.task / own.pack AS "own!: i64", p.task / s.pack AS "other!: i64"
                FROM attempts c JOIN attempt_parents ap ON ap.attempt_id = c.id JOIN attempts p ON p.id = ap.parent_id
                JOIN submissions s ON s.id = p.submission_id JOIN submissions own ON own.id = c.submission_id
                WHERE c.submission_id = ? AND c.live = 1 AND p.live = 1"#,
@@ -303,10 +299,8 @@ impl Tx {
         let found = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!: i64"
                FROM attempt_parents ap JOIN attempts p ON p.id = ap.parent_id JOIN submissions s ON s.id = p.submission_id
-               JOIN attempts a ON a.submission_id = s.id AND a.task BETWEEN
-                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1) AND
-                    p.task - p.task % ifnull(json_extract(s.request, '$.pack'), 1)
-                        + ifnull(json_extract(s.request, '$.pack'), 1) - 1
+               JOIN attempts a ON a.submission_id = s.id
+                    AND a.task BETWEEN p.task - p.task % s.pack AND p.task - p.task % s.pack + s.pack - 1
                WHERE ap.attempt_id = ? AND a.live = 0 AND a.state <> 'succeeded'"#,
             id
         );

@@ -289,7 +289,7 @@ async fn device_time(
                   ifnull(sum(finished - started), 0) AS "took!: i64", total(live * share) AS "running!: f64",
                   total(CASE WHEN live = 1 THEN started * share END) AS "starts!: f64"
            FROM (SELECT s.run_id AS run, a.started, a.finished, a.live,
-                        1.0 / ifnull(json_extract(u.request, '$.pack'), 1) AS share
+                        1.0 / ifnull(u.pack, 1) AS share
                  FROM json_each(?) ids JOIN stages s ON s.run_id = ids.value JOIN attempts a ON a.stage_id = s.id
                  LEFT JOIN submissions u ON u.id = a.submission_id
                  WHERE a.started IS NOT NULL AND s.kind <> 'analyze')
