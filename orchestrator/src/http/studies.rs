@@ -9,9 +9,10 @@ use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     problem::Problem,
     study::StudySpec,
-    view::{Changed, StudyDetail, StudyPage, StudyPlan},
+    view::{Changed, StudyDetail, StudyPage, StudyPlan, StudySummary},
 };
 use serde::Deserialize;
+use std::slice;
 use utoipa::IntoParams;
 
 #[derive(Deserialize, IntoParams)]
@@ -71,17 +72,19 @@ pub(super) async fn show(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<StudyDetail>, ApiError> {
-    if let Some(detail) = app.store.study_detail(&name).await? {
-        return Ok(Json(detail));
+    let Some((mut summary, _)) = app.store.study_head(&name).await? else {
+        return Err(ApiError::missing("study", name));
+    };
+    if summary.origin.is_some() {
+        let detail = format!("{name} holds imported results, which have no runs");
+        return Err(ApiError::new(StatusCode::CONFLICT, "imported", detail)
+            .hint(format!("look at them with: lcctl report {name}, or lcctl export {name}")));
     }
-    Err(match app.store.study_head(&name).await? {
-        Some(_) => {
-            let detail = format!("{name} holds imported results, which have no runs");
-            ApiError::new(StatusCode::CONFLICT, "imported", detail)
-                .hint(format!("look at them with: lcctl report {name}, or lcctl export {name}"))
-        }
-        None => ApiError::missing("study", name),
-    })
+    app.table.complete(slice::from_mut(&mut summary)).await?;
+    // Read after the stages were counted: a study that is over by its summary is so by its runs, too, and has its results.
+    let detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", name))?;
+    let summary = StudySummary { results: detail.summary.results, ..summary };
+    Ok(Json(StudyDetail { summary, ..detail }))
 }
 
 /// Stops every stage of the study that no other active study needs.

@@ -8,42 +8,93 @@ use protocol::{
     output::MeasureRow,
     run::RunConfig,
     table::Compared,
-    view::{AttemptView, RunDetail, RunSummary, StageResult},
+    view::{AttemptView, RunDetail, RunSummary, StageResult, StageView},
 };
 use sqlx::SqliteConnection;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+/// A run as it is recorded.
+struct Recorded {
+    id: i64,
+    hash: String,
+    name: String,
+    identifier: String,
+    config: String,
+    priority: i32,
+    /// The `prepare` stage of its data.
+    prepare: Option<i64>,
+}
+
+impl Recorded {
+    fn with(self, stages: Vec<StageView>) -> Result<(RunSummary, RunConfig)> {
+        let config: RunConfig = row::json("a run's configuration", &self.config)?;
+        let summary = RunSummary {
+            id: RunId(self.id),
+            identifier: self.identifier,
+            name: self.name,
+            hash: self.hash,
+            layers: config.layers,
+            width: config.width,
+            seed: config.seed,
+            epochs: config.epochs,
+            weight_decay: config.weight_decay,
+            priority: self.priority,
+            stages,
+        };
+        Ok((summary, config))
+    }
+}
 
 /// A run with its stages, and its configuration.
-pub(super) async fn summary(
-    conn: &mut SqliteConnection,
-    id: RunId,
-) -> Result<Option<(RunSummary, RunConfig)>> {
-    let found = sqlx::query!(
-        r#"SELECT hash, name, identifier, config, priority AS "priority!: i32" FROM runs WHERE id = ?"#,
+async fn summary(conn: &mut SqliteConnection, id: RunId) -> Result<Option<(RunSummary, RunConfig)>> {
+    let found = sqlx::query_as!(
+        Recorded,
+        r#"SELECT r.id AS "id!: i64", r.hash AS "hash!", r.name AS "name!", r.identifier AS "identifier!",
+                  r.config AS "config!", r.priority AS "priority!: i32", p.id AS "prepare?: i64"
+           FROM runs r LEFT JOIN stages p ON p.data_hash = r.data_hash WHERE r.id = ?"#,
         id.0
     );
     let Some(found) = found.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let config: RunConfig = row::json("a run's configuration", &found.config)?;
-    let stages = sqlx::query_scalar!(
-        r#"SELECT s.id AS "id!: i64" FROM runs r JOIN stages s ON s.run_id = r.id OR s.data_hash = r.data_hash
-           WHERE r.id = ?"#,
-        id.0
+    let stages = sqlx::query_scalar!(r#"SELECT id AS "id!: i64" FROM stages WHERE run_id = ?"#, id.0);
+    let mut stages = stages.fetch_all(&mut *conn).await?;
+    stages.extend(found.prepare);
+    found.with(stages::views(conn, &stages).await?).map(Some)
+}
+
+/// The runs of a study with their stages, in order. Ten thousand runs take as many statements as one.
+pub(super) async fn of_study(conn: &mut SqliteConnection, study: i64) -> Result<Vec<RunSummary>> {
+    let found = sqlx::query_as!(
+        Recorded,
+        r#"SELECT r.id AS "id!: i64", r.hash AS "hash!", r.name AS "name!", r.identifier AS "identifier!",
+                  r.config AS "config!", r.priority AS "priority!: i32", p.id AS "prepare?: i64"
+           FROM study_runs sr CROSS JOIN runs r ON r.id = sr.run_id LEFT JOIN stages p ON p.data_hash = r.data_hash
+           WHERE sr.study_id = ? ORDER BY sr.position"#,
+        study
     );
-    let stages = stages.fetch_all(&mut *conn).await?;
-    let summary = RunSummary {
-        id,
-        identifier: found.identifier,
-        name: found.name,
-        hash: found.hash,
-        layers: config.layers,
-        width: config.width,
-        seed: config.seed,
-        epochs: config.epochs,
-        weight_decay: config.weight_decay,
-        priority: found.priority,
-        stages: stages::views(conn, &stages).await?,
-    };
-    Ok(Some((summary, config)))
+    let found = found.fetch_all(&mut *conn).await?;
+    let stages = sqlx::query_scalar!(
+        r#"SELECT s.id AS "id!: i64" FROM study_runs sr CROSS JOIN stages s ON s.run_id = sr.run_id
+           WHERE sr.study_id = ?"#,
+        study
+    );
+    let mut stages = stages.fetch_all(&mut *conn).await?;
+    let shared: BTreeSet<i64> = found.iter().filter_map(|run| run.prepare).collect();
+    stages.extend(&shared);
+    let (mut own, mut prepares) = (HashMap::<RunId, Vec<StageView>>::new(), HashMap::new());
+    for stage in stages::views(conn, &stages).await? {
+        match stage.run {
+            Some(run) => own.entry(run).or_default().push(stage),
+            None => _ = prepares.insert(stage.id.0, stage),
+        }
+    }
+    found
+        .into_iter()
+        .map(|run| {
+            let prepare = run.prepare.and_then(|id| prepares.get(&id).cloned());
+            let stages = prepare.into_iter().chain(own.remove(&RunId(run.id)).unwrap_or_default()).collect();
+            run.with(stages).map(|(summary, _)| summary)
+        })
+        .collect()
 }
 
 impl Store {

@@ -4,12 +4,11 @@ use super::{Result, Store, Tx, row, runs};
 use crate::domain::layout::Layout;
 use chrono::{DateTime, Utc};
 use protocol::{
-    ids::RunId,
     report::Origin,
     study::StudySpec,
     view::{StageCounts, StudyDetail, StudyPage, StudyState, StudySummary},
 };
-use sqlx::SqliteConnection;
+use sqlx::SqliteExecutor;
 
 impl Store {
     /// Whether a stage of a run of a study is not over.
@@ -85,14 +84,7 @@ impl Store {
     /// # Errors
     /// When the record can't be used.
     pub async fn study_head(&self, name: &str) -> Result<Option<(StudySummary, Option<StudySpec>)>> {
-        let found = sqlx::query!(
-            r#"SELECT id AS "id!: i64", spec, created,
-                      EXISTS (SELECT 1 FROM study_runs JOIN results ON results.run_id = study_runs.run_id
-                              WHERE study_runs.study_id = studies.id) AS "results!: bool"
-               FROM studies WHERE name = ?"#,
-            name
-        );
-        let Some(found) = found.fetch_optional(&self.readers).await? else {
+        let Some((_, summary, spec)) = recorded(&self.readers, &self.layout, name).await? else {
             let found = sqlx::query!("SELECT file, count, created FROM imports WHERE name = ?", name);
             return Ok(found.fetch_optional(&self.readers).await?.map(|found| {
                 let origin = Some(Origin { file: found.file, rows: row::unsigned(found.count) });
@@ -100,28 +92,20 @@ impl Store {
                 (StudySummary { origin, ..summary }, None)
             }));
         };
-        let summary = head(&self.layout, name.to_owned(), found.created, found.results);
-        Ok(Some((summary, Some(row::json("a study", &found.spec)?))))
+        Ok(Some((summary, Some(spec))))
     }
 
-    /// One study with its runs and their stages.
+    /// One study with its runs and their stages. In its summary they are not counted.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn study_detail(&self, name: &str) -> Result<Option<StudyDetail>> {
+        // One transaction, so that all parts are of the same moment.
         let mut tx = self.readers.begin().await?;
-        let id = sqlx::query_scalar!(r#"SELECT id AS "id!: i64" FROM studies WHERE name = ?"#, name);
-        let Some(id) = id.fetch_optional(&mut *tx).await? else { return Ok(None) };
-        let (summary, spec) = summary(&mut tx, &self.layout, id).await?;
-        let ids = sqlx::query_scalar!(
-            r#"SELECT run_id AS "run!: i64" FROM study_runs WHERE study_id = ? ORDER BY position"#,
-            id
-        );
-        let mut runs = Vec::new();
-        for run in ids.fetch_all(&mut *tx).await? {
-            runs.extend(runs::summary(&mut tx, RunId(run)).await?.map(|(run, _)| run));
-        }
-        Ok(Some(StudyDetail { summary, spec: row::json("a study", &spec)?, runs }))
+        let Some((id, summary, spec)) = recorded(&mut *tx, &self.layout, name).await? else {
+            return Ok(None);
+        };
+        Ok(Some(StudyDetail { summary, spec, runs: runs::of_study(&mut tx, id).await? }))
     }
 }
 
@@ -134,6 +118,24 @@ impl Tx {
         let found = sqlx::query_scalar!(r#"SELECT 1 AS "one!: i64" FROM studies WHERE name = ?"#, name);
         Ok(found.fetch_optional(self.conn()).await?.is_some())
     }
+}
+
+/// The key of a study, its summary without counts, and what it was created with.
+async fn recorded(
+    record: impl SqliteExecutor<'_>,
+    layout: &Layout,
+    name: &str,
+) -> Result<Option<(i64, StudySummary, StudySpec)>> {
+    let found = sqlx::query!(
+        r#"SELECT id AS "id!: i64", spec, created,
+                  EXISTS (SELECT 1 FROM study_runs JOIN results ON results.run_id = study_runs.run_id
+                          WHERE study_runs.study_id = studies.id) AS "results!: bool"
+           FROM studies WHERE name = ?"#,
+        name
+    );
+    let Some(found) = found.fetch_optional(record).await? else { return Ok(None) };
+    let summary = head(layout, name.to_owned(), found.created, found.results);
+    Ok(Some((found.id, summary, row::json("a study", &found.spec)?)))
 }
 
 /// Where a page of the list ended: when it was created, 0 for a study and -1 for imported results, id.
@@ -157,37 +159,4 @@ fn head(layout: &Layout, name: String, created: i64, results: bool) -> StudySumm
         expected_end: None,
         origin: None,
     }
-}
-
-/// A study by its key, and its specification as JSON.
-async fn summary(conn: &mut SqliteConnection, layout: &Layout, id: i64) -> Result<(StudySummary, String)> {
-    let study = sqlx::query!(
-        r#"SELECT name, spec, created, (SELECT count(*) FROM study_runs WHERE study_id = studies.id) AS "runs!: i64",
-                  EXISTS (SELECT 1 FROM study_runs JOIN results ON results.run_id = study_runs.run_id
-                          WHERE study_runs.study_id = studies.id) AS "results!: i64"
-           FROM studies WHERE id = ?"#,
-        id
-    );
-    let study = study.fetch_one(&mut *conn).await?;
-    let states = sqlx::query!(
-        r#"SELECT s.state AS "state!: String", count(*) AS "count!: i64", max(s.finished) AS "finished?: i64"
-           FROM study_stages JOIN stages s ON s.id = study_stages.stage_id
-           WHERE study_stages.study_id = ? GROUP BY s.state"#,
-        id
-    );
-    let mut stages = StageCounts::default();
-    let mut finished = None;
-    for group in states.fetch_all(conn).await? {
-        *stages.of_mut(row::word("a stage's state", &group.state)?) += row::unsigned(group.count);
-        finished = finished.max(group.finished);
-    }
-    let state = stages.study_state();
-    let summary = StudySummary {
-        state,
-        finished: finished.filter(|_| state != StudyState::Active).map(row::time),
-        runs: row::unsigned(study.runs),
-        stages,
-        ..head(layout, study.name, study.created, study.results != 0)
-    };
-    Ok((summary, study.spec))
 }

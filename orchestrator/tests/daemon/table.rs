@@ -213,6 +213,37 @@ async fn the_board_and_the_list_count_what_the_record_holds() {
 }
 
 #[tokio::test]
+async fn a_study_says_of_itself_what_the_list_says_of_it() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32, 64], &[0])).await;
+    bench.plan(&study("t", &[128], &[0])).await;
+    bench.started().await.remove(0).succeed(&bench).await;
+    for _ in 0..3 {
+        let worker = bench.started().await.remove(0);
+        worker.claim(&bench).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        worker.ends(&bench, &worker.success()).await;
+    }
+    for over in [false, true] {
+        if over {
+            bench.finish().await;
+        }
+        let list: StudyPage = bench.get("/studies").await;
+        assert_eq!(list.items.len(), 2);
+        for summary in list.items {
+            let detail = bench.study(&summary.name).await;
+            assert_eq!(detail.summary, summary);
+            assert_eq!(detail.runs.len() as u64, summary.runs);
+            let stages = detail.runs.iter().flat_map(|run| &run.stages);
+            let finished = stages.filter_map(|stage| stage.finished).max();
+            assert_eq!(summary.finished, finished.filter(|_| over), "{}", summary.name);
+            assert!(summary.name == "t" || summary.gpu_hours > 0.0, "{summary:?}");
+            assert_eq!(summary.gpu_hours_left, over.then_some(0.0), "{}", summary.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_left_counts_no_time_between_attempts() {
     let bench = Bench::new(1).await;
     bench.plan(&study("s", &[32], &[0, 1])).await;
