@@ -21,7 +21,6 @@ use crate::{
 use chrono::Utc;
 use nix::fcntl::{Flock, FlockArg};
 use protocol::{attempt::DaemonFile, exit};
-use sha2::{Digest as _, Sha256};
 use std::{
     env,
     fs::{self, File},
@@ -224,7 +223,7 @@ pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Re
         store: store.clone(),
         table: Arc::clone(&table),
         engine: Arc::clone(&engine),
-        token_sha256: hex::encode(Sha256::digest(token.as_bytes())),
+        token_sha256: secret::hash(&token),
         listen,
         started: Utc::now(),
         codes: LoginCodes::default(),

@@ -16,7 +16,6 @@ use protocol::{
     attempt::{ATTEMPT_FILE, AttemptFile},
     ids::{AttemptId, StageId},
 };
-use sha2::{Digest as _, Sha256};
 use std::{collections::HashSet, path::PathBuf, sync::PoisonError};
 use uuid::Uuid;
 
@@ -91,7 +90,7 @@ impl Engine {
         requeued: bool,
     ) -> std::io::Result<(AttemptFile, String)> {
         let token = secret::fresh().map_err(std::io::Error::other)?;
-        let token_sha256 = hex::encode(Sha256::digest(token.as_bytes()));
+        let token_sha256 = secret::hash(&token);
         let file = AttemptFile {
             api_version: API_VERSION,
             attempt,

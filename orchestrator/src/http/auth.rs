@@ -1,24 +1,19 @@
 //! Who may call: the API token in an `Authorization` header, or a browser's session cookie.
 
 use super::{ApiError, App};
+use crate::secret;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::Response,
 };
-use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// Name of the session cookie: one of its own for each root, since a browser gives the cookies of a host to all its
 /// ports.
 pub(super) fn cookie_name(app: &App) -> String {
     format!("lc_session_{}", &app.token_sha256[..8])
-}
-
-/// SHA-256 in lower-case hex: how secrets are compared and kept.
-pub(super) fn sha256_hex(secret: &str) -> String {
-    hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 /// The bearer token of a request.
@@ -42,7 +37,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 /// Whether the request carries the cookie of a session that is open.
 pub(super) async fn has_session(app: &App, headers: &HeaderMap) -> Result<bool, ApiError> {
     match cookie(headers, &cookie_name(app)) {
-        Some(secret) => Ok(app.store.session_open(&sha256_hex(secret), chrono::Utc::now()).await?),
+        Some(value) => Ok(app.store.session_open(&secret::hash(value), chrono::Utc::now()).await?),
         None => Ok(false),
     }
 }
@@ -54,7 +49,7 @@ pub(super) async fn require_person(
     next: Next,
 ) -> Result<Response, ApiError> {
     if let Some(token) = bearer(request.headers()) {
-        let same = sha256_hex(token).as_bytes().ct_eq(app.token_sha256.as_bytes());
+        let same = secret::hash(token).as_bytes().ct_eq(app.token_sha256.as_bytes());
         return if bool::from(same) { Ok(next.run(request).await) } else { Err(wrong_token()) };
     }
     if has_session(&app, request.headers()).await? {

@@ -30,13 +30,13 @@ impl LoginCodes {
     fn add(&self, code: &str, now: DateTime<Utc>) {
         let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         codes.retain(|_, until| *until > now);
-        codes.insert(auth::sha256_hex(code), now + CODE_LIFE);
+        codes.insert(secret::hash(code), now + CODE_LIFE);
     }
 
     /// Whether the code is good; it is not any more afterwards.
     fn redeem(&self, code: &str, now: DateTime<Utc>) -> bool {
         let mut codes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        codes.remove(&auth::sha256_hex(code)).is_some_and(|until| until > now)
+        codes.remove(&secret::hash(code)).is_some_and(|until| until > now)
     }
 }
 
@@ -68,7 +68,7 @@ async fn login(State(app): State<App>, Query(Login { code }): Query<Login>) -> R
         return Ok(assets::signed_out("This link was used already or is older than five minutes."));
     }
     let session = secret::fresh().map_err(no_randomness)?;
-    app.engine.open_session(&auth::sha256_hex(&session), now, now + SESSION_LIFE).await?;
+    app.engine.open_session(&secret::hash(&session), now, now + SESSION_LIFE).await?;
     let cookie = format!(
         "{}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
         auth::cookie_name(&app),

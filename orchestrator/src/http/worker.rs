@@ -1,6 +1,7 @@
 //! The workers' endpoints: claim, events, result. Each takes the token of its own attempt alone.
 
 use super::{ApiError, App, auth, extract::Body};
+use crate::secret;
 use axum::{
     Extension, Json,
     extract::{Request, State},
@@ -25,8 +26,7 @@ pub(super) async fn require_attempt(
     next: Next,
 ) -> Result<Response, ApiError> {
     let token = auth::bearer(request.headers()).ok_or_else(auth::no_token)?;
-    let attempt =
-        app.store.attempt_by_token(&auth::sha256_hex(token)).await?.ok_or_else(auth::wrong_token)?;
+    let attempt = app.store.attempt_by_token(&secret::hash(token)).await?.ok_or_else(auth::wrong_token)?;
     request.extensions_mut().insert(Bearer(attempt));
     Ok(next.run(request).await)
 }

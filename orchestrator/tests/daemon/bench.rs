@@ -14,6 +14,7 @@ use orchestrator::{
     engine::Engine,
     executor::{Capabilities, Executor, Exit, Job, Liveness, Order, Room, SubmitError, Survey},
     http::{App, AppState, LoginCodes, Reports, router},
+    secret,
     store::Store,
     table::Table,
 };
@@ -31,7 +32,6 @@ use protocol::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
     fs,
@@ -152,7 +152,7 @@ impl Bench {
             store: store.clone(),
             table: Arc::new(Table::new(store.clone())),
             engine: engine.clone(),
-            token_sha256: hex::encode(Sha256::digest(token)),
+            token_sha256: secret::hash(token),
             listen: "127.0.0.1:8642".parse().unwrap(),
             started: Utc::now(),
             codes: LoginCodes::default(),
