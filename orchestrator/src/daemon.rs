@@ -6,10 +6,10 @@ use crate::{
     engine::{Engine, EngineError},
     executor::{
         Executor,
-        folder::write_private,
         local::{Local, WorkerNotFound, find_worker},
         slurm::Slurm,
     },
+    files::write_private,
     http::{App, AppState, LoginCodes, Reports, router},
     schedule, secret,
     store::{

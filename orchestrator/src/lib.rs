@@ -6,6 +6,7 @@
 //! * [`table`]: all runs in memory, for questions about many of them;
 //! * [`executor`]: where attempts run;
 //! * [`fault`]: where tests let the daemon die;
+//! * [`files`], [`secret`]: whole files or none, locks; tokens;
 //! * [`results`]: tables of measures as files; [`report`]: how measures go along with validation loss;
 //! * [`schedule`]: what is done by the clock;
 //! * [`http`]: the API and the dashboard;
@@ -25,6 +26,7 @@ pub mod domain;
 pub mod engine;
 pub mod executor;
 pub mod fault;
+pub mod files;
 pub mod http;
 pub mod report;
 pub mod results;

@@ -23,7 +23,8 @@ pub use crate::store::Scope as Target;
 use crate::{
     config::executor::Served,
     domain::layout::Layout,
-    executor::{Capabilities, Executor, Liveness, folder},
+    executor::{Capabilities, Executor, Liveness},
+    files,
     store::{Store, StoreError},
 };
 use chrono::{DateTime, Utc};
@@ -135,7 +136,7 @@ impl Engine {
         let path = Served::file(self.root());
         let written = serde_json::to_vec_pretty(served).map_err(std::io::Error::from);
         written
-            .and_then(|text| folder::write_private(&path, &text))
+            .and_then(|text| files::write_private(&path, &text))
             .map_err(|source| EngineError::File { path: path.display().to_string(), source })
     }
 

@@ -1,5 +1,6 @@
 //! The folder of an attempt: what the daemon writes for the worker, and reads of what it left.
 
+use crate::files;
 use protocol::attempt::{
     ATTEMPT_FILE, AttemptFile, EVENTS_FILE, EXIT_FILE, Event, LOCK_FILE, LOG_FILE, NotedExit, RESULT_FILE,
     ResultReport,
@@ -17,7 +18,7 @@ use std::{
 pub fn create(folder: &Path, attempt: &AttemptFile) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let text = serde_json::to_vec_pretty(attempt)?;
-    write_private(&folder.join(ATTEMPT_FILE), &text)
+    files::write_private(&folder.join(ATTEMPT_FILE), &text)
 }
 
 /// As [`create`], for all attempts of an array, whose folder is `array`. Synced as a whole: one by one, thousands
@@ -51,30 +52,6 @@ pub fn withdraw(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Writes a file that only its owner may read, under a temporary name first, synced.
-///
-/// # Errors
-/// When it can't be written; then nothing is left of it.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_atomically(path, bytes, 0o600)
-}
-
-/// Writes a file under a temporary name, synced, and renames it into place.
-///
-/// # Errors
-/// When it can't be written; then `path` is as it was.
-pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(".unfinished-").tempfile_in(folder)?;
-    io::Write::write_all(&mut temporary, bytes)?;
-    temporary.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 /// The worker's last word, if it left one.
@@ -158,7 +135,6 @@ pub fn log_tail(folder: &Path, most: u64) -> io::Result<(String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn an_incomplete_last_event_is_left_for_later() {
@@ -183,14 +159,5 @@ mod tests {
         fs::write(folder.path().join(LOG_FILE), "first\nsecond\n\u{e4}third\n").unwrap();
         assert_eq!(log_tail(folder.path(), 12).unwrap(), ("\u{e4}third\n".to_owned(), 21));
         assert_eq!(log_tail(folder.path(), 100).unwrap().0, "first\nsecond\n\u{e4}third\n");
-    }
-
-    #[test]
-    fn secrets_are_for_their_owner_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/attempt.json");
-        write_private(&path, b"{}").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 pub mod classes;
 
-use crate::executor::folder::write_atomically;
+use crate::files::write_atomically;
 use protocol::view::Results;
 use std::{fs, io, path::Path};
 

@@ -8,11 +8,11 @@ use super::{
     failure::Failure,
     output::{self, Screen, View},
 };
-use crate::client::Client;
+use crate::{client::Client, files};
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     path::{Path, PathBuf},
 };
 
@@ -103,7 +103,7 @@ async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8
     Ok((bytes, rows))
 }
 
-/// Writes beside the file and renames, so that a reader never sees half of it.
+/// Writes the file whole or not at all, so that a reader never sees half of it; its folder has to be there.
 pub(super) fn write(file: &Path, bytes: &[u8], flag: &str) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
@@ -115,18 +115,8 @@ pub(super) fn write(file: &Path, bytes: &[u8], flag: &str) -> Result<(), Failure
     }
     // The error itself names the temporary file.
     let to = |error: std::io::Error| Failure::Usage(format!("{flag} {}: {}", file.display(), error.kind()));
-    let mut temporary = tempfile::Builder::new().prefix(".export-").tempfile_in(folder).map_err(to)?;
-    temporary.write_all(bytes).map_err(to)?;
-    temporary.as_file().sync_all().map_err(to)?;
-    // A temporary file is private; what a person exports is an ordinary file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let ordinary = std::fs::Permissions::from_mode(0o644);
-        temporary.as_file().set_permissions(ordinary).map_err(to)?;
-    }
-    temporary.persist(file).map_err(|error| to(error.error))?;
-    Ok(())
+    // What a person exports is an ordinary file.
+    files::write_atomically(file, bytes, 0o644).map_err(to)
 }
 
 #[derive(Serialize)]

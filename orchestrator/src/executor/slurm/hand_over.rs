@@ -6,7 +6,10 @@ use super::{
     parse::{self, sbatch::Refusal},
     said,
 };
-use crate::executor::{Executor as _, Order, SCRIPT_FILE, SubmitError, folder};
+use crate::{
+    executor::{Executor as _, Order, SCRIPT_FILE, SubmitError},
+    files,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
     ffi::OsString,
@@ -45,7 +48,7 @@ impl Slurm {
         let wrong = |message: String| SubmitError::Refused { message, permanent: true };
         let text = self.script(order).map_err(wrong)?;
         let path = order.folder.join(SCRIPT_FILE);
-        folder::write_atomically(&path, text.as_bytes(), 0o644).map_err(|error| SubmitError::Later {
+        files::write_atomically(&path, text.as_bytes(), 0o644).map_err(|error| SubmitError::Later {
             message: format!("{}: {error}", path.display()),
             after: Duration::from_secs(self.profile.pause_seconds),
         })?;
