@@ -2,11 +2,14 @@
 //! daemon does.
 
 use super::{context::Context, failure::Failure};
-use crate::config::{
-    executor::{ExecutorName, Served},
-    place,
-    profile::Profile,
-    user::UserConfig,
+use crate::{
+    config::{
+        executor::{ExecutorName, Served},
+        place,
+        profile::Profile,
+        user::UserConfig,
+    },
+    domain::layout::Layout,
 };
 use clap::{Args, ValueEnum as _, ValueHint};
 use protocol::view::Health;
@@ -83,7 +86,8 @@ impl ClusterFlags {
         if self.asked(&context.user).is_some() {
             return None;
         }
-        let served = Served::read(&context.root).filter(|served| served.executor == ExecutorName::Slurm)?;
+        let served = Served::read(&Layout::new(&context.root))
+            .filter(|served| served.executor == ExecutorName::Slurm)?;
         let name = served.profile.as_deref().unwrap_or("generic");
         Some(format!(
             "{} was run on Slurm (profile {name}); set {PROFILE_VARIABLE}={name}, or profile in {}, or \

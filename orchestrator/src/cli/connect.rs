@@ -1,7 +1,7 @@
 //! Finding the daemon of a root, and starting one where none runs.
 
 use super::{cluster::ClusterFlags, context::Context, failure::Failure, launch};
-use crate::client::Client;
+use crate::{client::Client, domain::layout::Layout};
 use protocol::{attempt::DaemonFile, view::Health};
 use std::{path::Path, time::Duration};
 
@@ -18,8 +18,9 @@ pub(super) async fn running(root: &Path) -> Option<Client> {
 
 /// As [`running`], with what it says about itself.
 pub(super) async fn healthy(root: &Path) -> Option<(Client, Health)> {
-    let file: DaemonFile = serde_json::from_slice(&std::fs::read(root.join("daemon.json")).ok()?).ok()?;
-    let token = std::fs::read_to_string(root.join("token")).ok()?;
+    let layout = Layout::new(root);
+    let file: DaemonFile = serde_json::from_slice(&std::fs::read(layout.daemon_file()).ok()?).ok()?;
+    let token = std::fs::read_to_string(layout.token()).ok()?;
     let client = Client::new(&file.url, token.trim());
     let health = tokio::time::timeout(HEALTH_LIMIT, client.health()).await.ok()?.ok()?;
     same(Path::new(&health.root), root).then_some((client, health))

@@ -5,7 +5,7 @@
 //! lock decides, and the one whose child loses finds the winner's.
 
 use super::{connect, context::Context, failure::Failure};
-use crate::{client::Client, config::place::at_home};
+use crate::{client::Client, config::place::at_home, domain::layout::Layout};
 use std::{
     fs::{File, OpenOptions},
     os::unix::fs::OpenOptionsExt as _,
@@ -35,7 +35,7 @@ pub(super) async fn start(context: &Context) -> Result<Client, Failure> {
     let root = &context.root;
     std::fs::create_dir_all(root)
         .map_err(|error| Failure::Usage(format!("can't make the folder {}: {error}", root.display())))?;
-    let log = root.join("daemon.log");
+    let log = Layout::new(root).daemon_log();
     let mut before = length(&log);
     let mut child = spawn(root, &log).map_err(|error| {
         Failure::Failed(format!("can't start the daemon for {}: {error}", root.display()))

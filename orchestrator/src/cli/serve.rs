@@ -5,6 +5,7 @@ use crate::{
     client::Client,
     config::user::address,
     daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
+    domain::layout::Layout,
 };
 use clap::{Args, ValueHint};
 use protocol::{attempt::DaemonFile, exit};
@@ -90,7 +91,7 @@ impl Serve {
 /// Prints where the dashboard is.
 async fn welcome(url: String, root: PathBuf, out: Output) {
     out.note(&format!("serving {} at {url}", root.display()));
-    let Ok(token) = std::fs::read_to_string(root.join("token")) else { return };
+    let Ok(token) = std::fs::read_to_string(Layout::new(root).token()) else { return };
     if let Ok(link) = Client::new(&url, token.trim()).login_link().await {
         out.note(&format!("dashboard (opens once, within five minutes): {}", link.url));
     }

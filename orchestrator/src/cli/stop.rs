@@ -6,16 +6,14 @@ use super::{
     failure::Failure,
     output::{Screen, View},
 };
-use crate::client::Client;
+use crate::{client::Client, domain::layout::Layout, files::is_locked};
 use clap::Args;
 use nix::{
-    fcntl::{Flock, FlockArg},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde::Serialize;
 use std::{
-    fs::File,
     path::Path,
     time::{Duration, Instant},
 };
@@ -37,9 +35,10 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         let root = &context.root;
+        let layout = Layout::new(root);
         let answering = connect::running(root).await;
         // One that can't be asked holds the root all the same.
-        let silent = if answering.is_none() { holder(root)? } else { None };
+        let silent = if answering.is_none() { holder(&layout)? } else { None };
         let running = answering.is_some() || silent.is_some();
         if !self.dry_run {
             if let Some(client) = answering {
@@ -47,7 +46,7 @@ impl Stop {
             } else if let Some(pid) = silent {
                 kill(pid, Signal::SIGTERM)
                     .map_err(|error| Failure::Failed(format!("can't stop process {pid}: {error}")))?;
-                until(root, || !is_locked(root)).await?;
+                until(&layout, || !is_locked(&layout.daemon_lock())).await?;
             }
         }
         let root = root.display().to_string();
@@ -61,19 +60,21 @@ impl Stop {
 /// When it refuses, or does not end in time.
 pub(super) async fn shut_down(client: &Client, root: &Path) -> Result<(), Failure> {
     client.shutdown().await?;
-    until(root, || !root.join("daemon.json").exists() && !is_locked(root)).await
+    let layout = Layout::new(root);
+    // On its way out it may still hold the root: until then no other may serve it.
+    until(&layout, || !layout.daemon_file().exists() && !is_locked(&layout.daemon_lock())).await
 }
 
 /// Waits until the daemon is gone.
-async fn until(root: &Path, gone: impl Fn() -> bool) -> Result<(), Failure> {
+async fn until(layout: &Layout, gone: impl Fn() -> bool) -> Result<(), Failure> {
     let deadline = Instant::now() + LIMIT;
     while !gone() {
         if Instant::now() >= deadline {
             return Err(Failure::Failed(format!(
                 "the daemon for {} has not ended after {} s; see {}",
-                root.display(),
+                layout.root().display(),
                 LIMIT.as_secs(),
-                root.join("daemon.log").display()
+                layout.daemon_log().display()
             )));
         }
         tokio::time::sleep(PAUSE).await;
@@ -81,21 +82,15 @@ async fn until(root: &Path, gone: impl Fn() -> bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a process, on its way out perhaps, still holds the root: until then no other may serve it.
-fn is_locked(root: &Path) -> bool {
-    let Ok(file) = File::open(root.join("daemon.lock")) else { return false };
-    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
-}
-
 /// The process of this machine that holds the root.
 ///
 /// # Errors
 /// When another holds it: one of another machine, or of another user.
-fn holder(root: &Path) -> Result<Option<Pid>, Failure> {
-    if !is_locked(root) {
+fn holder(layout: &Layout) -> Result<Option<Pid>, Failure> {
+    let lock = layout.daemon_lock();
+    if !is_locked(&lock) {
         return Ok(None);
     }
-    let lock = root.join("daemon.lock");
     let pid = std::fs::read_to_string(&lock).ok().and_then(|text| text.trim().parse().ok());
     let has_it_open = |pid: &i32| {
         let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -107,7 +102,7 @@ fn holder(root: &Path) -> Result<Option<Pid>, Failure> {
     let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
     Err(Failure::Failed(format!(
         "no daemon answers for {}, but {who} holds {}; end it on the machine where it runs",
-        root.display(),
+        layout.root().display(),
         lock.display()
     )))
 }

@@ -4,8 +4,8 @@
 //! login node: a root that was served with a cluster's queue is not served otherwise by default.
 
 use super::profile::Profile;
+use crate::domain::layout::Layout;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 
 /// Where stages run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -49,15 +49,9 @@ impl Served {
         }
     }
 
-    /// The file that remembers it.
-    #[must_use]
-    pub fn file(root: &Path) -> PathBuf {
-        root.join("executor.json")
-    }
-
     /// What is remembered; none where no daemon has served the root.
     #[must_use]
-    pub fn read(root: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(Self::file(root)).ok()?).ok()
+    pub fn read(layout: &Layout) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(layout.executor_file()).ok()?).ok()
     }
 }

@@ -43,6 +43,18 @@ impl Layout {
         self.root.join("daemon.lock")
     }
 
+    /// What a daemon that was started in the background says.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.root.join("daemon.log")
+    }
+
+    /// Where stages run: what the daemon served the root with that changed it last.
+    #[must_use]
+    pub fn executor_file(&self) -> PathBuf {
+        self.root.join("executor.json")
+    }
+
     /// The record.
     #[must_use]
     pub fn database(&self) -> PathBuf {

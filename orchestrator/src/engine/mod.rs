@@ -129,11 +129,11 @@ impl Engine {
     /// When the file can't be written.
     pub fn remember(&self) -> Result<()> {
         let Some(served) =
-            self.served.as_ref().filter(|served| Served::read(self.root()).as_ref() != Some(*served))
+            self.served.as_ref().filter(|served| Served::read(&self.layout).as_ref() != Some(*served))
         else {
             return Ok(());
         };
-        let path = Served::file(self.root());
+        let path = self.layout.executor_file();
         let written = serde_json::to_vec_pretty(served).map_err(std::io::Error::from);
         written
             .and_then(|text| files::write_private(&path, &text))
