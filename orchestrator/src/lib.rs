@@ -6,7 +6,7 @@
 //! * [`table`]: all runs in memory, for questions about many of them;
 //! * [`executor`]: where attempts run;
 //! * [`fault`]: where tests let the daemon die;
-//! * [`files`], [`secret`]: whole files or none, locks; tokens;
+//! * [`files`], [`secret`], [`address`]: whole files or none, locks; tokens; where a daemon is reached;
 //! * [`results`]: tables of measures as files; [`report`]: how measures go along with validation loss;
 //! * [`schedule`]: what is done by the clock;
 //! * [`http`]: the API and the dashboard;
@@ -18,6 +18,7 @@
 //! Arrows point one way: cli -> client, config, daemon; http -> engine, table -> domain; engine -> store,
 //! executor; table -> store.
 
+pub mod address;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -4,7 +4,7 @@ use super::{cluster::ClusterFlags, context::Context, failure::Failure, output::O
 use crate::{
     client::Client,
     config::user::address,
-    daemon::{self, DEFAULT_PORT, ServeError, ServeOptions},
+    daemon::{self, DEFAULT_PORT, RootOptions, ServeError, ServeOptions},
     domain::layout::Layout,
 };
 use clap::{Args, ValueHint};
@@ -59,11 +59,13 @@ impl Serve {
         // Workers on a cluster's nodes have to reach the daemon.
         let host = if cluster.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let mut options = ServeOptions {
-            root: context.root.clone(),
+            root: RootOptions {
+                path: context.root.clone(),
+                slots: self.slots.or(context.user.slots),
+                worker: self.worker.or_else(|| context.user.worker.clone()),
+                cluster,
+            },
             listen: given.unwrap_or(SocketAddr::from((host, DEFAULT_PORT))),
-            slots: self.slots.or(context.user.slots),
-            worker: self.worker.or_else(|| context.user.worker.clone()),
-            cluster,
         };
         let (out, root, detached) = (context.out, context.root.clone(), self.detached);
         let ready = || {

@@ -6,10 +6,10 @@ use super::{
     failure::Failure,
     output::{Screen, View},
 };
-use crate::daemon::{self, ServeError, ServeOptions};
+use crate::daemon::{self, RootOptions, ServeError};
 use clap::{Args, ValueHint};
 use serde::Serialize;
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -42,9 +42,8 @@ struct Ticked {
 impl Tick {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         super::serve::log("warn");
-        let options = ServeOptions {
-            root: context.root.clone(),
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        let options = RootOptions {
+            path: context.root.clone(),
             slots: context.user.slots,
             worker: self.worker.or_else(|| context.user.worker.clone()),
             cluster: self.cluster.profile(context)?,

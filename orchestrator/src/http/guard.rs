@@ -2,6 +2,7 @@
 //! whatever changes something (against other sites' pages), and the headers of every answer.
 
 use super::{ApiError, App};
+use crate::address::host_name;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
@@ -60,7 +61,7 @@ fn refuse(headers: &HeaderMap, method: &Method, listen: SocketAddr) -> Option<Ap
 /// What a person may write in place of a host that is not ours.
 fn accepted(listen: SocketAddr) -> String {
     let own = match listen.ip() {
-        address if address.is_unspecified() => crate::daemon::host_name(),
+        address if address.is_unspecified() => host_name(),
         address => address.to_string(),
     };
     format!("accepted: localhost, loopback addresses and {own}; or tunnel to localhost")
@@ -76,7 +77,7 @@ fn is_ours(host: &str, listen: SocketAddr) -> bool {
         // Who listens everywhere tells workers on other nodes its name.
         Err(_) => {
             name.eq_ignore_ascii_case("localhost")
-                || (listen.ip().is_unspecified() && name.eq_ignore_ascii_case(&crate::daemon::host_name()))
+                || (listen.ip().is_unspecified() && name.eq_ignore_ascii_case(&host_name()))
         }
     }
 }
@@ -100,9 +101,6 @@ mod tests {
     fn who_listens_everywhere_names_the_host_and_no_address_that_nobody_can_open() {
         assert!(accepted("10.1.2.3:8642".parse().unwrap()).contains(" and 10.1.2.3; or tunnel to localhost"));
         let everywhere = accepted("0.0.0.0:8642".parse().unwrap());
-        assert!(
-            everywhere.contains(&crate::daemon::host_name()) && !everywhere.contains("0.0.0.0"),
-            "{everywhere}"
-        );
+        assert!(everywhere.contains(&host_name()) && !everywhere.contains("0.0.0.0"), "{everywhere}");
     }
 }

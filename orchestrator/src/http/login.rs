@@ -1,7 +1,7 @@
 //! Login links: one-time codes that give a browser a session.
 
 use super::{ApiError, App, assets, auth};
-use crate::secret;
+use crate::{address::address, secret};
 use axum::{
     Json, Router,
     extract::{Query, State},
@@ -48,7 +48,7 @@ impl LoginCodes {
 pub(super) async fn create_link(State(app): State<App>) -> Result<Json<LoginLink>, ApiError> {
     let code = secret::fresh().map_err(no_randomness)?;
     app.codes.add(&code, Utc::now());
-    Ok(Json(LoginLink { url: format!("{}/login?code={code}", crate::daemon::address(app.listen)) }))
+    Ok(Json(LoginLink { url: format!("{}/login?code={code}", address(app.listen)) }))
 }
 
 /// The page behind a link. Only `GET` uses the link up: who previews links asks with `HEAD`.

@@ -1,17 +1,19 @@
 //! The daemon as a process would run it: lock, token, port, orderly stop.
 
-use orchestrator::daemon::{ServeError, ServeOptions, serve};
+use orchestrator::daemon::{RootOptions, ServeError, ServeOptions, serve};
 use protocol::attempt::DaemonFile;
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 fn options(root: &Path) -> ServeOptions {
     ServeOptions {
-        root: root.to_owned(),
+        root: RootOptions {
+            path: root.to_owned(),
+            slots: Some(1),
+            worker: Some("/bin/true".into()),
+            cluster: None,
+        },
         listen: "127.0.0.1:0".parse().unwrap(),
-        slots: Some(1),
-        worker: Some("/bin/true".into()),
-        cluster: None,
     }
 }
 
