@@ -11,6 +11,7 @@ use protocol::{
     report::{Import, Report},
     study::StudySpec,
     table::{Acted, Action, Curve},
+    target::Target,
     view::{
         Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript, StudyDetail,
         StudyPage, StudyPlan, StudySummary,
@@ -58,27 +59,6 @@ impl ClientError {
         match self {
             Self::Refused(problem) => Some(problem.status),
             Self::Unreachable { .. } | Self::Unexpected { .. } => None,
-        }
-    }
-}
-
-/// What cancel and retry act on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Every stage of a study.
-    Study(String),
-    /// Every stage of a run, but the shared `prepare`.
-    Run(RunId),
-    /// One stage.
-    Stage(StageId),
-}
-
-impl Target {
-    fn path(&self) -> String {
-        match self {
-            Self::Study(name) => format!("/studies/{name}"),
-            Self::Run(id) => format!("/runs/{id}"),
-            Self::Stage(id) => format!("/stages/{id}"),
         }
     }
 }
@@ -291,7 +271,7 @@ impl Client {
         within: Option<(&str, &str)>,
         dry_run: bool,
     ) -> Result<Changed, ClientError> {
-        let path = format!("{}/{verb}", target.path());
+        let path = format!("{}/{verb}", path(target));
         let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]);
         self.json(request.query(within.as_slice()).timeout(CHANGE_LIMIT)).await
     }
@@ -336,6 +316,15 @@ impl Client {
     }
 }
 
+/// Where the API has what is meant.
+fn path(target: &Target) -> String {
+    match target {
+        Target::Study(name) => format!("/studies/{}", segment(name)),
+        Target::Run(id) => format!("/runs/{id}"),
+        Target::Stage(id) => format!("/stages/{id}"),
+    }
+}
+
 /// A path segment: a name typed by a person may hold anything, and must not reach another endpoint.
 fn segment(name: &str) -> String {
     use std::fmt::Write as _;
@@ -352,7 +341,7 @@ fn segment(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, segment};
+    use super::{Target, path, segment};
 
     #[test]
     fn a_name_stays_within_its_segment() {
@@ -363,7 +352,8 @@ mod tests {
 
     #[test]
     fn a_target_names_its_endpoint() {
-        assert_eq!(Target::Stage(protocol::ids::StageId(7)).path(), "/stages/7");
-        assert_eq!(Target::Study("a".into()).path(), "/studies/a");
+        assert_eq!(path(&Target::Stage(protocol::ids::StageId(7))), "/stages/7");
+        assert_eq!(path(&Target::Study("a".into())), "/studies/a");
+        assert_eq!(path(&Target::Study("a?dry_run=true&b/".into())), "/studies/a%3Fdry_run%3Dtrue%26b%2F");
     }
 }

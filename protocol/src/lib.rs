@@ -5,6 +5,7 @@
 //! * [`identifier`], [`ids`]: how runs, stages and attempts are named;
 //! * [`study`], [`axis`], [`keep`], [`resources`], [`run`]: what a researcher asks for, and one model of it;
 //! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
+//! * [`target`]: which stages a person means;
 //! * [`attempt`]: the messages between a worker and the daemon;
 //! * [`view`], [`table`], [`report`]: what the daemon's API answers to `lcctl` and the dashboard;
 //! * [`problem`]: errors on the wire.
@@ -24,6 +25,7 @@ pub mod spec;
 pub mod stage;
 pub mod study;
 pub mod table;
+pub mod target;
 pub mod view;
 
 /// Exit codes that every program of this project keeps to.

@@ -8,11 +8,12 @@ use super::{
     output::{Screen, View},
     table,
 };
-use crate::client::{Client, ClientError, Target};
+use crate::client::{Client, ClientError};
 use clap::Args;
 use protocol::{
     stage::{StageRef, StageState},
     table::{Acted, Action, ActionVerb},
+    target::Target,
     view::{Changed, RunSummary, StageView, StudyDetail},
 };
 use serde::Serialize;

@@ -12,7 +12,7 @@ use super::{
     watch::{self, Audience},
 };
 use crate::{
-    client::{Client, Target},
+    client::Client,
     config::{place, study::Layer},
     report::html,
 };
@@ -20,6 +20,7 @@ use chrono::Local;
 use clap::Args;
 use protocol::{
     study::StudySpec,
+    target::Target,
     view::{Results, StudyDetail, StudySummary},
 };
 use serde::Serialize;

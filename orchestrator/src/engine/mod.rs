@@ -18,8 +18,6 @@ mod slots;
 mod tables;
 mod worker;
 
-pub use crate::store::Scope as Target;
-
 use crate::{
     config::executor::Served,
     domain::layout::Layout,

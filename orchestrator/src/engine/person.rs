@@ -1,12 +1,13 @@
 //! What people ask for: stop, try again, go first; views to keep.
 
-use super::{Engine, EngineError, Result, Target, apply::happen, decide::Event};
+use super::{Engine, EngineError, Result, apply::happen, decide::Event};
 use crate::store::Tx;
 use chrono::Utc;
 use protocol::{
     ids::{RunId, StageId},
     stage::{StageKind, StageState},
     table::{Acted, Action, ActionVerb, SavedView},
+    target::Target,
     view::Changed,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

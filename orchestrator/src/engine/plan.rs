@@ -17,6 +17,7 @@ use protocol::{
     run::RunConfig,
     stage::StageKind,
     study::StudySpec,
+    target::Target,
     view::{PlannedArray, PlannedRun, StudyPlan},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -68,7 +69,7 @@ impl Engine {
         // Asking for a run in a new study is asking to try again what failed or was cancelled before.
         let mut again = BTreeSet::new();
         for run in asked_anew {
-            again.extend(tx.in_scope(&super::Target::Run(run)).await?.unwrap_or_default());
+            again.extend(tx.in_scope(&Target::Run(run)).await?.unwrap_or_default());
         }
         if !again.is_empty() || runs.iter().any(|run| run.new) {
             again.extend(count.prepared.values().copied());
@@ -116,12 +117,8 @@ impl Engine {
         terms: &Terms<'_>,
         most: u32,
     ) -> Result<Vec<PlannedArray>> {
-        let own: BTreeSet<_> = tx
-            .in_scope(&super::Target::Study(study.to_owned()))
-            .await?
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        let own: BTreeSet<_> =
+            tx.in_scope(&Target::Study(study.to_owned())).await?.unwrap_or_default().into_iter().collect();
         let Queueable { mut candidates, placed } = tx.queueable(terms, usize::MAX).await?;
         candidates.retain(|candidate| own.contains(&candidate.stage));
         let batches = batch::batches(candidates, &placed, most);

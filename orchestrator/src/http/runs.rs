@@ -4,12 +4,9 @@ use super::{
     ApiError, App,
     extract::{DryRun, Path, Query, Within},
 };
-use crate::{
-    domain::{
-        curve::{self, CurveX, CurveY},
-        layout::Layout,
-    },
-    engine::Target,
+use crate::domain::{
+    curve::{self, CurveX, CurveY},
+    layout::Layout,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::Utc;
@@ -17,6 +14,7 @@ use protocol::{
     ids::RunId,
     problem::Problem,
     table::{ClassCurve, Compared, Curve},
+    target::Target,
     view::{Changed, RunDetail},
 };
 use serde::Deserialize;

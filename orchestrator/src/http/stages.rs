@@ -5,14 +5,12 @@ use super::{
     extract::{DryRun, Path, Query, Within},
     problem::NEEDS_CLUSTER,
 };
-use crate::{
-    engine::{EngineError, Target},
-    executor::folder,
-};
+use crate::{engine::EngineError, executor::folder};
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     ids::StageId,
     problem::Problem,
+    target::Target,
     view::{Changed, LogTail, StageScript},
 };
 use serde::Deserialize;

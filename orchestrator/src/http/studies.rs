@@ -4,11 +4,11 @@ use super::{
     ApiError, App,
     extract::{Body, DryRun, Path, Query},
 };
-use crate::engine::Target;
 use axum::{Json, extract::State, http::StatusCode};
 use protocol::{
     problem::Problem,
     study::StudySpec,
+    target::Target,
     view::{Changed, StudyDetail, StudyPage, StudyPlan, StudySummary},
 };
 use serde::Deserialize;

@@ -33,7 +33,6 @@ pub use changes::KEPT_CHANGES;
 pub use failures::{FailedAttempt, FailureDetail, FailureReader, Outcomes};
 pub use plan::RunRow;
 pub use queue::{Queueable, Terms};
-pub use scope::Scope;
 pub use stages::StageRow;
 pub use submissions::{NewSubmission, OpenSubmission};
 pub use table::{Moves, TableNews, TableRun, TableStage, TableStudy};

@@ -4,27 +4,17 @@ use super::{Result, Tx, row};
 use protocol::{
     ids::{RunId, StageId},
     stage::{StageKind, StageRef, StageState},
+    target::Target,
 };
-
-/// Which stages a person means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All of a study.
-    Study(String),
-    /// All of a run, without the `prepare` that it may share.
-    Run(RunId),
-    /// One.
-    Stage(StageId),
-}
 
 impl Tx {
     /// The stages that a person means, in topological order; none if there is no such thing.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn in_scope(&mut self, scope: &Scope) -> Result<Option<Vec<StageId>>> {
-        let ids = match scope {
-            Scope::Study(name) => {
+    pub async fn in_scope(&mut self, target: &Target) -> Result<Option<Vec<StageId>>> {
+        let ids = match target {
+            Target::Study(name) => {
                 sqlx::query_scalar!(
                     r#"SELECT study_stages.stage_id AS "id!: i64" FROM study_stages
                        JOIN studies ON studies.id = study_stages.study_id WHERE studies.name = ? ORDER BY 1"#,
@@ -33,12 +23,12 @@ impl Tx {
                 .fetch_all(self.conn())
                 .await?
             }
-            Scope::Run(run) => {
+            Target::Run(run) => {
                 sqlx::query_scalar!("SELECT id FROM stages WHERE run_id = ? ORDER BY id", run.0)
                     .fetch_all(self.conn())
                     .await?
             }
-            Scope::Stage(stage) => {
+            Target::Stage(stage) => {
                 sqlx::query_scalar!("SELECT id FROM stages WHERE id = ?", stage.0)
                     .fetch_all(self.conn())
                     .await?
