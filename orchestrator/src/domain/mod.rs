@@ -9,12 +9,14 @@
 //! * [`layout`]: where files lie under the root;
 //! * [`work`]: what a worker is told to do;
 //! * [`curve`]: what of a training curve is drawn; [`forecast`]: how long a study still takes;
-//! * [`diagnosis`]: what an attempt that went wrong has in common with others, and what to do about it.
+//! * [`diagnosis`]: what an attempt that went wrong has in common with others, and what to do about it;
+//!   [`failures`]: many of them in groups.
 
 pub mod batch;
 pub mod curve;
 pub mod dag;
 pub mod diagnosis;
+pub mod failures;
 pub mod forecast;
 pub mod grid;
 pub mod identity;

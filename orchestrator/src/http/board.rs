@@ -121,8 +121,7 @@ pub(super) async fn parquet(
 }
 
 fn download(mime: &'static str, bytes: std::io::Result<Vec<u8>>) -> Result<Response, ApiError> {
-    let bytes = bytes
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "download", error.to_string()))?;
+    let bytes = bytes.map_err(|error| ApiError::internal("download", error))?;
     Ok(([(header::CONTENT_TYPE, mime)], bytes).into_response())
 }
 

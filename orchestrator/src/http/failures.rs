@@ -2,22 +2,24 @@
 
 use super::{ApiError, App, extract::Query};
 use crate::{
-    domain::diagnosis::{self, Evidence},
+    domain::{
+        diagnosis::Evidence,
+        failures::{self, FailedAttempt},
+    },
     executor::folder,
-    store::{FailedAttempt, FailureDetail, Outcomes},
+    store::FailureDetail,
 };
 use axum::{Json, extract::State};
 use protocol::{
     problem::Problem,
-    stage::{AttemptState, StageKind, StageState},
     table::{FailureCase, FailureGroup, Failures},
 };
 use serde::Deserialize;
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::cmp::Reverse;
 use utoipa::IntoParams;
+
+/// Lines of a log that are shown.
+const LINES: usize = 12;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -38,8 +40,8 @@ pub(super) async fn list(
     let mut record = app.store.failures().await?;
     let found = record.outcomes(filter.study.as_deref()).await?;
     let mut read = Vec::new();
-    for (ending, attempts) in grouped(&found.attempts) {
-        let rows: Vec<i64> = examples(&attempts).iter().map(|attempt| attempt.row).collect();
+    for (ending, attempts) in failures::grouped(&found.attempts) {
+        let rows: Vec<i64> = failures::examples(&attempts).iter().map(|attempt| attempt.row).collect();
         let details = record.details(&rows).await?;
         let mut stages: Vec<_> = attempts.iter().map(|attempt| attempt.stage).collect();
         stages.dedup();
@@ -49,78 +51,23 @@ pub(super) async fn list(
     drop(record);
     let mut groups = Vec::new();
     for (ending, attempts, details, studies) in read {
-        groups.push(group(&found, ending, &attempts, &details, studies).await);
+        let newest = attempts.first().and_then(|newest| details.get(&newest.row));
+        let evidence = Evidence {
+            message: attempts.first().and_then(|newest| newest.message.as_deref()),
+            exit_code: newest.and_then(|detail| detail.exit_code),
+            signal: newest.and_then(|detail| detail.signal),
+        };
+        let Some(mut group) = failures::group(ending, &attempts, evidence, &found.skipped) else { continue };
+        group.studies = studies;
+        for attempt in failures::examples(&attempts) {
+            if let Some(detail) = details.get(&attempt.row) {
+                group.cases.push(case(attempt, detail).await);
+            }
+        }
+        groups.push(group);
     }
     groups.sort_by_key(|group: &FailureGroup| (Reverse((group.failed, group.last)), group.cause.clone()));
     Ok(Json(Failures { groups }))
-}
-
-/// Lines of a log that are shown.
-const LINES: usize = 12;
-/// Examples of a group.
-const CASES: usize = 5;
-
-/// How attempts ended: what those of a group have in common.
-type Ending = (AttemptState, StageKind, String);
-
-/// Attempts that ended in the same way, the newest first.
-fn grouped(attempts: &[FailedAttempt]) -> BTreeMap<Ending, Vec<&FailedAttempt>> {
-    let mut groups: BTreeMap<Ending, Vec<&FailedAttempt>> = BTreeMap::new();
-    let mut causes: HashMap<Option<&str>, String> = HashMap::new();
-    for attempt in attempts {
-        let message = attempt.message.as_deref();
-        let cause = causes
-            .entry(message)
-            .or_insert_with(|| diagnosis::cause(message.unwrap_or("ended without a message")));
-        groups.entry((attempt.state, attempt.kind, cause.clone())).or_default().push(attempt);
-    }
-    groups
-}
-
-async fn group(
-    found: &Outcomes,
-    (state, kind, cause): Ending,
-    attempts: &[&FailedAttempt],
-    details: &HashMap<i64, FailureDetail>,
-    studies: Vec<String>,
-) -> FailureGroup {
-    let newest = attempts[0];
-    let detail = details.get(&newest.row);
-    let evidence = Evidence {
-        message: newest.message.as_deref(),
-        exit_code: detail.and_then(|detail| detail.exit_code),
-        signal: detail.and_then(|detail| detail.signal),
-    };
-    let advice = diagnosis::advice(state, evidence);
-    let is_final = |attempt: &&&FailedAttempt| attempt.newest && attempt.stage_state == StageState::Failed;
-    let failed: BTreeSet<_> = attempts.iter().filter(is_final).map(|attempt| attempt.stage).collect();
-    let mut cases = Vec::with_capacity(details.len());
-    for attempt in examples(attempts) {
-        if let Some(detail) = details.get(&attempt.row) {
-            cases.push(case(attempt, detail).await);
-        }
-    }
-    FailureGroup {
-        state,
-        kind,
-        cause,
-        suggestion: advice.suggestion,
-        transient: advice.transient,
-        retried: attempts.len() as u64 - attempts.iter().filter(is_final).count() as u64,
-        skipped: failed.iter().filter_map(|stage| found.skipped.get(stage)).sum(),
-        failed: failed.len() as u64,
-        first: attempts.iter().map(|attempt| attempt.finished).min().unwrap_or(newest.finished),
-        last: newest.finished,
-        studies,
-        cases,
-    }
-}
-
-/// The newest attempts, of as many stages as there are.
-fn examples<'a>(attempts: &[&'a FailedAttempt]) -> Vec<&'a FailedAttempt> {
-    let mut stages = BTreeSet::new();
-    let firsts = attempts.iter().copied().filter(|attempt| stages.insert(attempt.stage));
-    firsts.take(CASES).collect()
 }
 
 async fn case(attempt: &FailedAttempt, detail: &FailureDetail) -> FailureCase {

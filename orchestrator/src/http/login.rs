@@ -81,5 +81,5 @@ async fn login(State(app): State<App>, Query(Login { code }): Query<Login>) -> R
 }
 
 fn no_randomness(error: getrandom::Error) -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "randomness", format!("no random bytes: {error}"))
+    ApiError::internal("randomness", format!("no random bytes: {error}"))
 }

@@ -35,6 +35,11 @@ impl ApiError {
         self
     }
 
+    /// The daemon failed at something of a kind (a stable name).
+    pub(crate) fn internal(kind: &str, error: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, kind, error.to_string())
+    }
+
     /// There is no such thing.
     pub(crate) fn missing(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no {what} {name}"))
@@ -56,7 +61,7 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the record could not be used");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "record", error.to_string())
+        Self::internal("record", error)
     }
 }
 
@@ -70,9 +75,7 @@ impl From<EngineError> for ApiError {
             EngineError::Missing(what, name) => Self::missing(what, name),
             EngineError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
             EngineError::Refused(detail) => Self::new(StatusCode::CONFLICT, "claim-refused", detail),
-            EngineError::File { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "file", error.to_string())
-            }
+            EngineError::File { .. } => Self::internal("file", error),
             EngineError::Version { .. } => Self::new(StatusCode::CONFLICT, "api-version", error.to_string()),
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     ApiError, App,
     extract::{Body, DryRun, Path, Query},
+    results,
 };
 use crate::report::{
     self, LOSS, NoReport, SEED,
@@ -20,7 +21,6 @@ use protocol::{
     problem::Problem,
     report::{Import, Report},
     study::Checkpoints,
-    view::Results,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -63,10 +63,6 @@ fn checkpoints(runs: &HashMap<String, RunId>) -> Checkpoints {
     if runs.is_empty() { Checkpoints::All } else { Checkpoints::Last }
 }
 
-async fn results(app: &App, name: &str) -> Result<Results, ApiError> {
-    app.store.results(name).await?.ok_or_else(|| ApiError::missing("study", name))
-}
-
 /// How measures go along with validation loss: R², the p-value of a permutation test, power.
 #[utoipa::path(get, path = "/studies/{name}/report", tag = "results", operation_id = "study_report",
     params(("name" = String, Path, description = "Name of the study"), Models), responses(
@@ -78,10 +74,10 @@ pub(super) async fn show(
     Path(name): Path<String>,
     Query(Models { models }): Query<Models>,
 ) -> Result<Json<Report>, ApiError> {
-    let results = results(&app, &name).await?;
+    let results = results::read(&app, &name).await?;
     let checkpoints = checkpoints(&app.store.run_ids(&name).await?);
     let content = serde_json::to_vec(&(&name, &models, checkpoints, &results))
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "report", error.to_string()))?;
+        .map_err(|error| ApiError::internal("report", error))?;
     let key: [u8; 32] = Sha256::digest(content).into();
     if let Some(report) = app.reports.get(&key) {
         return Ok(Json(report));
@@ -91,9 +87,7 @@ pub(super) async fn show(
         let shuffles = report::shuffles_for(rows.len() as u64);
         report::report(&name, &rows, models.as_deref(), shuffles, SEED)
     });
-    let made = made
-        .await
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "report", error.to_string()))??;
+    let made = made.await.map_err(|error| ApiError::internal("report", error))??;
     app.reports.keep(key, &made);
     Ok(Json(made))
 }
@@ -126,7 +120,7 @@ pub(super) async fn figure(
         let detail = format!("x={x}: is not an axis of figures; accepted: val_loss, width, depth");
         ApiError::new(StatusCode::BAD_REQUEST, "invalid-query", detail)
     })?;
-    let results = results(&app, &name).await?;
+    let results = results::read(&app, &name).await?;
     let runs = app.store.run_ids(&name).await?;
     let rows = report::select(&results, axes.models.as_deref(), checkpoints(&runs))?;
     let run = |model: &str| Some(format!("/runs/{}", runs.get(model.split('@').next()?)?));

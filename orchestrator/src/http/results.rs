@@ -5,13 +5,14 @@ use crate::results::csv_bytes;
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
 use protocol::{problem::Problem, view::Results};
 
-async fn read(app: &App, name: String) -> Result<Results, ApiError> {
-    app.store.results(&name).await?.ok_or_else(|| ApiError::missing("study", name))
+/// The measures of a study.
+pub(super) async fn read(app: &App, name: &str) -> Result<Results, ApiError> {
+    app.store.results(name).await?.ok_or_else(|| ApiError::missing("study", name))
 }
 
 /// Measures of the study's models.
@@ -24,7 +25,7 @@ pub(super) async fn table(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<Json<Results>, ApiError> {
-    read(&app, name).await.map(Json)
+    read(&app, &name).await.map(Json)
 }
 
 /// The same as CSV.
@@ -34,8 +35,7 @@ pub(super) async fn table(
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn csv(State(app): State<App>, Path(name): Path<String>) -> Result<Response, ApiError> {
-    let results = read(&app, name).await?;
-    let bytes = csv_bytes(&results)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "csv", error.to_string()))?;
+    let results = read(&app, &name).await?;
+    let bytes = csv_bytes(&results).map_err(|error| ApiError::internal("csv", error))?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
 }

@@ -139,7 +139,7 @@ pub(super) async fn classes(
     match read {
         Ok(Ok(curve)) => Ok(Json(curve)),
         Ok(Err(detail)) => Err(ApiError::new(StatusCode::NOT_FOUND, "not-found", detail)),
-        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "classes", error.to_string())),
+        Err(error) => Err(ApiError::internal("classes", error)),
     }
 }
 

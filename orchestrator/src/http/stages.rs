@@ -1,4 +1,4 @@
-//! Stages: log, cancel, retry.
+//! Stages: log, script, cancel, retry.
 
 use super::{
     ApiError, App,
@@ -6,7 +6,7 @@ use super::{
     problem::NEEDS_CLUSTER,
 };
 use crate::{engine::EngineError, executor::folder};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use protocol::{
     ids::StageId,
     problem::Problem,
@@ -53,8 +53,8 @@ pub(super) async fn log(
     let read = tokio::task::spawn_blocking(move || folder::log_tail(&folder, u64::from(bytes))).await;
     match read {
         Ok(Ok((text, total_bytes))) => Ok(Json(LogTail { attempt: Some(attempt), text, total_bytes })),
-        Ok(Err(error)) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "log", error.to_string())),
-        Err(error) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "log", error.to_string())),
+        Ok(Err(error)) => Err(ApiError::internal("log", error)),
+        Err(error) => Err(ApiError::internal("log", error)),
     }
 }
 

@@ -56,10 +56,7 @@ pub(super) async fn create(
     }
     // A task of its own: whoever asks and then leaves does not undo the work of a minute.
     let planned = tokio::spawn(async move { app.engine.plan(spec, false).await }).await;
-    let failed = |error: tokio::task::JoinError| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "plan", error.to_string())
-    };
-    Ok(Json(planned.map_err(failed)??))
+    Ok(Json(planned.map_err(|error| ApiError::internal("plan", error))??))
 }
 
 /// One study with its runs and stages.

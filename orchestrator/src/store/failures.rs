@@ -1,11 +1,9 @@
 //! Attempts that went wrong, for the page that groups them by cause.
 
 use super::{Result, Store, row};
+use crate::domain::failures::FailedAttempt;
 use chrono::{DateTime, Utc};
-use protocol::{
-    ids::{AttemptId, RunId, StageId},
-    stage::{AttemptState, StageKind, StageState},
-};
+use protocol::ids::{AttemptId, RunId, StageId};
 use sqlx::{Sqlite, Transaction};
 use std::{
     collections::{HashMap, HashSet},
@@ -14,27 +12,6 @@ use std::{
 
 /// The newest so many attempts are looked at.
 const MOST: i64 = 5_000;
-
-/// An attempt that went wrong: what decides its group.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FailedAttempt {
-    /// Its place in the record, for [`FailureReader::details`].
-    pub row: i64,
-    /// Whether it is the newest of the stage's attempts that went wrong.
-    pub newest: bool,
-    /// How it ended.
-    pub state: AttemptState,
-    /// One line.
-    pub message: Option<String>,
-    /// When it ended.
-    pub finished: DateTime<Utc>,
-    /// The stage.
-    pub stage: StageId,
-    /// Its kind.
-    pub kind: StageKind,
-    /// Its state now.
-    pub stage_state: StageState,
-}
 
 /// What else is known about an attempt that went wrong.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,7 @@ mod views;
 
 pub use attempts::{AttemptRow, Ending, NewAttempt};
 pub use changes::KEPT_CHANGES;
-pub use failures::{FailedAttempt, FailureDetail, FailureReader, Outcomes};
+pub use failures::{FailureDetail, FailureReader, Outcomes};
 pub use plan::RunRow;
 pub use queue::{Queueable, Terms};
 pub use stages::StageRow;
