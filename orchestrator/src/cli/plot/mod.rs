@@ -31,7 +31,8 @@ struct Point {
     value: f64,
 }
 
-fn panels(results: &Results) -> Vec<Panel> {
+/// The first measure that the study has, as text; empty if there is nothing to draw.
+pub(super) fn text(results: &Results, columns: usize) -> String {
     let panel = |&(measure, meaning): &(&'static str, &'static str)| {
         let points: Vec<_> = results
             .rows
@@ -49,12 +50,7 @@ fn panels(results: &Results) -> Vec<Panel> {
             .collect();
         (!points.is_empty()).then_some(Panel { measure, meaning, points })
     };
-    MEASURES.iter().filter_map(panel).collect()
-}
-
-/// The first measure that the study has, as text; empty if there is nothing to draw.
-pub(super) fn text(results: &Results, columns: usize) -> String {
-    panels(results).first().map(|panel| text::draw(panel, columns)).unwrap_or_default()
+    MEASURES.iter().find_map(panel).map(|panel| text::draw(&panel, columns)).unwrap_or_default()
 }
 
 #[cfg(test)]
