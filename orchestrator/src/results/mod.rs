@@ -1,7 +1,8 @@
-//! The table of measures of a study as CSV, as the published tables are written; values of single classes
-//! ([`classes`]).
+//! The table of measures of a study as CSV, as the published tables are written, and as Parquet ([`mod@parquet`]); values
+//! of single classes ([`classes`]).
 
 pub mod classes;
+pub mod parquet;
 
 use crate::files::write_atomically;
 use protocol::view::Results;
@@ -10,7 +11,7 @@ use std::{fs, io, path::Path};
 /// One line per checkpoint: `model` and the columns; a missing value is an empty cell.
 ///
 /// # Errors
-/// Never in memory; the signature is that of the writer.
+/// Writing to memory does not fail; the type is csv's.
 pub fn csv_bytes(results: &Results) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(std::iter::once("model").chain(results.columns.iter().map(String::as_str)))?;

@@ -1,27 +1,51 @@
 //! The runs table as a file: what is shown, all rows of it.
 
-use chrono::{DateTime, SecondsFormat};
-use parquet::{
-    basic::{Compression, ConvertedType, Repetition, Type as Physical, ZstdLevel},
-    data_type::{ByteArray, ByteArrayType, DoubleType},
-    errors::Result,
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
-    schema::types::Type,
+use crate::results::{
+    self,
+    parquet::{Cells, counts, encode},
 };
-use protocol::table::{Cell, Column, ColumnKind, RunsPage};
-use std::{io, sync::Arc};
+use chrono::{DateTime, SecondsFormat};
+use protocol::table::{Cell, Column, ColumnGroup, ColumnKind, RunsPage};
+use std::io;
+
+/// Columns of whole numbers that are no measures.
+const WHOLE: [&str; 7] = ["id", "depth", "width", "seed", "epochs", "priority", "step"];
 
 /// A column of the file. Where several runs are one row, a column of numbers becomes three.
 struct FileColumn<'a> {
     name: String,
-    kind: ColumnKind,
+    kind: FileKind,
     value: Box<dyn Fn(usize) -> Option<Plain> + 'a>,
+}
+
+/// What a column of the file holds.
+#[derive(Clone, Copy)]
+enum FileKind {
+    Text,
+    Count,
+    Number,
 }
 
 /// A value in a file.
 enum Plain {
     Number(f64),
     Text(String),
+}
+
+impl Plain {
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => results::cell(number),
+            Self::Text(text) => text,
+        }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Text(_) => None,
+        }
+    }
 }
 
 fn columns(page: &RunsPage) -> Vec<FileColumn<'_>> {
@@ -31,7 +55,11 @@ fn columns(page: &RunsPage) -> Vec<FileColumn<'_>> {
         let pooled = page.rows.iter().any(|row| matches!(row.cells.get(at), Some(Cell::Spread(_))));
         if !pooled {
             let value = move |row| plain(column, cell(row)?);
-            columns.push(FileColumn { name: column.name.clone(), kind: column.kind, value: Box::new(value) });
+            columns.push(FileColumn {
+                name: column.name.clone(),
+                kind: kind(column),
+                value: Box::new(value),
+            });
             continue;
         }
         for part in ["mean", "se", "n"] {
@@ -44,10 +72,25 @@ fn columns(page: &RunsPage) -> Vec<FileColumn<'_>> {
                 _ => None,
             };
             let name = format!("{}_{part}", column.name);
-            columns.push(FileColumn { name, kind: ColumnKind::Number, value: Box::new(value) });
+            let kind = if part == "n" { FileKind::Count } else { FileKind::Number };
+            columns.push(FileColumn { name, kind, value: Box::new(value) });
         }
     }
     columns
+}
+
+/// Of a column by itself, whatever values it has: files of different runs have the same types.
+fn kind(column: &Column) -> FileKind {
+    let whole = match column.group {
+        ColumnGroup::Measure => counts(&column.name),
+        ColumnGroup::Setting => false,
+        _ => WHOLE.contains(&column.name.as_str()),
+    };
+    match column.kind {
+        ColumnKind::Number | ColumnKind::Duration if whole => FileKind::Count,
+        ColumnKind::Number | ColumnKind::Duration => FileKind::Number,
+        ColumnKind::Text | ColumnKind::State | ColumnKind::Time => FileKind::Text,
+    }
 }
 
 fn plain(column: &Column, cell: &Cell) -> Option<Plain> {
@@ -65,81 +108,40 @@ fn plain(column: &Column, cell: &Cell) -> Option<Plain> {
 /// As CSV: a missing value is an empty cell, moments are in UTC.
 ///
 /// # Errors
-/// Never in memory; the signature is that of the writer.
+/// Writing to memory does not fail; the type is csv's.
 pub fn csv(page: &RunsPage) -> io::Result<Vec<u8>> {
     let columns = columns(page);
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns.iter().map(|column| &column.name))?;
     for row in 0..page.rows.len() {
-        writer.write_record(columns.iter().map(|column| match (column.value)(row) {
-            None => String::new(),
-            Some(Plain::Text(text)) => text,
-            Some(Plain::Number(number)) => crate::results::cell(number),
-        }))?;
+        let cell = |column: &FileColumn<'_>| (column.value)(row).map(Plain::text).unwrap_or_default();
+        writer.write_record(columns.iter().map(cell))?;
     }
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
-/// As Parquet: numbers as doubles, the rest as strings; what is missing is null.
+/// As Parquet: whole numbers as int64, others as doubles, the rest as strings; what is missing is null.
 ///
 /// # Errors
 /// When a column's name is not one that Parquet can hold.
 pub fn parquet(page: &RunsPage) -> io::Result<Vec<u8>> {
-    encode(&columns(page), page.rows.len()).map_err(|error| io::Error::other(error.to_string()))
-}
-
-fn encode(columns: &[FileColumn<'_>], rows: usize) -> Result<Vec<u8>> {
-    let mut fields = Vec::with_capacity(columns.len());
-    for column in columns {
-        let field = if is_number(column.kind) {
-            Type::primitive_type_builder(&column.name, Physical::DOUBLE)
-        } else {
-            Type::primitive_type_builder(&column.name, Physical::BYTE_ARRAY)
-                .with_converted_type(ConvertedType::UTF8)
+    let columns = columns(page).into_iter().map(|column| {
+        let values = (0..page.rows.len()).map(&column.value);
+        let cells = match column.kind {
+            FileKind::Text => Cells::Text(values.map(|value| value.map(Plain::text)).collect()),
+            FileKind::Count => Cells::Count(values.map(|value| value.and_then(Plain::number)).collect()),
+            FileKind::Number => Cells::Number(values.map(|value| value.and_then(Plain::number)).collect()),
         };
-        fields.push(Arc::new(field.with_repetition(Repetition::OPTIONAL).build()?));
-    }
-    let schema = Arc::new(Type::group_type_builder("runs").with_fields(fields).build()?);
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
-    let mut group = writer.next_row_group()?;
-    for column in columns {
-        let Some(mut writer) = group.next_column()? else { break };
-        let values: Vec<Option<Plain>> = (0..rows).map(&column.value).collect();
-        if is_number(column.kind) {
-            let number = |value: &Option<Plain>| match value {
-                Some(Plain::Number(number)) => Some(*number),
-                _ => None,
-            };
-            let present: Vec<i16> = values.iter().map(|value| i16::from(number(value).is_some())).collect();
-            let values: Vec<f64> = values.iter().filter_map(number).collect();
-            writer.typed::<DoubleType>().write_batch(&values, Some(&present), None)?;
-        } else {
-            let text = |value: Option<Plain>| match value {
-                Some(Plain::Text(text)) => Some(text),
-                Some(Plain::Number(number)) => Some(crate::results::cell(number)),
-                None => None,
-            };
-            let present: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
-            let values: Vec<ByteArray> =
-                values.into_iter().filter_map(text).map(|text| ByteArray::from(text.as_str())).collect();
-            writer.typed::<ByteArrayType>().write_batch(&values, Some(&present), None)?;
-        }
-        writer.close()?;
-    }
-    group.close()?;
-    writer.into_inner()
-}
-
-const fn is_number(kind: ColumnKind) -> bool {
-    matches!(kind, ColumnKind::Number | ColumnKind::Duration)
+        results::parquet::Column { name: column.name, cells }
+    });
+    let columns: Vec<_> = columns.collect();
+    encode("runs", &columns).map_err(|error| io::Error::other(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parquet::{
+    use ::parquet::{
         file::reader::{FileReader as _, SerializedFileReader},
         record::RowAccessor as _,
     };
@@ -186,6 +188,7 @@ mod tests {
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
         assert_eq!(rows[0].get_string(0).unwrap(), "01x0064_01d");
         assert_eq!(rows[0].get_double(2).unwrap(), 0.5);
+        assert_eq!(rows[0].get_long(4).unwrap(), 2, "what counts is a whole number");
         assert!(rows[1].get_double(2).is_err(), "a missing value is null");
     }
 }

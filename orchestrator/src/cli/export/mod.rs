@@ -1,14 +1,12 @@
 //! `lcctl export`: the measures of a study as CSV, JSON or Parquet.
 
-mod parquet;
-
 use super::{
     connect,
     context::Context,
     failure::Failure,
     output::{self, Screen, View},
 };
-use crate::{client::Client, files};
+use crate::{client::Client, files, results};
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 use std::{
@@ -97,7 +95,7 @@ async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8
             json.push(b'\n');
             json
         }
-        Format::Parquet => parquet::encode(&results)
+        Format::Parquet => results::parquet::measures(&results)
             .map_err(|error| Failure::Failed(format!("can't write the results as Parquet: {error}")))?,
     };
     Ok((bytes, rows))
