@@ -2,7 +2,7 @@
 //!
 //! An attempt has a folder of its own, shared by both sides. The daemon writes `attempt.json`
 //! (mode 0600) and starts the worker on it. The worker appends every event to `events.jsonl` before
-//! sending it, and writes `result.json` (an [`ResultReport`]) before reporting it. The daemon takes
+//! sending it, and writes `result.json` (a [`ResultReport`]) before reporting it. The daemon takes
 //! events by (attempt, sequence number), so that what came over HTTP and what is read from the files
 //! never counts twice, and nothing is lost while it is away.
 

@@ -292,7 +292,7 @@ impl Default for AnalysisSpec {
 pub struct ResourceSpec {
     /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
-    /// Tries per stage when the cause is not the stage's own fault (a killed worker, a lost node).
+    /// Tries per stage without progress; what is marked permanent is not tried again.
     pub attempts: u32,
     /// What jobs ask a cluster for, over the rules of its profile; later rules go over earlier ones, field by field.
     #[serde(skip_serializing_if = "Vec::is_empty")]

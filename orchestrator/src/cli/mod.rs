@@ -1,8 +1,9 @@
 //! The `lcctl` command: one file per subcommand, and what they share.
 //!
 //! Data goes to standard output, everything else to standard error; with `--json` exactly one JSON
-//! value goes to standard output. Subcommands talk to the daemon through [`crate::client`] and reach
-//! neither its record nor its files (`doctor`, which needs no daemon, looks at a copy of the record).
+//! value goes to standard output. Subcommands talk to the daemon through [`crate::client`] and do not reach its record
+//! (`doctor`, which needs no daemon, looks at a copy of it). Of its files, those that start, stop or find a daemon read
+//! where it listens, its token, its lock and its log.
 
 mod cancel;
 mod change;

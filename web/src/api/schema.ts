@@ -1798,7 +1798,7 @@ export interface components {
         ResourceSpec: {
             /**
              * Format: int32
-             * @description Tries per stage when the cause is not the stage's own fault (a killed worker, a lost node).
+             * @description Tries per stage without progress; what is marked permanent is not tried again.
              * @default 3
              */
             attempts: number;

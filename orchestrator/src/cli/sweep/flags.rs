@@ -116,7 +116,7 @@ pub(in crate::cli) struct StudyFlags {
     /// Where stages run: auto, cpu, cuda, cuda:N or vulkan [default: auto]
     #[arg(long, value_name = "DEVICE", env = "LC_DEVICE", hide_env_values = true, value_parser = device, help_heading = "Resources")]
     device: Option<String>,
-    /// Tries per stage when the cause is not the stage's own fault [default: 3]
+    /// Tries per stage without progress; what is marked permanent is not tried again [default: 3]
     #[arg(long, value_name = "N", help_heading = "Resources")]
     attempts: Option<u32>,
     /// Runs of one architecture that share a cluster's job and GPU: auto or a number [default: what the rules say, else 1]
