@@ -26,6 +26,11 @@ pub(super) async fn cluster(
     let (requeue, tick) = (profile.requeue, profile.tick_seconds);
     let (version, worker) = worker.unwrap_or_else(|| (None, "lc-worker".into()));
     gpus(report, &wanted, version.as_deref(), &worker);
+    let told = match profile.description.as_str() {
+        "" => profile.name.clone(),
+        description => format!("{}: {description}", profile.name),
+    };
+    report.add(Verdict::Ok, "profile", told);
     let slurm = match Slurm::new(profile, worker, root.to_owned()) {
         Ok(slurm) => slurm,
         Err(why) => return report.add(Verdict::Problem, "profile", why),
