@@ -45,7 +45,7 @@ fn sha256(ids: impl IntoIterator<Item = u32>) -> String {
     for id in ids {
         hash.update(id.to_le_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 fn ids(value: &Value) -> Vec<u32> {

@@ -102,7 +102,7 @@ pub(super) fn find(spec: &AnalyzeSpec) -> Result<Vec<Entry>> {
 fn names(stats: &Path) -> Result<BTreeSet<(String, u32)>> {
     let mut names = BTreeSet::new();
     for folder in files_in(stats)? {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = files::name(&folder);
         let Some((stage, checkpoint)) = name.split_once('@') else { continue };
         let (Ok(stage), Ok(checkpoint)) = (stage.parse::<StageKind>(), checkpoint.parse()) else { continue };
         if !STAGES.contains(&stage) {
@@ -110,7 +110,7 @@ fn names(stats: &Path) -> Result<BTreeSet<(String, u32)>> {
         }
         let ending = format!("-{stage}.safetensors");
         for file in files_in(&folder)? {
-            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = files::name(&file);
             // A hidden file is one that is being written.
             if let Some(name) = file.strip_suffix(&ending).filter(|name| !name.starts_with('.')) {
                 names.insert((name.to_owned(), checkpoint));

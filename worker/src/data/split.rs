@@ -6,7 +6,6 @@ use super::{
     sequences::file_name,
     source::Texts,
     staging::Staging,
-    tokenizer::hexadecimal,
 };
 use crate::{Error, Result, report::Report};
 use protocol::output::SplitOutput;
@@ -148,6 +147,6 @@ impl SequenceFile {
     pub(super) fn finish(self) -> Result<(u64, String)> {
         let file = self.writer.into_inner().map_err(|error| error.into_error());
         file.and_then(|file| file.sync_all()).map_err(Error::io(&self.path))?;
-        Ok((self.sequences, hexadecimal(self.hash.finalize().as_slice())))
+        Ok((self.sequences, hex::encode(self.hash.finalize())))
     }
 }

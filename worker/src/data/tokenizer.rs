@@ -100,11 +100,6 @@ impl Tokenizer {
     /// SHA-256 of its `tokenizer.json`, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        hexadecimal(Sha256::digest(&self.json).as_slice())
+        hex::encode(Sha256::digest(&self.json))
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

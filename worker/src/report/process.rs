@@ -1,17 +1,14 @@
 //! Where this worker runs: host, process, and the cluster's job.
 
 use protocol::attempt::{Process, SlurmJob};
-use std::{fs, str::FromStr};
+use std::str::FromStr;
 
 /// Host, process id, version and job of this worker.
 #[must_use]
 pub fn this_process() -> Process {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()
-        .or_else(|| std::env::var("HOSTNAME").ok())
-        .map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned());
+    let name = nix::unistd::gethostname();
     Process {
-        host,
+        host: name.map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned()),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slurm: slurm_job(),
@@ -26,14 +23,14 @@ pub fn restarts() -> u32 {
 
 fn slurm_job() -> Option<SlurmJob> {
     Some(SlurmJob {
-        job_id: number("SLURM_JOB_ID")?,
-        array_job_id: number("SLURM_ARRAY_JOB_ID"),
-        array_task: number("SLURM_ARRAY_TASK_ID"),
-        restart_count: number("SLURM_RESTART_COUNT").unwrap_or(0),
-        node: number("SLURMD_NODENAME"),
+        job_id: variable("SLURM_JOB_ID")?,
+        array_job_id: variable("SLURM_ARRAY_JOB_ID"),
+        array_task: variable("SLURM_ARRAY_TASK_ID"),
+        restart_count: variable("SLURM_RESTART_COUNT").unwrap_or(0),
+        node: variable("SLURMD_NODENAME"),
     })
 }
 
-fn number<T: FromStr>(name: &str) -> Option<T> {
+fn variable<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.trim().parse().ok()
 }

@@ -2,7 +2,7 @@
 //!
 //! It is taken with zeros in its place. Files of the published tool have none.
 
-use crate::{Result, files, tensors::Mapped};
+use crate::{Result, tensors::Mapped};
 use sha2::{Digest as _, Sha256};
 
 /// Key of the hash in the string metadata.
@@ -15,7 +15,7 @@ pub(super) fn seal(header: &mut [u8], follow: impl FnOnce(&mut Sha256)) {
     let mut hash = Sha256::new();
     hash.update(&*header);
     follow(&mut hash);
-    replace(header, PLACEHOLDER, &files::hex(&hash.finalize()));
+    replace(header, PLACEHOLDER, &hex::encode(hash.finalize()));
 }
 
 /// Refuses a file that is not what was written.
@@ -30,7 +30,7 @@ pub(super) fn check(file: &Mapped) -> Result<()> {
     let mut hash = Sha256::new();
     hash.update(&header);
     hash.update(data);
-    if files::hex(&hash.finalize()) == expected {
+    if hex::encode(hash.finalize()) == expected {
         return Ok(());
     }
     Err(file.refuse("damaged, its content is not what was written; delete it and collect it again"))

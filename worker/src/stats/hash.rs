@@ -14,5 +14,5 @@ pub fn means_hash(means: &Means) -> String {
         means.mean(class).for_each(|x| row.extend_from_slice(&x.to_le_bytes()));
         hash.update(&row);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }

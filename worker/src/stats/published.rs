@@ -6,7 +6,7 @@
 
 use super::{Decs, Means, Meta, Vars, means_hash, run_name};
 use crate::{
-    Error, Result,
+    Error, Result, files,
     tensors::integers,
     torch::{Entry, File},
 };
@@ -150,8 +150,7 @@ fn meta(file: &File, path: &Path) -> Result<Meta> {
         _ => None,
     };
     let n_seqs = n_seqs.ok_or_else(|| lacks(file, "whole number `N_seqs`"))?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let made_from = [("imported_from".to_owned(), name)].into();
+    let made_from = [("imported_from".to_owned(), files::name(path))].into();
     Ok(Meta { hash: hash.to_owned(), n_seqs, made_from })
 }
 

@@ -66,10 +66,10 @@ pub fn newest<B: Kernels>(
     for (folder, what) in damaged {
         let aside = set_aside(&folder)?;
         let instead = match &found {
-            Some((folder, _)) => format!("going on from {}", name(folder)),
+            Some((folder, _)) => format!("going on from {}", files::name(folder)),
             None => "no whole checkpoint is left, training starts anew".to_owned(),
         };
-        report.warn(format!("{what}; set aside as {}, {instead}", name(&aside)));
+        report.warn(format!("{what}; set aside as {}, {instead}", files::name(&aside)));
     }
     let Some((folder, state)) = found else { return Ok(None) };
     let model = checkpoint::load::<B>(&folder, device)?;
@@ -114,7 +114,7 @@ fn inspect(folder: &Path) -> Result<Found> {
 
 /// Renames a damaged folder, so that it counts as no checkpoint; gives its new place.
 fn set_aside(folder: &Path) -> Result<PathBuf> {
-    let plain = format!("{DAMAGED}{}", name(folder));
+    let plain = format!("{DAMAGED}{}", files::name(folder));
     let mut aside = folder.with_file_name(&plain);
     let mut times = 1;
     while aside.exists() {
@@ -123,8 +123,4 @@ fn set_aside(folder: &Path) -> Result<PathBuf> {
     }
     fs::rename(folder, &aside).map_err(Error::io(folder))?;
     Ok(aside)
-}
-
-fn name(folder: &Path) -> String {
-    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -123,7 +123,7 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
             return Ok(Found::Missing(absent(model, wanted, &inside)));
         };
         let folder = inside.swap_remove(at).1;
-        return Ok(Found::There(Located { folder, name: name(model), index: wanted }));
+        return Ok(Found::There(Located { folder, name: files::name(model), index: wanted }));
     }
     if !model.join(CONFIG).exists() || !weights::present(model) {
         return Ok(Found::Missing(format!(
@@ -133,12 +133,12 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
         )));
     }
     // A checkpoint folder itself: its model is the folder around it, if that looks like one.
-    let parent = model.parent().filter(|_| name(model).starts_with("checkpoint-"));
+    let parent = model.parent().filter(|_| files::name(model).starts_with("checkpoint-"));
     let siblings = parent.filter(|_| index.is_none()).map(indexed).transpose()?.unwrap_or_default();
     let own = siblings.iter().find(|(_, folder)| folder == model).map_or(0, |&(index, _)| index);
     Ok(Found::There(Located {
         folder: model.clone(),
-        name: parent.map_or_else(|| name(model), name),
+        name: parent.map_or_else(|| files::name(model), files::name),
         index: index.unwrap_or(own),
     }))
 }
@@ -160,10 +160,6 @@ fn absent(model: &Path, wanted: u32, inside: &[(u32, PathBuf)]) -> String {
         runs.join(", "),
         if dropped { ", the others were not kept" } else { "" }
     )
-}
-
-fn name(folder: &Path) -> String {
-    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ pub fn hash(folder: &Path) -> Result<String> {
         return Ok(hash.clone());
     }
     let all: String = names.iter().zip(&hashes).map(|(name, hash)| format!("{hash}  {name}\n")).collect();
-    Ok(files::hex(&Sha256::digest(all)))
+    Ok(hex::encode(Sha256::digest(all)))
 }
 
 /// The weights of a checkpoint.
