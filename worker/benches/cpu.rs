@@ -14,14 +14,15 @@ use serde_json::{Value, json};
 use std::{hint::black_box, time::Instant};
 use worker::{
     kernels::{
-        Kernels as _,
+        Kernels as _, Precision,
+        backend::Cpu,
         cpu::{
             classes::{add_rows, squared_distances},
             gemm,
         },
     },
     measure::{Decisions, Inputs, MEASURES, Options, compute},
-    model::{Batch, GptNeoConfig, Precision, backend::Cpu, init},
+    model::{Batch, GptNeoConfig, init},
     train::{adamw::AdamW, run::Trainer},
 };
 

@@ -13,7 +13,8 @@ use torch_save::{Stored, file, state_dict};
 use worker::{
     Error,
     analyze::analyze,
-    model::{Batch, GptNeo, backend::Cpu, checkpoint, gpt_neo, head::host_floats},
+    kernels::{backend::Cpu, host_floats},
+    model::{Batch, GptNeo, checkpoint, gpt_neo},
     report::Report,
     stats::{self, Means, Meta},
 };

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use worker::{
     collect::collect,
     data::prepare,
-    model::Precision,
+    kernels::Precision,
     report::Report,
     stats::{self, Decs, Means, Meta, Vars},
 };

@@ -4,13 +4,12 @@ use burn::tensor::Tensor;
 use burn_flex::FlexDevice;
 use serde_json::json;
 use worker::{
-    model::{
-        Batch, GptNeo, GptNeoConfig,
+    kernels::{
         backend::Cpu,
         dropout::{Dropout, Place},
-        head::host_floats,
-        init,
+        host_floats,
     },
+    model::{Batch, GptNeo, GptNeoConfig, init},
     train::{adamw::AdamW, gradients::loss_and_gradients, run::Trainer},
 };
 

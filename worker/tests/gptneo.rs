@@ -5,11 +5,8 @@ mod golden;
 use burn::tensor::{Tensor, TensorData};
 use golden::{Tensors, Tested, assert_close, device, json, path};
 use worker::{
-    kernels::Kernels,
-    model::{
-        Batch, GptNeo, Precision, checkpoint, gpt_neo,
-        head::{self, host_floats, host_ints},
-    },
+    kernels::{Kernels, Precision, host_floats, host_ints},
+    model::{Batch, GptNeo, checkpoint, gpt_neo, head},
     train::gradients::loss_and_gradients,
 };
 

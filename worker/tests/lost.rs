@@ -5,7 +5,7 @@ mod golden;
 use burn::tensor::{Tensor, backend::Backend as _};
 use golden::{Tested, device};
 use std::panic;
-use worker::{device::lost, model::head::host_floats};
+use worker::{device::lost, kernels::host_floats};
 
 #[test]
 fn what_there_was_no_memory_for_is_told() {

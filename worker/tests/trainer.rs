@@ -4,7 +4,8 @@ mod golden;
 
 use golden::{Tensors, Tested, device, json, path};
 use worker::{
-    model::{Batch, checkpoint, gpt_neo, head::host_floats},
+    kernels::host_floats,
+    model::{Batch, checkpoint, gpt_neo},
     train::{
         adamw::AdamW,
         run::{Trainer, learning_rate},

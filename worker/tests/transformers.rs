@@ -12,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use worker::model::{GptNeoConfig, backend::Cpu, checkpoint, init};
+use worker::{
+    kernels::backend::Cpu,
+    model::{GptNeoConfig, checkpoint, init},
+};
 
 /// Runs one of the programs beside this file; nothing, and one line that says so, without an interpreter.
 fn python<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Option<String> {

@@ -4,10 +4,7 @@ use super::{Bench, Model, Random};
 use burn::tensor::{DType, Tensor};
 use serde_json::json;
 use std::collections::BTreeSet;
-use worker::{
-    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Scalar},
-    model::Precision,
-};
+use worker::kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Precision, Scalar};
 
 impl<B: Kernels> Bench<'_, B> {
     fn note(&self, kernel: &str, seconds: f64, bytes: f64, operations: f64) {

@@ -20,8 +20,8 @@ use std::{panic, time::Instant};
 use worker::{
     Error, Result,
     device::{self, lost},
-    kernels::Kernels,
-    model::{Batch, GptNeo, GptNeoConfig, Precision, head::host_floats, init},
+    kernels::{Kernels, Precision, host_floats},
+    model::{Batch, GptNeo, GptNeoConfig, init},
     on_device,
     report::Report,
 };

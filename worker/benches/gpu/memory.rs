@@ -1,7 +1,7 @@
 //! What a device's library has taken of its memory.
 
 use burn_cubecl::{CubeBackend, CubeRuntime};
-use worker::{kernels::Kernels, model::backend::Cpu};
+use worker::kernels::{Kernels, backend::Cpu};
 
 pub(super) trait Pool: Kernels {
     /// Bytes that the library holds for what this thread computes: those in use, and those that it keeps for what comes.

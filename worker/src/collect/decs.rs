@@ -7,8 +7,7 @@
 use super::pass::{Accumulator, Job};
 use crate::{
     Result,
-    kernels::{Kernels, Scalar},
-    model::Precision,
+    kernels::{Kernels, Precision, Scalar},
     stats::{Decs, Means, Meta},
 };
 use burn::tensor::{Tensor, TensorData};

@@ -5,9 +5,9 @@ use crate::{
     Error, Result,
     data::{Manifest, Sequences},
     device::lost,
-    kernels::Kernels,
+    kernels::{Kernels, Precision},
     model::{
-        Batch, GptNeo, Precision,
+        Batch, GptNeo,
         checkpoint::{self, Located},
     },
     report::Report,

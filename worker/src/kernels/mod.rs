@@ -6,24 +6,32 @@
 //! the attention scores; `gpu`, in builds with one, for CUDA and Vulkan. All are tested against each other and against
 //! golden values.
 //!
+//! What they are told and give is here as well: [`backend`], which burn backend a device means; [`Precision`], in which
+//! numbers matrix products are computed; [`dropout`], masks from the run's seed; [`Scalar`] and [`host_floats`], what
+//! comes back from a device.
+//!
 //! Backward passes are written out, not recorded: the model ([`crate::model`]) calls them in reverse order
 //! and decides what is kept and what is computed again.
 //!
 //! Matrices are row-major `[rows, columns]`; weights have the orientation of the checkpoint, `[out, in]`.
 
+pub mod backend;
 pub mod cpu;
+pub mod dropout;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod host;
 pub mod plain;
+mod precision;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    Result,
-    model::{Precision, dropout::Mask},
-};
+use crate::Result;
 use burn::tensor::{Tensor, backend::Backend};
+use dropout::Mask;
+pub use host::{host_floats, host_ints};
+pub use precision::Precision;
 pub use scalar::Scalar;
 
 /// How the rows of queries, keys and values are split, and what they see.

@@ -1,6 +1,7 @@
 //! A number that a device computes.
 
-use crate::{Result, model::head::host_floats};
+use super::host_floats;
+use crate::Result;
 use burn::tensor::{Tensor, backend::Backend};
 
 /// A number that may still be on its way: a GPU goes on while nobody asks for it.

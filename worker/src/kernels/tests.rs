@@ -1,15 +1,11 @@
 //! The operations on the processor against the plain ones, and with other numbers of threads.
 
 use super::{
-    AdamWStep, ClassSums, Heads, Kernels, Moments, Scalar,
-    cpu::classes::{add_outer_products, add_rows, squared_distances},
-    plain,
-};
-use crate::model::{
-    Precision,
+    AdamWStep, ClassSums, Heads, Kernels, Moments, Precision, Scalar,
     backend::Cpu,
+    cpu::classes::{add_outer_products, add_rows, squared_distances},
     dropout::{Dropout, Mask, Place},
-    head::host_floats,
+    host_floats, plain,
 };
 use burn::tensor::{FloatDType, Tensor, TensorData};
 use burn_flex::FlexDevice;

@@ -1,12 +1,10 @@
 //! One transformer block: attention and MLP, each behind a layer norm and added to its input.
 
-use super::{
-    GptNeo,
-    config::AttentionKind,
+use super::{GptNeo, config::AttentionKind, gpt_neo::Part};
+use crate::kernels::{
+    Attended, Heads, Kernels, LayerNormGradients, OfLinear,
     dropout::{Dropout, Mask, Place},
-    gpt_neo::Part,
 };
-use crate::kernels::{Attended, Heads, Kernels, LayerNormGradients, OfLinear};
 use burn::tensor::Tensor;
 
 /// What the backward pass of a block needs of its forward pass; the rest is computed again.

@@ -1,11 +1,13 @@
 //! The parameters, the forward and the backward pass.
 
 use super::{
-    Batch, GptNeoConfig, Precision,
+    Batch, GptNeoConfig,
     block::{self, Block},
+};
+use crate::kernels::{
+    Kernels, Precision,
     dropout::{Dropout, Place},
 };
-use crate::kernels::Kernels;
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use std::{convert::Infallible, sync::Arc};
 

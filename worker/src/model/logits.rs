@@ -6,7 +6,7 @@ use crate::{
     Error, Result,
     device::Device,
     files,
-    kernels::Kernels,
+    kernels::{Kernels, host_floats},
     on_device,
     tensors::{self, Mapped},
 };
@@ -75,5 +75,5 @@ fn compute<B: Kernels>(
     }
     let hidden = model.forward(&Batch { ids, length: shape[1] });
     let logits = head::logits(&hidden, model.token_embedding());
-    Ok((head::host_floats(logits)?, head::host_floats(hidden)?, [config.vocab_size, config.hidden_size]))
+    Ok((host_floats(logits)?, host_floats(hidden)?, [config.vocab_size, config.hidden_size]))
 }

@@ -4,11 +4,8 @@
 //! * [`gpt_neo`]: the parameters, the forward and the backward pass, with [`block`];
 //! * [`batch`]: what goes in;
 //! * [`head`]: the logits;
-//! * [`dropout`]: masks from the run's seed;
 //! * [`init`]: random weights from a seed;
 //! * [`checkpoint`]: folders in and out;
-//! * [`backend`]: which burn backend a device means;
-//! * [`precision`]: in which numbers matrix products are computed;
 //! * [`logits`]: the `logits` command.
 //!
 //! The operations themselves are in [`crate::kernels`].
@@ -16,19 +13,15 @@
 //! Matrices keep the orientation of the checkpoint, `[out, in]`; hidden states are two-dimensional,
 //! `[batch * sequence, width]`. All tensors of parameters have two dimensions, a vector being one row.
 
-pub mod backend;
 pub mod batch;
 mod block;
 pub mod checkpoint;
 pub mod config;
-pub mod dropout;
 pub mod gpt_neo;
 pub mod head;
 pub mod init;
 pub mod logits;
-pub mod precision;
 
 pub use batch::Batch;
 pub use config::GptNeoConfig;
 pub use gpt_neo::GptNeo;
-pub use precision::Precision;

@@ -2,8 +2,8 @@
 
 use crate::{
     Result,
-    kernels::{Kernels, LossGradients, Scalar},
-    model::{Batch, GptNeo, dropout::Dropout},
+    kernels::{Kernels, LossGradients, Scalar, dropout::Dropout},
+    model::{Batch, GptNeo},
 };
 use burn::tensor::Tensor;
 

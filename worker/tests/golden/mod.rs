@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 /// The backend that these tests run on: the GPU's in a build with one, Vulkan before CUDA.
 #[cfg(feature = "vulkan")]
-pub type Tested = worker::model::backend::Vulkan;
+pub type Tested = worker::kernels::backend::Vulkan;
 #[cfg(all(feature = "cuda", not(feature = "vulkan")))]
-pub type Tested = worker::model::backend::Cuda;
+pub type Tested = worker::kernels::backend::Cuda;
 #[cfg(not(feature = "gpu"))]
-pub type Tested = worker::model::backend::Cpu;
+pub type Tested = worker::kernels::backend::Cpu;
 
 /// The name of its device.
 pub const DEVICE: &str = if cfg!(feature = "vulkan") {

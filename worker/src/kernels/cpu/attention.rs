@@ -9,7 +9,7 @@ use super::{
     gemm::product,
     lanes::{dot, exp, exponentials, max, vectorised},
 };
-use crate::{kernels::Heads, model::dropout::Mask};
+use crate::kernels::{Heads, dropout::Mask};
 use faer::{Accum, MatRef};
 use rayon::prelude::*;
 use std::ops::Range;

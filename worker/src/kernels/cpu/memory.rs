@@ -1,6 +1,6 @@
 //! Tensors of the CPU backend as slices, and slices as tensors, without copies.
 
-use crate::model::backend::Cpu;
+use crate::kernels::backend::Cpu;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 use burn_flex::FlexTensor;
 use std::ops::Deref;

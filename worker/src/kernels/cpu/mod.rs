@@ -24,12 +24,9 @@ mod rows;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    OfLinear, Scalar, plain,
+    OfLinear, Precision, Scalar, backend::Cpu, dropout::Mask, plain,
 };
-use crate::{
-    Result,
-    model::{Precision, backend::Cpu, dropout::Mask},
-};
+use crate::Result;
 use burn::tensor::Tensor;
 use memory::{Owned, Slice, matrix};
 

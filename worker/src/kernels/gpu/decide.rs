@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Result,
-    model::{Precision, head::host_ints},
+    kernels::{Precision, host_ints},
 };
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::CubeRuntime;

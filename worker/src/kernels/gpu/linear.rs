@@ -5,7 +5,7 @@ use super::{
     memory::{arg, array, matrix},
     products, several, units,
 };
-use crate::model::Precision;
+use crate::kernels::Precision;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_cubecl::{
     CubeRuntime,

@@ -30,12 +30,9 @@ pub use runtime::configure;
 
 use super::{
     AdamWStep, Attended, ClassSums, Clipping, Heads, Kernels, LayerNormGradients, LossGradients, Moments,
-    OfLinear, Scalar, plain,
+    OfLinear, Precision, Scalar, dropout::Mask, plain,
 };
-use crate::{
-    Result,
-    model::{Precision, dropout::Mask},
-};
+use crate::Result;
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::{CubeBackend, CubeRuntime};
 use cubecl::{client::ComputeClient, prelude::*};

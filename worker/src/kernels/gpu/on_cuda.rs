@@ -1,6 +1,6 @@
 //! The tests on what speaks CUDA.
 
-use crate::model::backend::Cuda as Gpu;
+use crate::kernels::backend::Cuda as Gpu;
 
 #[path = "tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! The tests on what speaks Vulkan.
 
-use crate::model::backend::Vulkan as Gpu;
+use crate::kernels::backend::Vulkan as Gpu;
 
 #[path = "tests.rs"]
 mod tests;

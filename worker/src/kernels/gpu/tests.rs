@@ -9,8 +9,8 @@ use crate::kernels::gpu::{
     products, runtime,
 };
 use crate::{
-    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Scalar},
-    model::{Batch, GptNeo, GptNeoConfig, Precision, backend::Cpu, head::host_floats, init},
+    kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Precision, Scalar, backend::Cpu, host_floats},
+    model::{Batch, GptNeo, GptNeoConfig, init},
     train::{adamw::AdamW, gradients::loss_and_gradients, run::Trainer},
 };
 use burn::tensor::{

@@ -2,8 +2,7 @@
 
 use crate::{
     Result,
-    kernels::{AdamWStep, Moments},
-    model::head::host_floats,
+    kernels::{AdamWStep, Moments, host_floats},
 };
 use burn::tensor::{Tensor, backend::Backend};
 

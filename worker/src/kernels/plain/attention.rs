@@ -1,9 +1,6 @@
 //! Causal attention, all scores of a layer at once.
 
-use crate::{
-    kernels::{Attended, Heads, Kernels},
-    model::dropout::Mask,
-};
+use crate::kernels::{Attended, Heads, Kernels, dropout::Mask};
 use burn::tensor::{Bool, Int, Tensor};
 
 pub(in crate::kernels) fn forward<B: Kernels>(

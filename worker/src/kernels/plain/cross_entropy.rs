@@ -3,11 +3,7 @@
 use super::linear::product;
 use crate::{
     Error, Result,
-    kernels::{LossGradients, Scalar},
-    model::{
-        Precision,
-        head::{host_floats, host_ints},
-    },
+    kernels::{LossGradients, Precision, Scalar, host_floats, host_ints},
 };
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, backend::Backend};
 

@@ -3,10 +3,7 @@
 use super::linear::product;
 use crate::{
     Result,
-    model::{
-        Precision,
-        head::{host_floats, host_ints},
-    },
+    kernels::{Precision, host_floats, host_ints},
 };
 use burn::tensor::{Tensor, backend::Backend};
 

@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use crate::model::Precision;
+use crate::kernels::Precision;
 use burn::tensor::{FloatDType, Tensor, backend::Backend};
 
 pub(in crate::kernels) fn product<B: Backend, const D: usize>(

@@ -190,7 +190,10 @@ fn write_tensors<B: Backend>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{backend::Cpu, checkpoint::load, init};
+    use crate::{
+        kernels::backend::Cpu,
+        model::{checkpoint::load, init},
+    };
     use burn_flex::FlexDevice;
 
     /// Embeddings; attention with its bias; two layer norms; the MLP with its biases; the last layer norm.

@@ -15,10 +15,7 @@ use super::{
     matrix_units::{self, DEEP},
     memory::{arg, array, empty, floats, matrix},
 };
-use crate::{
-    kernels::{Attended, Heads},
-    model::Precision,
-};
+use crate::kernels::{Attended, Heads, Precision};
 use burn::tensor::DType;
 use burn_cubecl::CubeRuntime;
 use cubecl::prelude::*;

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     Result,
-    kernels::{LossGradients, Scalar},
-    model::{Precision, head::host_floats},
+    kernels::{LossGradients, Precision, Scalar, host_floats},
 };
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};

@@ -19,19 +19,19 @@ macro_rules! on_device {
     ($device:expr, |$backend:ident, $place:ident| $body:expr) => {
         match $device {
             $crate::device::Device::Cpu => {
-                type $backend = $crate::model::backend::Cpu;
+                type $backend = $crate::kernels::backend::Cpu;
                 let $place = burn_flex::FlexDevice;
                 $body
             }
             #[cfg(feature = "cuda")]
             $crate::device::Device::Cuda(index) => {
-                type $backend = $crate::model::backend::Cuda;
+                type $backend = $crate::kernels::backend::Cuda;
                 let $place = burn_cuda::CudaDevice::new(index);
                 $body
             }
             #[cfg(feature = "vulkan")]
             $crate::device::Device::Vulkan => {
-                type $backend = $crate::model::backend::Vulkan;
+                type $backend = $crate::kernels::backend::Vulkan;
                 let $place = burn_wgpu::WgpuDevice::DefaultDevice;
                 $body
             }

@@ -1,6 +1,7 @@
 //! In which numbers matrix products are computed.
 
-use crate::{Error, Result, kernels::Kernels};
+use super::Kernels;
+use crate::{Error, Result};
 use burn::tensor::DType;
 
 /// The numbers that matrix products read and write. Weights, softmax, norms, loss and optimizer are
