@@ -1,15 +1,20 @@
 //! What the daemon's API answers to `lcctl` and to the dashboard.
 
+mod change;
+mod counts;
+
 use crate::{
-    attempt::{MetricPoint, Progress},
-    ids::{AttemptId, ChangeId, RunId, StageId},
+    attempt::Progress,
+    ids::{AttemptId, RunId, StageId},
     output::{MeasureRow, StageOutput},
     report::Origin,
     run::RunConfig,
     stage::{AttemptState, StageKind, StageState},
     study::StudySpec,
 };
+pub use change::{Change, ChangeBody};
 use chrono::{DateTime, Utc};
+pub use counts::{StageCounts, StudyState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,56 +30,7 @@ macro_rules! views {
 }
 pub(crate) use views;
 
-/// Where a study stands, derived from its stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum StudyState {
-    /// Some stage is not final.
-    Active,
-    /// Every stage is done.
-    Done,
-    /// Every stage is final, at least one failed.
-    Failed,
-    /// Every stage is final, none failed, at least one was cancelled.
-    Cancelled,
-}
-
-impl StudyState {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
 views! {
-    /// How many stages are in each state.
-    #[derive(Copy, Default, Eq)]
-    StageCounts {
-        /// A parent is not done.
-        waiting: u64,
-        /// May start.
-        ready: u64,
-        /// Handed to the executor.
-        queued: u64,
-        /// Claimed by a worker.
-        running: u64,
-        /// Succeeded.
-        done: u64,
-        /// Failed.
-        failed: u64,
-        /// Stopped by a person.
-        cancelled: u64,
-        /// An ancestor failed or was cancelled.
-        skipped: u64,
-    }
-
     /// `GET /api/v1/health`
     Health {
         /// Version of the daemon.
@@ -395,75 +351,4 @@ views! {
         /// Opens the dashboard once, within five minutes.
         url: String,
     }
-
-    /// The data of a server-sent event of `GET /api/v1/changes`; its id is the event's id.
-    Change {
-        /// Position in the stream.
-        id: ChangeId,
-        /// Names of the studies concerned.
-        studies: Vec<String>,
-        /// What changed.
-        body: ChangeBody,
-    }
-}
-
-impl StageCounts {
-    /// Counts one more stage.
-    pub const fn add(&mut self, state: StageState) {
-        *self.of_mut(state) += 1;
-    }
-
-    /// How many are in a state.
-    pub const fn of_mut(&mut self, state: StageState) -> &mut u64 {
-        match state {
-            StageState::Waiting => &mut self.waiting,
-            StageState::Ready => &mut self.ready,
-            StageState::Queued => &mut self.queued,
-            StageState::Running => &mut self.running,
-            StageState::Done => &mut self.done,
-            StageState::Failed => &mut self.failed,
-            StageState::Cancelled => &mut self.cancelled,
-            StageState::Skipped => &mut self.skipped,
-        }
-    }
-
-    /// Where a study with these stages stands.
-    #[must_use]
-    pub const fn study_state(&self) -> StudyState {
-        if self.waiting + self.ready + self.queued + self.running > 0 {
-            StudyState::Active
-        } else if self.failed > 0 {
-            StudyState::Failed
-        } else if self.cancelled + self.skipped > 0 {
-            StudyState::Cancelled
-        } else {
-            StudyState::Done
-        }
-    }
-}
-
-/// What changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum ChangeBody {
-    /// A study was created or extended.
-    Study,
-    /// A stage has a new state or new progress.
-    Stage {
-        /// The stage as it is now.
-        stage: StageView,
-    },
-    /// New points of a training curve.
-    Metrics {
-        /// The run.
-        run: RunId,
-        /// The points.
-        points: Vec<MetricPoint>,
-    },
-    /// A row of results.
-    Results {
-        /// The run.
-        run: RunId,
-    },
 }
