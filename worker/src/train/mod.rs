@@ -7,9 +7,10 @@
 //! * [`log`](mod@log): `train_log.jsonl`;
 //! * [`state`]: what a checkpoint holds besides the weights;
 //! * [`resume`]: the choice of the one to go on from, `keep`: which ones stay;
-//! * [`run`]: the loop.
+//! * [`run`]: the loop, [`ahead`]: its steps that a GPU has not been asked about yet.
 
 pub mod adamw;
+pub mod ahead;
 pub mod gradients;
 mod keep;
 pub mod log;

@@ -2,9 +2,10 @@
 
 use super::{
     adamw::AdamW,
+    ahead::{Ahead, Taken, Waiting},
     gradients::loss_and_gradients,
     keep,
-    log::{Line, Log},
+    log::Log,
     order::Order,
     resume,
     state::{self, Settings, TrainerState},
@@ -13,7 +14,7 @@ use crate::{
     Error, Result,
     data::{self, Manifest, Sequences},
     device, files,
-    kernels::{Kernels, Precision, Scalar, dropout::Dropout},
+    kernels::{Kernels, Precision, dropout::Dropout},
     model::{
         Batch, GptNeo, GptNeoConfig,
         checkpoint::{self, CONFIG, checkpoints},
@@ -23,16 +24,13 @@ use crate::{
     on_device,
     report::Report,
 };
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use protocol::{output::TrainOutput, real::Real, run::decay_is_lost, spec::TrainSpec};
 use std::{
     fs,
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// Most steps that a GPU is given before it is asked what the first of them found.
-const AHEAD: usize = 16;
 
 /// Time between two checkpoints that only serve to resume after a crash, where no number of steps is given.
 const RESUME_EVERY: Duration = Duration::from_secs(600);
@@ -56,47 +54,6 @@ pub struct Trainer<B: Kernels> {
     pub optimizer: AdamW<B>,
     seed: u32,
     max_grad_norm: f64,
-}
-
-/// A step that was taken, or that a GPU will take once it has done those before.
-#[derive(Clone, Debug)]
-pub struct Taken<B: Kernels> {
-    step: u64,
-    loss: Scalar<B>,
-    grad_norm: Scalar<B>,
-}
-
-/// What one step found.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// Mean loss over the batch's targets before the update.
-    pub loss: f64,
-    /// Global gradient norm before clipping.
-    pub grad_norm: f64,
-}
-
-impl<B: Kernels> Taken<B> {
-    /// What it found; waits for the device.
-    ///
-    /// # Errors
-    /// When the device fails, or loss or gradients are no longer numbers.
-    pub fn read(&self) -> Result<Step> {
-        let found = Step { loss: self.loss.read()?, grad_norm: self.grad_norm.read()? };
-        let Step { loss, grad_norm } = found;
-        if !loss.is_finite() || !grad_norm.is_finite() {
-            return Err(Error::failed(format!(
-                "step {}: loss {loss}, gradient norm {grad_norm}; try a smaller learning rate",
-                self.step
-            )));
-        }
-        Ok(found)
-    }
-
-    /// Whether [`Self::read`] has nothing to wait for.
-    #[must_use]
-    pub const fn is_known(&self) -> bool {
-        self.loss.is_known() && self.grad_norm.is_known()
-    }
 }
 
 impl<B: Kernels> Trainer<B> {
@@ -142,54 +99,11 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let settings = Settings::of(spec, total, data, order.sha256());
 
     let config = configuration(spec, &manifest, sequences.block_size())?;
-    let resumed = if spec.resume {
-        checkpoint::remove_unfinished(&spec.out)?;
-        resume::newest::<B>(&spec.out, &settings, report, device)?
-    } else {
-        if !keep::all(&spec.out)?.is_empty() {
-            return Err(Error::input(format!(
-                "{}: has checkpoints already; use --resume to go on or another --out",
-                spec.out.display()
-            )));
-        }
-        None
-    };
     let precision = Precision::parse(&spec.dtype)?;
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
     }
-    let (model, optimizer, mut done) = match resumed {
-        Some(resumed) => {
-            let found = resumed.model.config.to_fields();
-            if found != config.to_fields() {
-                return Err(Error::input(format!(
-                    "{}: its checkpoints have another configuration; use another --out",
-                    spec.out.display()
-                )));
-            }
-            report.info(format!("going on from step {}", resumed.state.global_step));
-            (resumed.model, resumed.optimizer, resumed.state.global_step)
-        }
-        None => {
-            let TrainSpec { learning_rate, weight_decay, .. } = *spec;
-            if decay_is_lost(learning_rate, weight_decay) {
-                report.info(format!(
-                    "weight decay {weight_decay} changes nothing: 1 - learning rate x weight decay is 1 in f32"
-                ));
-            }
-            let model = match &spec.init {
-                Some(folder) => {
-                    let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?;
-                    // Its own says nothing of the data, which the checkpoints of this run do.
-                    model.config = Arc::new(config.clone());
-                    model
-                }
-                None => init::random::<B>(&config, spec.seed, device),
-            };
-            let optimizer = AdamW::new(&model, spec.weight_decay);
-            (model, optimizer, 0)
-        }
-    };
+    let (model, optimizer, mut done) = begin::<B>(spec, &settings, &config, report, device)?;
     let model = model.in_precision(precision);
     describe(spec, &config)?;
 
@@ -213,7 +127,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     };
     let started = Instant::now();
     let mut saved = Instant::now();
-    let mut ahead = Ahead { waiting: Vec::new(), since: Instant::now(), tokens };
+    let mut ahead = Ahead::after(tokens);
     report.progress(done, total, "steps");
     while done < total {
         let step = done + 1;
@@ -225,7 +139,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
         tokens += batch.ids.len() as u64;
         let known = taken.is_known();
         let epoch = step as f64 / per_epoch as f64;
-        ahead.waiting.push(Waiting { taken, epoch, learning_rate: rate, tokens, time: Utc::now() });
+        ahead.push(Waiting { taken, epoch, learning_rate: rate, tokens, time: Utc::now() });
 
         let epoch_over = done.is_multiple_of(per_epoch) || done == total;
         let stop = report.stop_requested();
@@ -234,7 +148,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
             .save_every
             .map_or_else(|| saved.elapsed() > RESUME_EVERY, |steps| done.is_multiple_of(steps));
         // Whatever is saved is known to come from steps that found numbers; saving looks at the last update.
-        if known || ahead.waiting.len() == AHEAD || epoch_over || stop || due {
+        if known || ahead.is_full() || epoch_over || stop || due {
             final_loss = ahead.settle(&mut log, report)?;
             report.progress(done, total, "steps");
         }
@@ -263,55 +177,50 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     })
 }
 
-/// A step that a GPU has not been asked about yet, and what its line in the log tells apart from that.
-struct Waiting<B: Kernels> {
-    taken: Taken<B>,
-    epoch: f64,
-    learning_rate: f64,
-    tokens: u64,
-    time: DateTime<Utc>,
-}
-
-/// All such steps, in order.
-struct Ahead<B: Kernels> {
-    waiting: Vec<Waiting<B>>,
-    /// When the GPU was last asked.
-    since: Instant,
-    /// Tokens seen until then.
-    tokens: u64,
-}
-
-impl<B: Kernels> Ahead<B> {
-    /// Asks about all steps, and writes and reports their lines; gives the loss of the last. Their speed is that of
-    /// all together.
-    fn settle(&mut self, log: &mut Log, report: &Report) -> Result<Real> {
-        let mut found = Vec::with_capacity(self.waiting.len());
-        let outcome = self.waiting.iter().try_for_each(|step| {
-            found.push(step.taken.read()?);
-            Ok(())
-        });
-        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
-        let tokens = self.waiting[..found.len()].last().map_or(self.tokens, |step| step.tokens);
-        let tokens_per_s = (tokens - self.tokens) as f64 / seconds;
-        (self.since, self.tokens) = (Instant::now(), tokens);
-        let mut last = Real(f64::NAN);
-        for (step, Step { loss, grad_norm }) in self.waiting.drain(..).zip(found) {
-            let line = Line {
-                step: step.taken.step,
-                epoch: step.epoch,
-                loss: Real(loss),
-                learning_rate: step.learning_rate,
-                grad_norm: Real(grad_norm),
-                tokens: step.tokens,
-                tokens_per_s,
-                time: step.time,
-            };
-            log.append(&line)?;
-            report.metric(line.point());
-            last = line.loss;
+/// What training begins with: model, optimizer, and the steps that are done already. Those of the newest checkpoint
+/// with `--resume`, else of `--init`, else random weights.
+fn begin<B: Kernels>(
+    spec: &TrainSpec,
+    settings: &Settings,
+    config: &GptNeoConfig,
+    report: &Report,
+    device: &B::Device,
+) -> Result<(GptNeo<B>, AdamW<B>, u64)> {
+    if spec.resume {
+        checkpoint::remove_unfinished(&spec.out)?;
+        if let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, device)? {
+            if resumed.model.config.to_fields() != config.to_fields() {
+                return Err(Error::input(format!(
+                    "{}: its checkpoints have another configuration; use another --out",
+                    spec.out.display()
+                )));
+            }
+            report.info(format!("going on from step {}", resumed.state.global_step));
+            return Ok((resumed.model, resumed.optimizer, resumed.state.global_step));
         }
-        outcome.map(|()| last)
+    } else if !keep::all(&spec.out)?.is_empty() {
+        return Err(Error::input(format!(
+            "{}: has checkpoints already; use --resume to go on or another --out",
+            spec.out.display()
+        )));
     }
+    let TrainSpec { learning_rate, weight_decay, .. } = *spec;
+    if decay_is_lost(learning_rate, weight_decay) {
+        report.info(format!(
+            "weight decay {weight_decay} changes nothing: 1 - learning rate x weight decay is 1 in f32"
+        ));
+    }
+    let model = match &spec.init {
+        Some(folder) => {
+            let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?;
+            // Its own says nothing of the data, which the checkpoints of this run do.
+            model.config = Arc::new(config.clone());
+            model
+        }
+        None => init::random::<B>(config, spec.seed, device),
+    };
+    let optimizer = AdamW::new(&model, weight_decay);
+    Ok((model, optimizer, 0))
 }
 
 /// The configuration of the model to train: that of `--init`, which the one asked for must agree with, or the latter.
