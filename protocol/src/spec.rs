@@ -87,7 +87,7 @@ pub struct TrainSpec {
     pub max_grad_norm: f64,
     /// `shuffled`, `sequential`, or a file with the row numbers of every batch.
     pub order: String,
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
     /// `f32` or `bf16`.
     pub dtype: String,
@@ -114,7 +114,7 @@ pub struct EvaluateSpec {
     pub split: String,
     /// Sequences per batch.
     pub batch_size: u32,
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
 }
 
@@ -143,7 +143,7 @@ pub struct CollectSpec {
     /// Let a GPU round the factors of products to TF32.
     #[serde(default)]
     pub tf32: bool,
-    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
 }
 

@@ -25,8 +25,8 @@ const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
 /// and nothing done where they did not.
 ///
 /// Where the cluster starts interrupted attempts again by itself, an interruption leaves no result, only its exit code
-/// in exit.json. The worker that
-/// goes on (SLURM_RESTART_COUNT above 0) waits after its claim until the earlier one has let go of the folder.
+/// in exit.json. The worker that goes on (SLURM_RESTART_COUNT above 0) waits after its claim until the earlier one has
+/// let go of the folder.
 ///
 /// With --pack, several attempts of an array share this job and its GPU, each in a process of its own that computes
 /// what it would compute alone. The exit code is 0 if one succeeded.
