@@ -2,8 +2,9 @@
 
 #[path = "analyzing/files.rs"]
 mod files;
+mod golden;
 
-use files::{MODELS, duplicates, golden, golden_stats, spec};
+use files::{MODELS, duplicates, golden_file, golden_stats, spec};
 use half::bf16;
 use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
@@ -66,7 +67,7 @@ fn the_published_tools_table_is_reproduced() {
     let stats = golden_stats();
     let out = stats.path().join("results/all.csv");
     run(&AnalyzeSpec { out: Some(out.clone()), ..spec(stats.path(), &["all"]) });
-    assert_table(&out, &golden("all.csv"), [1e-5, 1e-6]);
+    assert_table(&out, &golden_file("all.csv"), [1e-5, 1e-6]);
 
     // The same from its groups, in whatever order they are asked for.
     let again = stats.path().join("results/groups.csv");
@@ -88,7 +89,7 @@ fn rounded_as_the_published_tool_rounds_its_tables_agree_in_more_digits() {
     for (table, groups, min_per_class, max_per_class) in tables {
         let spec = spec(stats.path(), groups);
         run(&AnalyzeSpec { compat: true, min_per_class, max_per_class, out: Some(out.clone()), ..spec });
-        assert_table(&out, &golden(table), [1e-6, 1e-10]);
+        assert_table(&out, &golden_file(table), [1e-6, 1e-10]);
     }
 }
 
@@ -98,14 +99,14 @@ fn the_filter_keeps_classes_by_their_train_counts() {
     let out = stats.path().join("filtered.csv");
     let filtered = AnalyzeSpec { min_per_class: 5, max_per_class: Some(60), ..spec(stats.path(), &["all"]) };
     run(&AnalyzeSpec { out: Some(out.clone()), ..filtered.clone() });
-    assert_table(&out, &golden("min5max60.csv"), [1e-5, 1e-6]);
+    assert_table(&out, &golden_file("min5max60.csv"), [1e-5, 1e-6]);
     assert!(refusal(&AnalyzeSpec { max_per_class: Some(5), ..filtered }).contains("max_per_class"));
 }
 
 #[test]
 fn the_progress_table_is_the_published_tools() {
     let stats = golden_stats();
-    let expected = fs::read_to_string(golden("progress.txt")).unwrap();
+    let expected = fs::read_to_string(golden_file("progress.txt")).unwrap();
     assert_eq!(progress(&spec(stats.path(), &["all"])).unwrap(), expected);
 
     fs::remove_file(stats::path(stats.path(), StageKind::Decs, 0, "02x0048_01d")).unwrap();
@@ -221,7 +222,7 @@ fn what_can_not_be_read_is_not_taken_for_missing() {
         fs::create_dir_all(folder).unwrap();
         fs::write(folder.join("trainer_state.json"), r#"{"epoch": 1.0}"#).unwrap();
         for file in ["config.json", "model.safetensors"] {
-            let original = golden("models/TinyStories-02x0048_01d/checkpoint-101").join(file);
+            let original = golden_file("models/TinyStories-02x0048_01d/checkpoint-101").join(file);
             fs::copy(original, folder.join(file)).unwrap();
         }
     }

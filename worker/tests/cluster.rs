@@ -5,6 +5,7 @@ mod daemon;
 mod fake_work;
 #[path = "fake_work/pack.rs"]
 mod pack;
+mod waiting;
 
 use assert_cmd::cargo::CommandCargoExt as _;
 use daemon::Daemon;
@@ -25,8 +26,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
+use waiting::eventually;
 
 /// Long enough to be interrupted.
 const LONG: &str = "600";
@@ -115,15 +117,6 @@ fn ledger(root: &Path) -> Vec<(String, String)> {
 
 fn whats(root: &Path) -> Vec<String> {
     ledger(root).into_iter().map(|(_, what)| what).collect()
-}
-
-/// Waits for another process, for longer than any machine needs.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn terminate(child: &Child) {

@@ -3,6 +3,7 @@
 
 #[path = "measuring/cases.rs"]
 mod cases;
+mod golden;
 #[path = "measuring/written_out.rs"]
 mod written_out;
 

@@ -1,6 +1,7 @@
 //! What a stage tells reaches the daemon once and in order, whatever happens to the daemon.
 
 mod daemon;
+mod waiting;
 
 use daemon::{Daemon, Fault};
 use nix::fcntl::{Flock, FlockArg};
@@ -8,19 +9,14 @@ use protocol::{
     attempt::{Event, EventBody, MetricPoint, Outcome, ResultReport},
     real::Real,
 };
-use std::{
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::Path, thread, time::Duration};
+use waiting::{PATIENT, eventually};
 use worker::report::{
     Report,
     attempt::{Attempt, Claim},
     reporter::Reporter,
     sender::Delivery,
 };
-
-const PATIENT: Duration = Duration::from_secs(60);
 
 fn point(step: u64) -> MetricPoint {
     MetricPoint {
@@ -60,15 +56,6 @@ fn steps<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<u64> {
         _ => &[],
     };
     events.into_iter().flat_map(points).map(|point| point.step).collect()
-}
-
-/// Waits for another thread, for longer than any machine needs.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENT;
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn has_result(folder: &Path) -> bool {

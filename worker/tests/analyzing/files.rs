@@ -1,57 +1,32 @@
 //! Golden statistics as files, small made-up ones, and what is asked of them.
 
+use crate::golden::{self, Tensors};
 use protocol::{spec::AnalyzeSpec, stage::StageKind};
-use safetensors::SafeTensors;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use worker::stats::{self, Decs, Means, Meta, Vars, means_hash};
 
 pub(crate) const MODELS: [&str; 3] = ["01x0032_01n", "02x0048_01d", "01x0064_03L"];
 
-pub(crate) fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/analyze").join(name)
+pub(crate) fn golden_file(name: &str) -> PathBuf {
+    golden::path("analyze").join(name)
 }
 
 /// The golden statistics, one file per stage.
 pub(crate) fn golden_stats() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let info: serde_json::Value =
-        serde_json::from_slice(&fs::read(golden("stats/info.json")).unwrap()).unwrap();
+    let info = golden::json("analyze/stats/info.json");
     for name in MODELS {
-        let bytes = fs::read(golden(&format!("stats/{name}@0.safetensors"))).unwrap();
-        let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let i32s = |name: &str| -> Vec<i32> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i32::from_le_bytes(*b))
-                .collect()
-        };
-        let f64s = |name: &str| -> Vec<f64> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f64::from_le_bytes(*b))
-                .collect()
-        };
+        let file = Tensors::read(&format!("analyze/stats/{name}@0.safetensors"));
+        let i32s = |name| file.integers(name).0;
+        let f64s = |name| file.doubles(name);
         let meta = |stage: StageKind| Meta {
             hash: info[name][stage.as_str()]["hash"].as_str().unwrap().into(),
             n_seqs: info[name][stage.as_str()]["N_seqs"].as_u64().unwrap(),
             made_from: [("made_by".to_owned(), "the published tool".to_owned())].into(),
         };
         let path = |stage: StageKind| stats::path(folder.path(), stage, 0, name);
-        let dim = tensors.tensor("means.totals").unwrap().shape()[1];
+        let dim = file.shape("means.totals")[1];
         let (counts, totals) = (i32s("means.Ns_toks"), f64s("means.totals"));
         Means { counts, totals, dim, squares: None, meta: meta(StageKind::Means) }
             .write(&path(StageKind::Means))
@@ -69,7 +44,7 @@ pub(crate) fn golden_stats() -> TempDir {
 pub(crate) fn spec(stats: &Path, measures: &[&str]) -> AnalyzeSpec {
     AnalyzeSpec {
         stats: stats.to_owned(),
-        models: golden("models"),
+        models: golden_file("models"),
         only: None,
         measures: measures.iter().map(|&group| group.to_owned()).collect(),
         min_per_class: 1,

@@ -69,6 +69,10 @@ impl Tensors {
         self.parsed().names().into_iter().map(ToOwned::to_owned).collect()
     }
 
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.parsed().tensor(name).unwrap().shape().to_vec()
+    }
+
     pub fn floats(&self, name: &str) -> Vec<f32> {
         worker::tensors::floats(name, &self.parsed().tensor(name).unwrap()).unwrap()
     }

@@ -1,8 +1,7 @@
 //! Class statistics to measure: golden ones and random ones.
 
+use crate::golden::{self, Tensors};
 use rand::{RngExt as _, SeedableRng as _};
-use safetensors::SafeTensors;
-use std::{fs, path::Path};
 use worker::measure::{Decisions, Inputs};
 
 pub(crate) struct Case {
@@ -17,71 +16,42 @@ pub(crate) struct Case {
     pub(crate) foreign_mean: Vec<f64>,
     /// The golden results; null for a random case.
     pub(crate) expected: serde_json::Value,
-    file: Vec<u8>,
+    file: Option<Tensors>,
 }
 
 impl Case {
     pub(crate) fn golden(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/measures");
-        let file = fs::read(folder.join(format!("{name}.safetensors"))).unwrap();
-        let expected =
-            serde_json::from_slice(&fs::read(folder.join(format!("{name}.json"))).unwrap()).unwrap();
-        let tensors = SafeTensors::deserialize(&file).unwrap();
-        let f64s = |name: &str| -> Vec<f64> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| f64::from_le_bytes(*b))
-                .collect()
-        };
-        let i32s = |name: &str| -> Vec<i32> {
-            tensors
-                .tensor(name)
-                .unwrap()
-                .data()
-                .as_chunks()
-                .0
-                .iter()
-                .map(|b| i32::from_le_bytes(*b))
-                .collect()
-        };
-        let weights = tensors.tensor("W").unwrap();
-        let dim = weights.shape()[1];
-        let weights = weights.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let file = Tensors::read(&format!("measures/{name}.safetensors"));
+        let i32s = |name| file.integers(name).0;
+        let f64s = |name| file.doubles(name);
+        let [classes, dim] = file.shape("W")[..] else { panic!("a matrix") };
         // The simplex cases have means and variances only, no samples.
-        let simplex = tensors.tensor("M").is_ok();
-        let classes = tensors.tensor("W").unwrap().shape()[0];
+        let simplex = file.names().iter().any(|name| name == "M");
         let zeros = vec![0; classes];
         Self {
             dim,
             counts: if simplex { vec![1; classes] } else { i32s("means.Ns_toks") },
             means: f64s(if simplex { "M" } else { "means.compute" }),
             vars: f64s(if simplex { "V" } else { "vars.totals" }),
-            weights,
+            weights: file.floats("W"),
             decision_counts: if simplex { zeros.clone() } else { i32s("decs.Ns_toks") },
             hits: if simplex { zeros } else { i32s("decs.totals") },
             covariance: f64s(if simplex { "covar" } else { "covar.compute" }),
             foreign_mean: f64s("m_ood"),
-            expected,
-            file: file.clone(),
+            expected: golden::json(&format!("measures/{name}.json")),
+            file: Some(file),
         }
     }
 
     /// The golden selection of classes by a filter.
     pub(crate) fn indices(&self, filter: &str) -> Vec<usize> {
-        let tensors = SafeTensors::deserialize(&self.file).unwrap();
-        let chosen = tensors.tensor(&format!("indices.{filter}")).unwrap();
-        chosen.data().as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as usize).collect()
+        let (chosen, _) = self.file.as_ref().unwrap().integers(&format!("indices.{filter}"));
+        chosen.into_iter().map(|index| index as usize).collect()
     }
 
     /// A golden tensor of real numbers.
     pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
-        let tensors = SafeTensors::deserialize(&self.file).unwrap();
-        tensors.tensor(name).unwrap().data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect()
+        self.file.as_ref().unwrap().doubles(name)
     }
 
     pub(crate) fn inputs(&self) -> Inputs<'_> {
@@ -137,6 +107,6 @@ pub(crate) fn random(classes: usize, dim: usize, seed: u64) -> Case {
         covariance,
         foreign_mean,
         expected: serde_json::Value::Null,
-        file: Vec::new(),
+        file: None,
     }
 }
