@@ -277,8 +277,6 @@ fn a_worker_that_starts_again_claims_before_it_waits_for_the_earlier_one() {
     let lock = hold(folder);
     let child = restarted(folder, "0").env("LC_RESULT_WAIT", "60").spawn().unwrap();
     eventually("the claim", || daemon.with(|record| record.claims.len() == 1));
-    // Longer than a first start waits for the lock.
-    thread::sleep(Duration::from_millis(2_500));
     assert!(!has(folder, "events.jsonl") && whats(folder).is_empty());
     // The earlier one's last word comes too late.
     write_result(folder, failed());

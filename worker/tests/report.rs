@@ -31,7 +31,7 @@ fn point(step: u64) -> MetricPoint {
 
 /// Opens, claims and starts to report.
 fn start(folder: &Path) -> (Attempt, Reporter, Report) {
-    let attempt = Attempt::open(&daemon::attempt(folder)).unwrap().expect("no result yet");
+    let attempt = Attempt::open(&daemon::attempt(folder), PATIENT).unwrap().expect("no result yet");
     let report = Report::listening();
     let accepted_through = match attempt.claim(&report, Duration::ZERO).unwrap() {
         Claim::Granted { accepted_through } => accepted_through,
@@ -232,12 +232,12 @@ fn an_attempt_is_held_by_one_worker_and_done_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = daemon::attempt(folder.path());
     let (attempt, reporter, _report) = start(folder.path());
-    let error = Attempt::open(&path).err().expect("the lock is held");
+    let error = Attempt::open(&path, Duration::ZERO).err().expect("the lock is held");
     assert!(error.to_string().starts_with("another worker holds this attempt"), "{error}");
     assert_eq!(error.exit_code(), protocol::exit::FAILURE);
     reporter.finish(&attempt, failed(), Duration::ZERO).unwrap();
     drop(attempt);
-    assert!(Attempt::open(&path).unwrap().is_none());
+    assert!(Attempt::open(&path, Duration::ZERO).unwrap().is_none());
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_passing_look_at_the_lock_turns_no_worker_away() {
         thread::sleep(Duration::from_millis(100));
         drop(look);
     });
-    assert!(Attempt::open(&path).unwrap().is_some());
+    assert!(Attempt::open(&path, PATIENT).unwrap().is_some());
     looking.join().unwrap();
 }
 
@@ -286,7 +286,7 @@ fn an_attempt_file_of_another_version_is_refused() {
         ("{", "not the expected JSON"),
     ] {
         std::fs::write(&path, content).unwrap();
-        let error = Attempt::open(&path).err().expect("not an attempt file");
+        let error = Attempt::open(&path, Duration::ZERO).err().expect("not an attempt file");
         assert_eq!(error.exit_code(), protocol::exit::USAGE);
         let line = error.to_string();
         assert!(line.contains(expected) && line.contains("attempt.json"), "{line}");

@@ -14,6 +14,10 @@ use crate::{
 use protocol::{attempt::Outcome, output::StageOutput};
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
+/// How long a lock must be held for its holder to count as a worker: the daemon takes it for a moment when it looks
+/// whether one lives.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long results of parents are looked for that are not there.
 const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -142,7 +146,7 @@ impl Args {
         if process::restarts() > 0 {
             return Attempt::reopen(&self.attempt, report, patience, Duration::from_secs(self.lock_wait));
         }
-        let Some(attempt) = Attempt::open(&self.attempt)? else { return Ok(None) };
+        let Some(attempt) = Attempt::open(&self.attempt, LOCK_PATIENCE)? else { return Ok(None) };
         let claim = attempt.claim(report, patience)?;
         Ok(Some((attempt, claim)))
     }

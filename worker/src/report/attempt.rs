@@ -36,8 +36,6 @@ use std::{
 /// First pause between two tries to claim; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// How long a lock must be held for its holder to count as a worker.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an attempt file says, before anything is held.
 struct Assignment {
@@ -159,14 +157,14 @@ impl Attempt {
     /// Reads an attempt file and takes the lock beside it. None if the attempt has a result already.
     ///
     /// # Errors
-    /// When the file is not an attempt file of this version, or another process holds the lock.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
+    /// When the file is not an attempt file of this version, or another process holds the lock for all of
+    /// `lock_patience`.
+    pub fn open(path: &Path, lock_patience: Duration) -> Result<Option<Self>> {
         let assignment = Assignment::read(path)?;
         if assignment.has_result() {
             return Ok(None);
         }
-        // The daemon takes the lock for a moment when it looks whether a worker lives.
-        let lock = assignment.lock(LOCK_PATIENCE, || false)?;
+        let lock = assignment.lock(lock_patience, || false)?;
         if assignment.has_result() {
             return Ok(None);
         }
