@@ -46,7 +46,8 @@ fn a_bad_value_names_flag_and_accepted_values() {
     assert!(refused(&["sweep", "--order", "random"]).contains("accepted: shuffled, sequential"));
     assert!(refused(&["sweep", "--width", ""]).contains("holds no value"));
     assert!(
-        refused(&["sweep", "--depth", "1", "--device", "gpu"]).contains("accepted: auto, cpu, cuda, cuda:N")
+        refused(&["sweep", "--depth", "1", "--device", "gpu"])
+            .contains("use auto, cpu, cuda, cuda:N or vulkan")
     );
     assert!(refused(&["sweep", "--depth", "1", "--learning-rate", "nan"]).contains("at least 0"));
     assert!(refused(&["logs", "a", "trane"]).contains("accepted: prepare, train, evaluate"));

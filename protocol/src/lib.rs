@@ -4,29 +4,34 @@
 //!
 //! * [`identifier`], [`ids`]: how runs, stages and attempts are named;
 //! * [`study`], [`axis`], [`keep`], [`resources`], [`run`]: what a researcher asks for, and one model of it;
+//! * [`settings`], [`measures`]: the words that are accepted there;
 //! * [`stage`], [`spec`], [`output`]: a stage's kind and state, its input, and what it returns;
 //! * [`target`]: which stages a person means;
 //! * [`attempt`]: the messages between a worker and the daemon;
 //! * [`view`], [`table`], [`report`]: what the daemon's API answers to `lcctl` and the dashboard;
-//! * [`problem`]: errors on the wire.
+//! * [`problem`]: errors on the wire;
+//! * [`words`]: how vocabularies are read.
 
 pub mod attempt;
 pub mod axis;
 pub mod identifier;
 pub mod ids;
 pub mod keep;
+pub mod measures;
 pub mod output;
 pub mod problem;
 pub mod real;
 pub mod report;
 pub mod resources;
 pub mod run;
+pub mod settings;
 pub mod spec;
 pub mod stage;
 pub mod study;
 pub mod table;
 pub mod target;
 pub mod view;
+pub mod words;
 
 /// Exit codes that every program of this project keeps to.
 pub mod exit {

@@ -6,12 +6,12 @@
 //! of `analyze`, from files: classes kept, width, seconds, the peak of memory (in the first line with the random
 //! inputs, which take 160 MB), and as a floor the floating-point operations of half a grid of inner products.
 
-use protocol::{spec::AnalyzeSpec, stage::StageKind};
+use protocol::{measures::GROUPS, spec::AnalyzeSpec, stage::StageKind};
 use rand::{RngExt as _, SeedableRng as _};
 use safetensors::tensor::{Dtype, TensorView};
 use std::{fs, path::Path, time::Instant};
 use worker::{
-    analyze::{accepted_groups, analyze},
+    analyze::analyze,
     measure::{Decisions, Filter, Inputs, Measure, Options, compute},
     report::Report,
     stats::{self, Decs, Means, Meta, Vars, means_hash},
@@ -24,8 +24,7 @@ const NAME: &str = "04x0256_01d";
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    let groups =
-        if asked.is_empty() { accepted_groups().into_iter().map(Into::into).collect() } else { asked };
+    let groups = if asked.is_empty() { GROUPS.into_iter().map(Into::into).collect() } else { asked };
     let random = Random::new();
 
     let wanted = |measure: &Measure| groups.iter().any(|group| group == measure.group);

@@ -5,6 +5,7 @@
 pub mod lost;
 
 use crate::{Error, Result, report::Report};
+use protocol::settings::Device as Choice;
 
 /// A device that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,45 +18,13 @@ pub enum Device {
     Vulkan,
 }
 
-/// A device as a person names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// The first GPU if this program can use one, else the processor.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// A GPU by index; `cuda` is the first.
-    Cuda(usize),
-    /// Whatever speaks Vulkan. Never chosen without being asked for.
-    Vulkan,
-}
-
-impl Choice {
-    /// Reads `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
-    ///
-    /// # Errors
-    /// When the text is none of these.
-    pub fn parse(text: &str) -> Result<Self> {
-        let index =
-            |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            "vulkan" => Ok(Self::Vulkan),
-            _ => text.strip_prefix("cuda:").and_then(index).map(Self::Cuda).ok_or_else(|| {
-                Error::input(format!("device {text:?}: expected auto, cpu, cuda, cuda:N or vulkan"))
-            }),
-        }
-    }
-}
-
 /// Finds the device that `text` names, and says so where `auto` has to do without a GPU.
 ///
 /// # Errors
 /// When it is not a device's name, or names a GPU that this program can't use.
 pub fn resolve(text: &str, report: &Report) -> Result<Device> {
-    let (choice, gpus) = (Choice::parse(text)?, gpus());
+    let choice = text.parse::<Choice>().map_err(|error| Error::input(format!("device: {error}")))?;
+    let gpus = gpus();
     if let (Choice::Auto, Err(why)) = (choice, gpus) {
         let (reason, _) = why.split_once(';').unwrap_or((why, ""));
         report.info(format!("computing on the processor: {reason}"));
@@ -83,11 +52,11 @@ fn choose(choice: Choice, gpus: Gpus) -> Result<Device> {
         (Choice::Cuda(_), Ok(0)) => Err(Error::input(
             "no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
         )),
-        (Choice::Cuda(index), Ok(count)) if index >= count => Err(Error::input(format!(
+        (Choice::Cuda(index), Ok(count)) if index as usize >= count => Err(Error::input(format!(
             "device cuda:{index}: visible are cuda:0 to cuda:{}; use one of them, or --device cpu",
             count - 1
         ))),
-        (Choice::Cuda(index), Ok(_)) => Ok(Device::Cuda(index)),
+        (Choice::Cuda(index), Ok(_)) => Ok(Device::Cuda(index as usize)),
     }
 }
 
@@ -212,19 +181,6 @@ fn visible(list: &str, devices: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_devices_are_read() {
-        assert_eq!(Choice::parse("auto").unwrap(), Choice::Auto);
-        assert_eq!(Choice::parse("cpu").unwrap(), Choice::Cpu);
-        assert_eq!(Choice::parse("cuda").unwrap(), Choice::Cuda(0));
-        assert_eq!(Choice::parse("cuda:3").unwrap(), Choice::Cuda(3));
-        assert_eq!(Choice::parse("vulkan").unwrap(), Choice::Vulkan);
-        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cpu:0"] {
-            let line = Choice::parse(text).unwrap_err().to_string();
-            assert!(line.contains("auto, cpu, cuda, cuda:N or vulkan"), "{line}");
-        }
-    }
 
     #[test]
     fn auto_takes_a_gpu_only_where_there_is_one() {

@@ -10,13 +10,18 @@ use parquet::{
     file::reader::{FileReader as _, SerializedFileReader},
     record::Field,
 };
-use protocol::{output::AnalyzeOutput, spec::AnalyzeSpec, stage::StageKind};
+use protocol::{
+    measures::{ALL, COVARIANCE, FOREIGN, GROUPS, LOSS, PUBLISHED},
+    output::AnalyzeOutput,
+    spec::AnalyzeSpec,
+    stage::StageKind,
+};
 use safetensors::tensor::{Dtype, TensorView};
 use std::{fs, path::Path};
 use worker::{
     Error,
-    analyze::{accepted_groups, analyze, progress},
-    measure::{CLASS_COLUMNS, MEASURES},
+    analyze::{analyze, progress},
+    measure::{CLASS_COLUMNS, MEASURES, Need},
     report::Report,
     stats::{self, Decs, Means, Vars},
 };
@@ -144,7 +149,7 @@ fn an_unknown_group_is_refused_with_those_accepted() {
     let line = refusal(&spec(Path::new("nowhere"), &["nor", "norms"]));
     assert!(line.contains("\"norms\""), "{line}");
     for group in ["all", "loss", "nor", "etf", "kern-log", "kern-riesz", "snr", "dual", "decs"] {
-        assert!(accepted_groups().contains(&group) && line.contains(group), "{group}: {line}");
+        assert!(GROUPS.contains(&group) && line.contains(group), "{group}: {line}");
     }
 }
 
@@ -409,12 +414,28 @@ fn what_was_asked_before_there_were_more_questions_still_reads() {
 }
 
 #[test]
+fn the_groups_that_may_be_asked_for_are_those_of_the_measures() {
+    let mut groups = vec![ALL, LOSS];
+    for measure in MEASURES {
+        if !groups.contains(&measure.group) {
+            groups.push(measure.group);
+        }
+        let (group, columns) = (measure.group, measure.columns);
+        assert_eq!(measure.published, PUBLISHED.contains(&group), "{columns:?}");
+        assert_eq!(measure.needs.contains(&Need::Covariance), group == COVARIANCE, "{columns:?}");
+        assert_eq!(measure.needs.contains(&Need::ForeignMean), group == FOREIGN, "{columns:?}");
+    }
+    assert_eq!(groups, GROUPS);
+    assert!(PUBLISHED.iter().all(|group| GROUPS.contains(group)));
+}
+
+#[test]
 fn every_column_is_explained_in_the_documentation() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/measures.md");
     let text = fs::read_to_string(file).unwrap();
     let measured = MEASURES.iter().flat_map(|measure| measure.columns.iter().copied());
     let of_classes = CLASS_COLUMNS.iter().map(|column| column.name);
-    let groups = accepted_groups().into_iter();
+    let groups = GROUPS.into_iter();
     let missing: Vec<&str> = measured
         .chain(of_classes)
         .chain(groups)

@@ -3,6 +3,7 @@
 use super::validate::violations;
 use protocol::{
     keep::KeepCheckpoints,
+    measures::{ALL, PUBLISHED},
     run::RunConfig,
     study::{AnalysisSpec, Checkpoints, ModelSpec, StudySpec, TrainingSpec},
 };
@@ -109,15 +110,12 @@ fn canonical_training(spec: &StudySpec, layers: u32, width: u32, epochs: u32) ->
     training
 }
 
-/// The groups of measures of the published table.
-const PUBLISHED: [&str; 7] = ["loss", "snr", "nor", "etf", "kern-log", "dual", "decs"];
-
 fn canonical_analysis(analysis: &AnalysisSpec) -> AnalysisSpec {
     let mut measures = analysis.measures.clone();
     measures.sort_unstable();
     measures.dedup();
-    // `all` means every published column; the groups that it holds need not be named again.
-    if measures.iter().any(|name| name == "all") {
+    // The groups that `all` holds need not be named again.
+    if measures.iter().any(|name| name == ALL) {
         measures.retain(|name| !PUBLISHED.contains(&name.as_str()));
     }
     AnalysisSpec { measures, ..analysis.clone() }

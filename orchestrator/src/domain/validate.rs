@@ -1,31 +1,13 @@
 //! What is wrong with a study, one line per violation: the field, the value, what is accepted.
 
 use super::grid::{DECAY_LETTERS, decay_letter};
-use protocol::study::{Checkpoints, DataSpec, ModelSpec, StudySpec, TrainingSpec};
-use std::path::Path;
-
-/// Names of measure groups that an analysis may ask for: those that need no more than a study collects (`cov`: with
-/// `collection.covariance`).
-pub const MEASURES: [&str; 18] = [
-    "all",
-    "loss",
-    "nor",
-    "etf",
-    "rank",
-    "cos",
-    "kern-log",
-    "kern-riesz",
-    "kern-dist",
-    "snr",
-    "snr2",
-    "dual",
-    "dual-raw",
-    "decs",
-    "agree",
-    "freq",
-    "weighted",
-    "cov",
-];
+use protocol::{
+    measures::{COVARIANCE, FOREIGN, GROUPS},
+    settings::{Attention, Device, Dtype, Order},
+    study::{AnalysisSpec, Checkpoints, DataSpec, ModelSpec, StudySpec, TrainingSpec},
+    words::UnknownWord,
+};
+use std::{path::Path, str::FromStr};
 
 /// Every violation of a study; none if it can be planned.
 #[must_use]
@@ -60,6 +42,13 @@ fn positive(field: &str, value: u64, found: &mut Vec<String>) {
 fn rate(field: &str, value: f64, found: &mut Vec<String>) {
     if !value.is_finite() || value <= 0.0 {
         found.push(format!("{field}: {value} is not accepted; use a finite number above 0"));
+    }
+}
+
+/// A text that has to be a word of the vocabulary `T`.
+fn word<T: FromStr<Err = UnknownWord>>(field: &str, text: &str, found: &mut Vec<String>) {
+    if let Err(error) = text.parse::<T>() {
+        found.push(format!("{field}: {error}"));
     }
 }
 
@@ -158,8 +147,8 @@ fn model(spec: &StudySpec, found: &mut Vec<String>) {
             "model.attention: is empty; use global and local, for example [\"global\", \"local\"]".to_owned(),
         );
     }
-    for word in attention.iter().filter(|word| !matches!(word.as_str(), "global" | "local")) {
-        found.push(format!("model.attention: {word:?} is not accepted; use global or local"));
+    for text in attention {
+        word::<Attention>("model.attention", text, found);
     }
     positive("model.intermediate", intermediate.unwrap_or(1).into(), found);
     positive("model.vocab_size", vocab_size.unwrap_or(1).into(), found);
@@ -187,15 +176,8 @@ fn training(training: &TrainingSpec, found: &mut Vec<String>) {
         rate(&format!("{field}.learning_rate"), rule.learning_rate.unwrap_or(1.0), found);
     }
     positive("training.max_steps", training.max_steps.unwrap_or(1), found);
-    if !matches!(training.order.as_str(), "shuffled" | "sequential") {
-        found.push(format!(
-            "training.order: {:?} is not accepted; use shuffled or sequential",
-            training.order
-        ));
-    }
-    if !matches!(training.dtype.as_str(), "f32" | "bf16") {
-        found.push(format!("training.dtype: {:?} is not accepted; use f32 or bf16", training.dtype));
-    }
+    word::<Order>("training.order", &training.order, found);
+    word::<Dtype>("training.dtype", &training.dtype, found);
 }
 
 fn rest(spec: &StudySpec, found: &mut Vec<String>) {
@@ -221,18 +203,7 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
         );
     }
     let analysis = &spec.analysis;
-    if analysis.measures.is_empty() {
-        found.push(format!("analysis.measures: is empty; use some of {}", MEASURES.join(", ")));
-    }
-    for name in analysis.measures.iter().filter(|name| !MEASURES.contains(&name.as_str())) {
-        found.push(format!(
-            "analysis.measures: {name:?} is not accepted; use some of {}",
-            MEASURES.join(", ")
-        ));
-    }
-    if analysis.measures.iter().any(|name| name == "cov") && !spec.collection.covariance {
-        found.push("analysis.measures: \"cov\" needs collection.covariance = true".to_owned());
-    }
+    measures(analysis, spec.collection.covariance, found);
     positive("analysis.min_per_class", analysis.min_per_class.into(), found);
     if let Some(most) = analysis.max_per_class.filter(|&most| most <= analysis.min_per_class) {
         found.push(format!(
@@ -240,16 +211,26 @@ fn rest(spec: &StudySpec, found: &mut Vec<String>) {
             analysis.min_per_class
         ));
     }
-    let device = spec.resources.device.as_str();
-    let numbered =
-        device.strip_prefix("cuda:").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    if !matches!(device, "auto" | "cpu" | "cuda" | "vulkan") && !numbered {
-        found.push(format!(
-            "resources.device: {device:?} is not accepted; use auto, cpu, cuda, cuda:N or vulkan"
-        ));
-    }
+    word::<Device>("resources.device", &spec.resources.device, found);
     positive("resources.attempts", spec.resources.attempts.into(), found);
     found.extend(super::rules::violations("resources.rules", &spec.resources.rules));
+}
+
+/// A study may ask for the groups that need no more than it collects.
+fn measures(analysis: &AnalysisSpec, covariance: bool, found: &mut Vec<String>) {
+    let accepted: Vec<&str> = GROUPS.into_iter().filter(|&group| group != FOREIGN).collect();
+    if analysis.measures.is_empty() {
+        found.push(format!("analysis.measures: is empty; use some of {}", accepted.join(", ")));
+    }
+    for name in analysis.measures.iter().filter(|name| !accepted.contains(&name.as_str())) {
+        found.push(format!(
+            "analysis.measures: {name:?} is not accepted; use some of {}",
+            accepted.join(", ")
+        ));
+    }
+    if analysis.measures.iter().any(|name| name == COVARIANCE) && !covariance {
+        found.push(format!("analysis.measures: {COVARIANCE:?} needs collection.covariance = true"));
+    }
 }
 
 #[cfg(test)]
@@ -339,6 +320,7 @@ mod tests {
             ("analysis.measures", |s| s.analysis.measures = vec![]),
             ("analysis.measures", |s| s.analysis.measures = vec!["cov".into()]),
             ("analysis.measures", |s| s.analysis.measures = vec!["nc1".into()]),
+            ("analysis.measures", |s| s.analysis.measures = vec!["ood".into()]),
             ("analysis.min_per_class", |s| s.analysis.min_per_class = 0),
             ("analysis.max_per_class", |s| s.analysis.max_per_class = Some(1)),
             ("resources.device", |s| s.resources.device = "cuda:".into()),

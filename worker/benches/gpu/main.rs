@@ -24,6 +24,7 @@ use worker::{
     model::{Batch, GptNeo, GptNeoConfig, init},
     on_device,
     report::Report,
+    train::run::precision,
 };
 
 /// As in `lc-worker`.
@@ -109,7 +110,7 @@ fn main() -> Result<()> {
 fn measure<B: Pool>(args: &Args, device: &B::Device) -> Result<()> {
     let precision = match args.model.dtype.as_str() {
         "tf32" => Precision::Tf32,
-        other => Precision::parse(other)?,
+        other => precision(other)?,
     };
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}", args.model.dtype)));

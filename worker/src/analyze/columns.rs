@@ -4,14 +4,13 @@ use crate::{
     Error, Result,
     measure::{CLASS_COLUMNS, MEASURES, Measure, Need},
 };
-use protocol::spec::AnalyzeSpec;
+use protocol::{
+    measures::{ALL, GROUPS, LOSS},
+    spec::AnalyzeSpec,
+};
 
-/// The group of what evaluation and the checkpoint itself tell.
-const LOSS: &str = "loss";
-/// Its columns.
+/// The columns of [`LOSS`].
 pub(super) const LOSS_COLUMNS: [&str; 4] = ["n_params", "val_acc", "val_loss", "perplex"];
-/// All published columns.
-const ALL: &str = "all";
 
 /// The groups that were asked for.
 #[derive(Debug)]
@@ -23,24 +22,12 @@ pub(super) struct Columns {
     per_class: bool,
 }
 
-/// What `measures` may hold: `all` (every published column) and the names of single groups.
-#[must_use]
-pub fn accepted_groups() -> Vec<&'static str> {
-    let mut groups = vec![ALL, LOSS];
-    for measure in MEASURES {
-        if !groups.contains(&measure.group) {
-            groups.push(measure.group);
-        }
-    }
-    groups
-}
-
 impl Columns {
     pub(super) fn parse(spec: &AnalyzeSpec) -> Result<Self> {
-        let (accepted, groups) = (accepted_groups(), &spec.measures);
+        let groups = &spec.measures;
         let foreign = spec.foreign_stats.is_some();
         let columns = Self { groups: groups.clone(), foreign, per_class: spec.per_class.is_some() };
-        let unknown = groups.iter().find(|group| !accepted.contains(&group.as_str()));
+        let unknown = groups.iter().find(|group| !GROUPS.contains(&group.as_str()));
         let refused = match unknown {
             Some(unknown) => format!("measures: {unknown:?} is not a group"),
             None if groups.is_empty() => "measures: none given".into(),
@@ -52,7 +39,7 @@ impl Columns {
             }
             None => return Ok(columns),
         };
-        Err(Error::input(format!("{refused}; accepted: {}", accepted.join(", "))))
+        Err(Error::input(format!("{refused}; accepted: {}", GROUPS.join(", "))))
     }
 
     fn asks_for(&self, group: &str) -> bool {

@@ -14,7 +14,6 @@ mod row;
 mod scores;
 mod table;
 
-pub use columns::accepted_groups;
 pub use progress::{Collected, collected, progress};
 
 use crate::{

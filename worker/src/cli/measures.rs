@@ -1,7 +1,8 @@
 //! `lc-worker analyze --list`: the groups of measures, from the registry that computes them.
 
 use super::output;
-use crate::{Result, analyze::accepted_groups, measure::MEASURES};
+use crate::{Result, measure::MEASURES};
+use protocol::measures::{ALL, GROUPS, LOSS};
 use serde::Serialize;
 
 /// One group, as listed.
@@ -23,7 +24,7 @@ struct Listed {
 
 /// Prints the groups that `--measures` accepts, with columns, formula and source of their measures.
 pub(super) fn list(json: bool) -> Result<()> {
-    let groups: Vec<Group> = accepted_groups().into_iter().map(group).collect();
+    let groups: Vec<Group> = GROUPS.into_iter().map(group).collect();
     if json {
         return output::json(&groups);
     }
@@ -46,8 +47,8 @@ fn lines(group: &Group) -> Vec<String> {
     if group.measures.is_empty() {
         // The groups that come from no formula.
         let what = match name {
-            "all" => "every column of the published table",
-            "loss" => "parameters, and what evaluation found",
+            ALL => "every column of the published table",
+            LOSS => "parameters, and what evaluation found",
             _ => "",
         };
         return vec![format!("{name:<12} {what}")];

@@ -2,8 +2,10 @@
 
 use super::values;
 use crate::{Error, Result, files, model::GptNeoConfig};
+use clap::builder::PossibleValuesParser;
 use protocol::{
     keep::KeepCheckpoints,
+    settings::Dtype,
     spec::{StageSpec, TrainSpec},
 };
 use std::path::{Path, PathBuf};
@@ -76,7 +78,7 @@ pub(super) struct Args {
     device: String,
 
     /// Number format of activations and matrix products; weights are kept in f32.
-    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "bf16"])]
+    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = PossibleValuesParser::new(Dtype::words()))]
     dtype: String,
 
     /// Go on from the newest checkpoint in the model folder; damaged ones are set aside.

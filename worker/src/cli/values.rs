@@ -1,7 +1,10 @@
 //! Values of flags, checked at the door. Each message says what is accepted; the parser adds the flag.
 
-use crate::device;
-use protocol::resources::Pack;
+use protocol::{
+    resources::Pack,
+    settings::{Device, Order},
+    words::UnknownWord,
+};
 use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -53,8 +56,8 @@ fn finite(text: &str) -> Option<f64> {
 }
 
 /// The name of a device; whether it is there is found out later.
-pub(super) fn device(text: &str) -> Result<String, String> {
-    device::Choice::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+pub(super) fn device(text: &str) -> Result<String, UnknownWord> {
+    text.parse::<Device>().map(|_| text.to_owned())
 }
 
 /// A file to read.
@@ -88,7 +91,7 @@ pub(super) fn csv(text: &str) -> Result<PathBuf, String> {
 
 /// The order of training data.
 pub(super) fn order(text: &str) -> Result<String, String> {
-    if matches!(text, "shuffled" | "sequential") || Path::new(text).is_file() {
+    if text.parse::<Order>().is_ok() || Path::new(text).is_file() {
         Ok(text.to_owned())
     } else {
         Err("expected shuffled, sequential or an existing JSON file with the row numbers of every batch"

@@ -1,7 +1,6 @@
 //! In which numbers matrix products are computed.
 
 use super::Kernels;
-use crate::{Error, Result};
 use burn::tensor::DType;
 
 /// The numbers that matrix products read and write. Weights, softmax, norms, loss and optimizer are
@@ -18,18 +17,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Reads `f32` or `bf16`.
-    ///
-    /// # Errors
-    /// When the text is neither.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::input(format!("dtype {text:?} is not supported; accepted: f32, bf16"))),
-        }
-    }
-
     /// Whether a device has these numbers.
     #[must_use]
     pub fn exists_on<B: Kernels>(self, device: &B::Device) -> bool {

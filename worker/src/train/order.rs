@@ -5,6 +5,7 @@
 //! order of a seed stays the same across versions.
 
 use crate::{Error, Result, files};
+use protocol::settings;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -44,10 +45,10 @@ impl Order {
     /// When the file can't be read, is empty, names a row that does not exist, or its batches can't be
     /// divided evenly among the epochs.
     pub fn parse(text: &str, seed: u32, sequences: usize, batch_size: usize, epochs: u32) -> Result<Self> {
-        let kind = match text {
-            "sequential" => Kind::Sequential,
-            "shuffled" => Kind::Shuffled { seed },
-            file => Kind::Listed(listed(Path::new(file), sequences, epochs)?),
+        let kind = match text.parse::<settings::Order>() {
+            Ok(settings::Order::Sequential) => Kind::Sequential,
+            Ok(settings::Order::Shuffled) => Kind::Shuffled { seed },
+            Err(_) => Kind::Listed(listed(Path::new(text), sequences, epochs)?),
         };
         let steps_per_epoch = match &kind {
             Kind::Listed(listed) => listed.batches.len() as u64 / u64::from(epochs),

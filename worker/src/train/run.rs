@@ -25,7 +25,7 @@ use crate::{
     report::Report,
 };
 use chrono::Utc;
-use protocol::{output::TrainOutput, real::Real, run::decay_is_lost, spec::TrainSpec};
+use protocol::{output::TrainOutput, real::Real, run::decay_is_lost, settings::Dtype, spec::TrainSpec};
 use std::{
     fs,
     sync::Arc,
@@ -87,6 +87,18 @@ pub fn learning_rate(peak: f64, step: u64, total: u64) -> f64 {
     peak * (1.0 - (step - 1) as f64 / total as f64)
 }
 
+/// The numbers of matrix products that a dtype means.
+///
+/// # Errors
+/// When there is no such dtype.
+pub fn precision(dtype: &str) -> Result<Precision> {
+    match dtype.parse::<Dtype>() {
+        Ok(Dtype::F32) => Ok(Precision::F32),
+        Ok(Dtype::Bf16) => Ok(Precision::Bf16),
+        Err(error) => Err(Error::input(format!("dtype: {error}"))),
+    }
+}
+
 fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
     files::require_writable("--out", &spec.out, &spec.out)?;
     let manifest = Manifest::read(&spec.data)?;
@@ -99,7 +111,7 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let settings = Settings::of(spec, total, data, order.sha256());
 
     let config = configuration(spec, &manifest, sequences.block_size())?;
-    let precision = Precision::parse(&spec.dtype)?;
+    let precision = precision(&spec.dtype)?;
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
     }

@@ -9,7 +9,9 @@ use protocol::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
     resources::{Pack, ResourceRule},
+    settings::{Device, Dtype, Order},
     study::{Checkpoints, StudySpec},
+    words::UnknownWord,
 };
 use std::path::Path;
 
@@ -75,11 +77,11 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "N", help_heading = "Training")]
     max_steps: Option<u64>,
     /// Order of the sequences [default: shuffled]
-    #[arg(long, value_name = "ORDER", value_parser = PossibleValuesParser::new(["shuffled", "sequential"]))]
+    #[arg(long, value_name = "ORDER", value_parser = PossibleValuesParser::new(Order::words()))]
     #[arg(help_heading = "Training")]
     order: Option<String>,
     /// Number format of training [default: f32]
-    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["f32", "bf16"]))]
+    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(Dtype::words()))]
     #[arg(help_heading = "Training")]
     dtype: Option<String>,
     /// What is kept of the checkpoints, one per epoch: all, weights (the optimizer's state only of the newest)
@@ -244,12 +246,8 @@ fn real(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "expected a number of at least 0, for example 0.0005 or 5e-5".to_owned())
 }
 
-fn device(text: &str) -> Result<String, String> {
-    let index = text.strip_prefix("cuda:").map(str::parse::<u16>);
-    match (text, index) {
-        ("auto" | "cpu" | "cuda" | "vulkan", _) | (_, Some(Ok(_))) => Ok(text.to_owned()),
-        _ => Err("accepted: auto, cpu, cuda, cuda:N, vulkan".to_owned()),
-    }
+fn device(text: &str) -> Result<String, UnknownWord> {
+    text.parse::<Device>().map(|_| text.to_owned())
 }
 
 #[cfg(test)]
