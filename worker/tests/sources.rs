@@ -399,6 +399,39 @@ fn prepared_data_is_kept_remade_or_left_alone() {
 }
 
 #[test]
+fn folders_that_only_look_like_prepared_data_are_left_alone() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+    let refused = |out: &str, says: &str| {
+        let spec = PrepareSpec { out: folder.path(out), ..spec.clone() };
+        let error = data::prepare(&spec, &Report::silent()).unwrap_err();
+        let line = error.to_string();
+        assert!(matches!(error, Error::Input(_)) && !line.contains('\n'), "{line}");
+        assert!(line.starts_with("--out ") && line.contains(says), "{line}");
+        assert!(!folder.left().iter().any(|name| name.starts_with('.')), "{line}");
+    };
+    // The manifest of something else, alone and with more beside it.
+    folder.write("other/manifest.json", r#"{"name": "thesis", "format": 1}"#);
+    refused("other", "no manifest.json of prepared data");
+    folder.write("other/src/thesis.txt", "years of work");
+    refused("other", "has src in it");
+    assert_eq!(fs::read(folder.path("other/src/thesis.txt")).unwrap(), b"years of work");
+
+    // Prepared data in which somebody put a model: nothing is done while it is up to date.
+    let first = folder.prepare("train.jsonl", Some("train.jsonl")).unwrap();
+    let weights = folder.write("out/models/mine/model.safetensors", "days of work");
+    assert_eq!(folder.prepare("train.jsonl", Some("train.jsonl")).unwrap(), first);
+    folder.write("train.jsonl", jsonl(&TRAIN[..4]));
+    refused("out", "has models in it");
+    assert_eq!(fs::read(&weights).unwrap(), b"days of work");
+    assert_eq!(Manifest::read(&spec.out).unwrap().splits["train"].texts, 5);
+    fs::remove_dir_all(folder.path("out/models")).unwrap();
+    data::prepare(&spec, &Report::silent()).unwrap();
+    assert_eq!(Manifest::read(&spec.out).unwrap().splits["train"].texts, 4);
+}
+
+#[test]
 fn asked_to_stop_it_leaves_nothing() {
     let folder = Folder::new();
     folder.write("train.jsonl", jsonl(&TRAIN));

@@ -12,6 +12,8 @@ use std::{
 };
 
 const FILE: &str = "manifest.json";
+/// Every file that a data folder may have.
+pub(super) const FILES: [&str; 4] = [FILE, "tokenizer.json", "train.bin", "validation.bin"];
 
 /// The content of `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,8 +123,15 @@ impl Manifest {
     }
 
     /// Whether a folder has a manifest, of whatever version.
-    pub(super) fn exists(data: &Path) -> bool {
-        data.join(FILE).is_file()
+    pub(super) fn is_in(data: &Path) -> bool {
+        #[derive(Deserialize)]
+        struct Form {
+            #[serde(rename = "format")]
+            _format: u32,
+            #[serde(rename = "inputs")]
+            _inputs: serde_json::Map<String, serde_json::Value>,
+        }
+        files::read_json::<Form>(&data.join(FILE)).is_ok()
     }
 
     /// Whether every file that belongs to this manifest is in the folder and whole.

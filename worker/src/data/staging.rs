@@ -4,7 +4,7 @@
 //! until nothing is left to do, so what is found under the temporary names by whoever holds it was left by a killed
 //! process.
 
-use super::{Manifest, lock::Lock};
+use super::{Manifest, lock::Lock, manifest::FILES};
 use crate::{Error, Result, files, report::Report};
 use std::{
     fs::{self, File},
@@ -58,7 +58,7 @@ impl Staging {
         files::require_writable("--out", &out, out.parent().unwrap_or(&out))?;
         let lock = Lock::take(&beside.lock, &out.display().to_string(), "preparing", report)?;
         // While nobody moves what it looks at.
-        refuse_foreign(&out)?;
+        is_replaced(&out)?;
         let cleared = beside.clear().and_then(|()| fs::create_dir(&beside.unfinished));
         cleared.map_err(Error::io(&out))?;
         Ok(Self { out, beside, finished: false, _lock: lock })
@@ -75,15 +75,19 @@ impl Staging {
     }
 
     /// Puts the folder into its place; prepared data that was there before goes away.
+    ///
+    /// # Errors
+    /// When it can't be written, or something else was put there meanwhile.
     pub(super) fn finish(mut self) -> Result<()> {
-        self.put_into_place().map_err(Error::io(&self.out))
+        let replace = is_replaced(&self.out)?;
+        self.put_into_place(replace).map_err(Error::io(&self.out))
     }
 
-    fn put_into_place(&mut self) -> io::Result<()> {
+    fn put_into_place(&mut self, replace: bool) -> io::Result<()> {
         let sync = |folder: &Path| File::open(folder).and_then(|folder| folder.sync_all());
         let Beside { unfinished, replaced, .. } = &self.beside;
         sync(unfinished)?;
-        if Manifest::exists(&self.out) {
+        if replace {
             fs::rename(&self.out, replaced)?;
         }
         fs::rename(unfinished, &self.out)?;
@@ -121,22 +125,30 @@ fn remove_if_there(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// `out` may be missing, an empty folder, or prepared data, which is replaced.
-fn refuse_foreign(out: &Path) -> Result<()> {
-    let accepted = "accepted: a folder to create, an empty one, or one made by `prepare`";
-    let mut entries = match fs::read_dir(out) {
+/// What `out` may be.
+const ACCEPTED: &str = "accepted: a folder to create, an empty one, or one made by `prepare`";
+
+/// Whether `out` is prepared data, which is replaced; otherwise it is missing or an empty folder.
+///
+/// # Errors
+/// When it holds anything else.
+fn is_replaced(out: &Path) -> Result<bool> {
+    let refuse = |what: String| Err(Error::input(format!("--out {}: {what}; {ACCEPTED}", out.display())));
+    let entries = match fs::read_dir(out) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            return Err(Error::input(format!("--out {}: is a file; {accepted}", out.display())));
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return refuse("is a file".into()),
         Err(source) => return Err(Error::Io { path: out.to_owned(), source }),
     };
-    if entries.next().is_some() && !Manifest::exists(out) {
-        return Err(Error::input(format!(
-            "--out {}: has files that are not prepared data; {accepted}",
-            out.display()
-        )));
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(Error::io(out))?.file_name());
     }
-    Ok(())
+    names.sort();
+    match names.iter().find(|name| !FILES.iter().any(|ours| *name == ours)) {
+        Some(other) => refuse(format!("has {} in it, which is no prepared data", Path::new(other).display())),
+        None if names.is_empty() => Ok(false),
+        None if Manifest::is_in(out) => Ok(true),
+        None => refuse(format!("has no {} of prepared data", FILES[0])),
+    }
 }
