@@ -27,17 +27,26 @@ pub fn write_atomically(
         write(&mut writer)?;
         writer.flush()?;
         drop(writer);
-        // tempfile makes private files; results are for everyone the folder is open to.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            temporary.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
+        open_to_readers(temporary.as_file())?;
         temporary.as_file().sync_all()
     })();
     filled.map_err(Error::io(path))?;
     temporary.persist(path).map_err(|error| Error::Io { path: path.to_owned(), source: error.error })?;
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))
+}
+
+/// Lets others read a file that was made as a temporary one, and so for its owner alone: results are for everyone the
+/// folder is open to.
+///
+/// # Errors
+/// When its permissions can't be changed.
+pub fn open_to_readers(file: &File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
 }
 
 /// How the temporary names of a file begin.

@@ -184,7 +184,12 @@ fn write_tensors<B: Backend>(
         safetensors::SafeTensorError::IoError(source) => Error::Io { path: shown.to_owned(), source },
         other => Error::failed(format!("{}: {other}", shown.display())),
     })?;
-    File::open(file).and_then(|file| file.sync_all()).map_err(Error::io(shown))
+    let opened = File::open(file).and_then(|file| {
+        // The library makes it as a temporary one.
+        files::open_to_readers(&file)?;
+        file.sync_all()
+    });
+    opened.map_err(Error::io(shown))
 }
 
 #[cfg(test)]
@@ -198,6 +203,30 @@ mod tests {
 
     /// Embeddings; attention with its bias; two layer norms; the MLP with its biases; the last layer norm.
     const PARAMETERS: usize = 8 * (5 + 4) + (4 * 64 + 8) + 32 + (2 * 8 * 32 + 32 + 8) + 16;
+
+    #[cfg(unix)]
+    #[test]
+    fn every_file_of_a_checkpoint_can_be_read_by_others() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let fields = serde_json::json!({"hidden_size": 8, "num_heads": 2, "num_layers": 1, "vocab_size": 5,
+            "max_position_embeddings": 4});
+        let config = crate::model::GptNeoConfig::from_fields(fields.as_object().unwrap().clone()).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("checkpoint-1");
+        let model = init::random::<Cpu>(&config, 0, &FlexDevice);
+        let extra =
+            Extra { optimizer: vec![("exp_avg.", model.parameters())], trainer_state: serde_json::json!({}) };
+        save::<Cpu>(&folder, &model, Some(&extra)).unwrap();
+        let modes: Vec<_> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name(), entry.metadata().unwrap().permissions().mode() & 0o777)
+            })
+            .collect();
+        assert_eq!(modes.len(), 5, "{modes:?}");
+        assert!(modes.iter().all(|(_, mode)| *mode == 0o644), "{modes:?}");
+    }
 
     #[test]
     fn a_checkpoint_replaces_the_old_one_whole_and_leaves_nothing_beside_it() {
