@@ -8,8 +8,11 @@ use crate::{Error, Result, files};
 use std::{
     fs,
     io::ErrorKind,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
+
+/// How the names of checkpoint folders begin.
+const CHECKPOINT: &str = "checkpoint-";
 
 /// What became of the search for a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub fn checkpoints(model: &Path) -> Result<Vec<(u64, PathBuf)>> {
     for entry in fs::read_dir(model).map_err(Error::io(model))? {
         let path = entry.map_err(Error::io(model))?.path();
         let step =
-            path.file_name().and_then(|name| name.to_str()?.strip_prefix("checkpoint-")?.parse::<u64>().ok());
+            path.file_name().and_then(|name| name.to_str()?.strip_prefix(CHECKPOINT)?.parse::<u64>().ok());
         if let Some(step) = step.filter(|_| path.is_dir()) {
             found.push((step, path));
         }
@@ -115,7 +118,7 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
             model.display()
         )));
     }
-    let model = &model.canonicalize().map_err(Error::io(model))?;
+    let model = &named(model)?;
     let mut inside = indexed(model)?;
     if let Some(&(last, _)) = inside.last() {
         let wanted = index.unwrap_or(last);
@@ -133,14 +136,36 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
         )));
     }
     // A checkpoint folder itself: its model is the folder around it, if that looks like one.
-    let parent = model.parent().filter(|_| files::name(model).starts_with("checkpoint-"));
+    let is_checkpoint = |folder: &Path| files::name(folder).starts_with(CHECKPOINT);
+    let target = model.canonicalize().map_err(Error::io(model))?;
+    // A link of another name to a checkpoint folder says nothing of the model.
+    let model = if is_checkpoint(model) || !is_checkpoint(&target) { model } else { &target };
+    let parent = model.parent().filter(|_| is_checkpoint(model));
     let siblings = parent.filter(|_| index.is_none()).map(indexed).transpose()?.unwrap_or_default();
-    let own = siblings.iter().find(|(_, folder)| folder == model).map_or(0, |&(index, _)| index);
+    let own = position(model, &target, &siblings).unwrap_or(0);
     Ok(Found::There(Located {
         folder: model.clone(),
         name: parent.map_or_else(|| files::name(model), files::name),
         index: index.unwrap_or(own),
     }))
+}
+
+/// A folder under the name that it was given by: that of a link, not of what it leads to, so that links to the same
+/// folder are several models.
+fn named(folder: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(folder).map_err(Error::io(folder))?;
+    if absolute.components().any(|part| part == Component::ParentDir) {
+        return folder.canonicalize().map_err(Error::io(folder));
+    }
+    Ok(absolute)
+}
+
+/// The index of a checkpoint folder, a link or not, among those of its model.
+fn position(folder: &Path, target: &Path, siblings: &[(u32, PathBuf)]) -> Option<u32> {
+    let is_same = |other: &Path| other.canonicalize().is_ok_and(|other| other == target);
+    let mut found = siblings.iter().find(|(_, other)| other == folder);
+    found = found.or_else(|| siblings.iter().find(|(_, other)| is_same(other)));
+    found.map(|&(index, _)| index)
 }
 
 /// Says which checkpoints there are in place of the one that was asked for.
@@ -187,6 +212,43 @@ mod tests {
         assert!(locate(&model, Some(3)).unwrap_err().to_string().contains("0 to 2"));
         assert!(locate(root.path(), None).unwrap_err().to_string().contains("was the model trained"));
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_model_is_a_model_of_its_own_name() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let store = root.join("store");
+        for step in [10, 20] {
+            let folder = store.join(format!("checkpoint-{step}"));
+            fs::create_dir_all(&folder).unwrap();
+            for file in [CONFIG, WEIGHTS] {
+                fs::write(folder.join(file), "").unwrap();
+            }
+        }
+        let at = |path: &str| {
+            let Located { folder, name, index } = locate(&root.join(path), None).unwrap();
+            assert!(folder.canonicalize().unwrap().starts_with(&store), "{}", folder.display());
+            (name, index)
+        };
+        for name in ["first", "second"] {
+            symlink(&store, root.join(name)).unwrap();
+            for path in [name.to_owned(), format!("{name}/"), format!("{name}/checkpoint-20")] {
+                assert_eq!(at(&path), (name.to_owned(), 1), "{path}");
+            }
+        }
+        assert_eq!(at("first/checkpoint-20/.."), ("store".to_owned(), 1));
+        // A link to a checkpoint alone.
+        symlink(store.join("checkpoint-20"), root.join("newest")).unwrap();
+        assert_eq!(at("newest"), ("store".to_owned(), 1));
+        fs::create_dir(root.join("third")).unwrap();
+        symlink(store.join("checkpoint-20"), root.join("third/checkpoint-7")).unwrap();
+        for path in ["third", "third/checkpoint-7"] {
+            assert_eq!(at(path), ("third".to_owned(), 0), "{path}");
+        }
+    }
+
     #[test]
     fn an_index_is_that_of_the_epoch_also_when_older_checkpoints_are_gone() {
         let root = tempfile::tempdir().unwrap();
