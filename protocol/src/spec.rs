@@ -143,6 +143,9 @@ pub struct CollectSpec {
     /// Let a GPU round the factors of products to TF32.
     #[serde(default)]
     pub tf32: bool,
+    /// Replace finished statistics of the same name that were made from something else.
+    #[serde(default)]
+    pub replace: bool,
     /// `auto`, `cpu`, `cuda`, `cuda:N` or `vulkan`.
     pub device: String,
 }

@@ -52,6 +52,7 @@ fn lay_out(root: &Path) -> CollectSpec {
         one_pass: false,
         covariance: false,
         tf32: false,
+        replace: false,
         device: golden::DEVICE.into(),
     }
 }
@@ -130,10 +131,18 @@ fn variances_of_one_pass_equal_those_of_two() {
     let root = tempfile::tempdir().unwrap();
     let spec = lay_out(root.path());
     run(StageKind::Means, &spec);
-    let one = CollectSpec { one_pass: true, ..spec.clone() };
     let file = run(StageKind::Vars, &spec).file;
     let two_passes = Vars::read(&file).unwrap();
     let two_passes_bytes = fs::read(&file).unwrap();
+    let one = CollectSpec { one_pass: true, ..spec.clone() };
+    let kept = collect(StageKind::Vars, &one, &Report::silent()).unwrap_err().to_string();
+    assert!(
+        kept.contains("02x0032_01n-vars.safetensors: was made with passes none, not 1; use --replace"),
+        "{kept}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), two_passes_bytes);
+    let spec = CollectSpec { replace: true, ..spec };
+    let one = CollectSpec { replace: true, ..one };
     let output = run(StageKind::Vars, &one);
     let one_pass = Vars::read(&output.file).unwrap();
     assert_eq!((one_pass.meta.n_seqs, output.tokens), (150, 9450));
@@ -216,6 +225,49 @@ fn variances_refuse_means_of_other_weights() {
         damaged.to_string().contains("model.safetensors: damaged or not a safetensors file"),
         "{damaged}"
     );
+}
+
+#[test]
+fn finished_statistics_of_anything_else_are_kept_unless_they_are_to_be_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let stages = [StageKind::Means, StageKind::Vars, StageKind::Decs];
+    let files = stages.map(|stage| run(stage, &spec).file);
+    let bytes = files.clone().map(|file| fs::read(file).unwrap());
+    let refused = |stage, spec: &CollectSpec, at: usize, says: &str| {
+        let refused = collect(stage, spec, &Report::silent()).unwrap_err();
+        let line = refused.to_string();
+        assert!(line.starts_with(&files[at].display().to_string()) && line.contains(says), "{line}");
+        assert!(line.ends_with("use --replace or another --stats"), "{line}");
+        assert_eq!(refused.exit_code(), 2);
+        assert_eq!(fs::read(&files[at]).unwrap(), bytes[at]);
+        assert!(!files[at].with_extension("partial").exists());
+    };
+    // Other weights under the same name.
+    overwrite(&spec.model.join("checkpoint-60/model.safetensors"), "transformer.ln_f.bias", 0.5);
+    refused(StageKind::Means, &spec, 0, "was made with checkpoint_sha256 ");
+    let replacing = CollectSpec { replace: true, ..spec.clone() };
+    run(StageKind::Means, &replacing);
+    assert_ne!(fs::read(&files[0]).unwrap(), bytes[0]);
+    for (at, stage) in [(1, StageKind::Vars), (2, StageKind::Decs)] {
+        refused(stage, &spec, at, "was made with checkpoint_sha256 ");
+        run(stage, &replacing);
+        assert_ne!(fs::read(&files[at]).unwrap(), bytes[at]);
+        // What belongs is what is asked for.
+        run(stage, &spec);
+    }
+
+    // Of another program, which tells nothing; and made with other means.
+    let mut means = Means::read(&files[0]).unwrap();
+    means.meta.made_from = [("made_by".to_owned(), "another program".to_owned())].into();
+    means.write(&files[0]).unwrap();
+    let kept = collect(StageKind::Means, &spec, &Report::silent()).unwrap_err().to_string();
+    assert!(kept.contains("was made with checkpoint_sha256 none, not "), "{kept}");
+    means.totals[0] += 1.0;
+    means.counts[0] += 1;
+    means.write(&files[0]).unwrap();
+    let kept = collect(StageKind::Vars, &spec, &Report::silent()).unwrap_err().to_string();
+    assert!(kept.contains("-vars.safetensors: was made with means of hash "), "{kept}");
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                 covariance: settings.collection.covariance,
                 // Other numbers, which the identity of a run does not tell.
                 tf32: false,
+                // A root's statistics are made again whenever what they are made from was.
+                replace: true,
                 device,
             };
             match kind {

@@ -53,7 +53,7 @@ impl Entry {
             let other = if needed { self.summary(stats, stage)? } else { None };
             if other.is_some_and(|other| other.hash != means.hash) {
                 return Err(Error::input(format!(
-                    "{}: made with other means than {}; collect {stage} again",
+                    "{}: made with other means than {}; collect {stage} again with --replace",
                     self.path(stats, stage).display(),
                     self.path(stats, StageKind::Means).display(),
                 )));

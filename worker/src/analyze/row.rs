@@ -187,7 +187,11 @@ impl Statistics {
         let evaluated = folder.join(EVAL_RESULTS);
         let of_scores = scores.and_then(|scores| scores.checkpoint_sha256.as_ref());
         let made_from = [
-            (entry.path(stats, StageKind::Means), self.made_from.as_ref(), "collect the statistics again"),
+            (
+                entry.path(stats, StageKind::Means),
+                self.made_from.as_ref(),
+                "collect the statistics again with --replace",
+            ),
             (evaluated.clone(), of_scores, "evaluate it again"),
         ];
         let mut hash = None;

@@ -59,6 +59,10 @@ pub(super) struct Args {
     #[arg(long)]
     tf32: bool,
 
+    /// Replace finished statistics of the same name that were made from other weights, data or means, or in another way.
+    #[arg(long)]
+    replace: bool,
+
     /// Where to compute: auto (an NVIDIA GPU if there is one), cpu, cuda, cuda:N or vulkan.
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = values::device)]
     device: String,
@@ -75,7 +79,7 @@ enum Stage {
 impl Args {
     pub(super) fn into_spec(self) -> Result<StageSpec> {
         let Self { stage, model, checkpoint, data, stats, .. } = self;
-        let Self { batch_size, save_every, one_pass, covariance, tf32, device, .. } = self;
+        let Self { batch_size, save_every, one_pass, covariance, tf32, replace, device, .. } = self;
         for (flag, given) in [("--one-pass", one_pass), ("--covariance", covariance)] {
             if given && !matches!(stage, Stage::Vars) {
                 return Err(Error::input(format!("{flag} goes with --stage vars only; leave it out")));
@@ -91,6 +95,7 @@ impl Args {
             one_pass,
             covariance,
             tf32,
+            replace,
             device,
         };
         Ok(match stage {

@@ -56,16 +56,17 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
     let pass = job.open::<B>("validation", device)?;
     let means: Means = job.read_means(&pass)?;
     let hash = means.meta.hash.clone();
-    let read = |path: &Path| {
-        let found = path.exists().then(|| Decs::read(path)).transpose()?;
-        Ok(found.filter(|decs| job.belongs(&pass, &decs.meta, Some(&hash))))
-    };
+    let read = |path: &Path| path.exists().then(|| Decs::read(path)).transpose();
+    let belongs = |decs: &Decs| job.belongs(&pass, &decs.meta, Some(&hash));
     if let Some(decs) = read(&job.file)? {
-        return Ok(output(job, &decs));
+        if belongs(&decs) {
+            return Ok(output(job, &decs));
+        }
+        job.may_replace(&pass, &decs.meta, Some(&hash))?;
     }
     let classes = means.counts.len();
     let empty = || Decs { counts: vec![0; classes], totals: vec![0; classes], meta: Meta::default() };
-    let decs = job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
+    let decs = job.unfinished(read(&job.partial()))?.filter(belongs).unwrap_or_else(empty);
     let done = decs.meta.n_seqs;
     let all = means.means();
     let offsets: Vec<f32> = all

@@ -61,12 +61,13 @@ impl<B: Kernels> Accumulator<B> for Sums<B> {
 pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
     doubles::check::<B>(device)?;
     let pass = job.open::<B>("train", device)?;
-    let read = |path: &Path| {
-        let found = path.exists().then(|| Means::read(path)).transpose()?;
-        Ok(found.filter(|means| job.belongs(&pass, &means.meta, None) && means.is_finite()))
-    };
+    let read = |path: &Path| path.exists().then(|| Means::read(path)).transpose();
+    let belongs = |means: &Means| job.belongs(&pass, &means.meta, None) && means.is_finite();
     if let Some(means) = read(&job.file)? {
-        return Ok(output(job, &means));
+        if belongs(&means) {
+            return Ok(output(job, &means));
+        }
+        job.may_replace(&pass, &means.meta, None)?;
     }
     let config = &pass.model.config;
     let empty = || Means {
@@ -76,8 +77,8 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         squares: None,
         meta: Meta::default(),
     };
-    let means =
-        job.unfinished(read(&job.partial()))?.filter(|means| means.squares.is_some()).unwrap_or_else(empty);
+    let unfinished = job.unfinished(read(&job.partial()))?;
+    let means = unfinished.filter(|means| belongs(means) && means.squares.is_some()).unwrap_or_else(empty);
     let done = means.meta.n_seqs;
     let sums = pass.run(job, "", done, Sums::<B>::of(means, device))?;
     Ok(output(job, &sums.read(Meta { n_seqs: pass.total(), ..Meta::default() })?))

@@ -23,10 +23,11 @@ use pass::Job;
 use protocol::{output::CollectOutput, spec::CollectSpec, stage::StageKind};
 
 /// Collects one kind of statistics (`means`, `vars` or `decs`) of a checkpoint. If the file is there
-/// already, made from the same checkpoint and data, nothing is done.
+/// already, made from the same checkpoint and data, nothing is done; made from something else, it is replaced if
+/// `spec.replace` says so.
 ///
 /// # Errors
-/// On bad input, when the means that `vars` and `decs` need are missing or belong to another checkpoint,
+/// On bad input, when there is such a file that is not to be replaced, when the means that `vars` and `decs` need are missing or belong to another checkpoint,
 /// when a file can't be written, and [`crate::Error::Interrupted`] after a stop was asked for and the
 /// unfinished statistics were saved.
 ///

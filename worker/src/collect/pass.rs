@@ -16,7 +16,7 @@ use crate::{
 use burn::tensor::Tensor;
 use protocol::spec::CollectSpec;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -89,11 +89,39 @@ impl Job<'_> {
     /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
     /// are known beforehand.
     pub(super) fn belongs<B: Kernels>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
-        let mut now = pass.made_from.clone();
-        if !meta.made_from.contains_key(BLOCK_SIZE) {
-            now.remove(BLOCK_SIZE);
+        Self::difference(pass, meta, hash).is_none()
+    }
+
+    /// Refuses to replace finished statistics that were made from anything else, unless that was asked for.
+    pub(super) fn may_replace<B: Kernels>(
+        &self,
+        pass: &Pass<B>,
+        meta: &Meta,
+        hash: Option<&str>,
+    ) -> Result<()> {
+        match Self::difference(pass, meta, hash).filter(|_| !self.spec.replace) {
+            None => Ok(()),
+            Some((key, then, now)) => Err(Error::input(format!(
+                "{}: was made with {key} {then}, not {now}; use --replace or another --stats",
+                self.file.display()
+            ))),
         }
-        meta.made_from == now && hash.is_none_or(|hash| meta.hash == hash)
+    }
+
+    /// The first of what statistics were made from that differs from what this pass reads, as it was and as it is.
+    fn difference<B: Kernels>(
+        pass: &Pass<B>,
+        meta: &Meta,
+        hash: Option<&str>,
+    ) -> Option<(String, String, String)> {
+        let (then, now) = (&meta.made_from, &pass.made_from);
+        let keys: BTreeSet<_> = then.keys().chain(now.keys()).collect();
+        let mut keys = keys.into_iter().filter(|key| *key != BLOCK_SIZE || then.contains_key(*key));
+        let text = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
+        let differs = keys.find(|key| then.get(*key) != now.get(*key));
+        let differs = differs.map(|key| (key.clone(), text(then.get(key)), text(now.get(key))));
+        let hash = hash.filter(|hash| meta.hash != **hash);
+        differs.or_else(|| hash.map(|hash| ("means of hash".to_owned(), meta.hash.clone(), hash.to_owned())))
     }
 
     /// The class means that variances and decisions refer to.
@@ -119,7 +147,7 @@ impl Job<'_> {
         };
         if let Some((what, now)) = other {
             return Err(Error::input(format!(
-                "{}: outdated, made from other {what} than {}; collect the means again",
+                "{}: outdated, made from other {what} than {}; collect the means again with --replace",
                 self.means.display(),
                 now.display()
             )));

@@ -68,13 +68,16 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         // Another way to the same numbers, but not to the same bytes.
         pass.made_from.insert("passes".to_owned(), "1".to_owned());
     }
-    let read = |path: &Path| {
-        let found = path.exists().then(|| Vars::read(path)).transpose()?;
-        let complete = |vars: &Vars| vars.covariance.is_some() || !job.spec.covariance;
-        Ok(found.filter(|vars| job.belongs(&pass, &vars.meta, Some(&hash)) && complete(vars)))
+    let read = |path: &Path| path.exists().then(|| Vars::read(path)).transpose();
+    let belongs = |vars: &Vars| {
+        let complete = vars.covariance.is_some() || !job.spec.covariance;
+        job.belongs(&pass, &vars.meta, Some(&hash)) && complete
     };
     if let Some(vars) = read(&job.file)? {
-        return Ok(output(job, &vars));
+        if belongs(&vars) {
+            return Ok(output(job, &vars));
+        }
+        job.may_replace(&pass, &vars.meta, Some(&hash))?;
     }
     if job.spec.one_pass {
         return from_squares(job, &pass, means);
@@ -87,7 +90,7 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
         meta: Meta::default(),
     };
     let Vars { counts, totals, covariance, meta } =
-        job.unfinished(read(&job.partial()))?.unwrap_or_else(empty);
+        job.unfinished(read(&job.partial()))?.filter(belongs).unwrap_or_else(empty);
     let distances = Distances::<B> {
         means: doubles::matrix(means.into_means().0, [classes, dim], device),
         counts,

@@ -194,7 +194,10 @@ fn analysis_refuses_damaged_weights_and_statistics_of_others() {
         ]);
     }
     assert!(!place.path("results.csv").exists());
-    place.succeed(collect);
+    place
+        .run(collect)
+        .assert_refused(&["model-means.safetensors: was made with checkpoint_sha256", "--replace"]);
+    place.succeed(&format!("{collect} --replace"));
     place.succeed(&analyze("loss,dual"));
 }
 
@@ -273,13 +276,13 @@ fn statistics_of_outdated_means_are_refused_until_they_are_collected_again() {
             .run(&collect(stage))
             .assert_refused(&["model-means.safetensors: outdated, made from other weights"]);
     }
-    place.succeed(&collect("means"));
+    place.succeed(&format!("{} --replace", collect("means")));
     place
         .run(&analyze("snr"))
         .assert_refused(&["model-vars.safetensors: made with other means", "collect vars again"]);
     place.run(&analyze("decs")).assert_refused(&["model-decs.safetensors: made with other means"]);
     place.succeed(&analyze("nor"));
-    ["vars", "decs"].iter().for_each(|stage| drop(place.succeed(&collect(stage))));
+    ["vars", "decs"].iter().for_each(|stage| drop(place.succeed(&format!("{} --replace", collect(stage)))));
     place.succeed(&analyze("nor,snr,decs"));
 
     // Other data.
