@@ -432,6 +432,31 @@ fn folders_that_only_look_like_prepared_data_are_left_alone() {
 }
 
 #[test]
+fn through_a_link_the_folder_that_it_leads_to_is_filled() {
+    let folder = Folder::new();
+    folder.write("train.jsonl", jsonl(&TRAIN));
+    fs::create_dir_all(folder.path("store/texts")).unwrap();
+    std::os::unix::fs::symlink(folder.path("store/texts"), folder.path("out")).unwrap();
+    for (block_size, out) in [(8, "out"), (16, "out"), (8, "out/")] {
+        let spec = folder.spec("train.jsonl", Some("train.jsonl"));
+        let spec = PrepareSpec { block_size, out: folder.path(out), ..spec };
+        let first = data::prepare(&spec, &Report::silent()).unwrap();
+        assert_eq!(data::prepare(&spec, &Report::silent()).unwrap(), first);
+        assert!(folder.path("out").is_symlink());
+        let found = Sequences::open(&folder.path("store/texts"), "train").unwrap().block_size();
+        assert_eq!(found, block_size as usize);
+        assert_eq!(folder.left(), ["out", "store", "train.jsonl"]);
+        assert_eq!(fs::read_dir(folder.path("store")).unwrap().count(), 1);
+    }
+    fs::rename(folder.path("store"), folder.path("away")).unwrap();
+    let error =
+        data::prepare(&folder.spec("train.jsonl", Some("train.jsonl")), &Report::silent()).unwrap_err();
+    assert!(matches!(error, Error::Input(_)), "{error}");
+    assert!(error.to_string().contains("a link to what is not there"), "{error}");
+    assert_eq!(folder.left(), ["away", "out", "train.jsonl"]);
+}
+
+#[test]
 fn asked_to_stop_it_leaves_nothing() {
     let folder = Folder::new();
     folder.write("train.jsonl", jsonl(&TRAIN));

@@ -53,7 +53,7 @@ impl Staging {
     /// # Errors
     /// When `out` holds something that is not prepared data, or can't be written.
     pub(super) fn begin(out: &Path, report: &Report) -> Result<Self> {
-        let out = std::path::absolute(out).map_err(Error::io(out))?;
+        let out = resolved(out)?;
         let beside = Beside::of(&out)?;
         files::require_writable("--out", &out, out.parent().unwrap_or(&out))?;
         let lock = Lock::take(&beside.lock, &out.display().to_string(), "preparing", report)?;
@@ -109,7 +109,7 @@ impl Drop for Staging {
 /// Removes what a process that was killed while it made `out` left beside it. Nothing is removed while another
 /// process makes it again, or where nothing can be written: it is in nobody's way.
 pub(super) fn remove_leftovers(out: &Path) {
-    let Some(beside) = std::path::absolute(out).ok().and_then(|out| Beside::of(&out).ok()) else { return };
+    let Some(beside) = resolved(out).ok().and_then(|out| Beside::of(&out).ok()) else { return };
     let left = [&beside.unfinished, &beside.replaced, &beside.lock];
     if left.into_iter().any(|path| path.exists())
         && let Ok(Some(_lock)) = Lock::try_take(&beside.lock)
@@ -123,6 +123,21 @@ fn remove_if_there(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The folder itself where `out` is a link to one, so that the link stays and everything lies beside the folder.
+fn resolved(out: &Path) -> Result<PathBuf> {
+    // Without a slash at its end, which would hide the link.
+    let absolute: PathBuf = std::path::absolute(out).map_err(Error::io(out))?.components().collect();
+    if !absolute.is_symlink() {
+        return Ok(absolute);
+    }
+    absolute.canonicalize().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            Error::input(format!("--out {}: a link to what is not there; {ACCEPTED}", out.display()))
+        }
+        _ => Error::Io { path: out.to_owned(), source: error },
+    })
 }
 
 /// What `out` may be.
