@@ -120,6 +120,37 @@ fn the_progress_table_is_the_published_tools() {
 }
 
 #[test]
+fn progress_counts_what_is_collected_so_far() {
+    let stats = golden_stats();
+    let unfinished = |stage| stats::path(stats.path(), stage, 0, MODELS[1]).with_extension("partial");
+    let path = stats::path(stats.path(), StageKind::Decs, 0, MODELS[1]);
+    let mut decs = Decs::read(&path).unwrap();
+    decs.meta.n_seqs = 7;
+    decs.write(&unfinished(StageKind::Decs)).unwrap();
+    // What is finished counts, whatever is left beside it.
+    let whole = progress(&spec(stats.path(), &["all"])).unwrap();
+    assert_eq!(whole, fs::read_to_string(golden("progress.txt")).unwrap());
+    fs::remove_file(&path).unwrap();
+    let table = progress(&spec(stats.path(), &["all"])).unwrap();
+    assert!(table.contains("02x0048_01d@0     150    150      7    159\n"), "{table}");
+
+    // A collection that has only begun.
+    let path = stats::path(stats.path(), StageKind::Means, 0, MODELS[1]);
+    let mut means = Means::read(&path).unwrap();
+    means.meta.n_seqs = 5;
+    means.write(&unfinished(StageKind::Means)).unwrap();
+    fs::remove_file(&path).unwrap();
+    for stage in [StageKind::Vars, StageKind::Decs] {
+        let _ = fs::remove_file(unfinished(stage));
+        let _ = fs::remove_file(stats::path(stats.path(), stage, 0, MODELS[1]));
+    }
+    let table = progress(&spec(stats.path(), &["all"])).unwrap();
+    assert!(table.contains("02x0048_01d@0       5      -      -    159\n"), "{table}");
+    // It is no row of the table of measures.
+    assert_eq!(run(&spec(stats.path(), &["nor"])).rows.len(), 2);
+}
+
+#[test]
 fn double_precision_keeps_riesz_kernels_finite() {
     let stats = golden_stats();
     let output = run(&spec(stats.path(), &["kern-riesz"]));

@@ -45,6 +45,20 @@ impl Entry {
         if files::exists(&path)? { Summary::read(&path).map(Some) } else { Ok(None) }
     }
 
+    /// The same, of unfinished statistics where there are no finished ones.
+    pub(super) fn so_far(&self, stats: &Path, stage: StageKind) -> Result<Option<Summary>> {
+        if let Some(finished) = self.summary(stats, stage)? {
+            return Ok(Some(finished));
+        }
+        match Summary::read(&stats::partial(&self.path(stats, stage))) {
+            // Not begun, or finished meanwhile.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.summary(stats, stage)
+            }
+            other => other.map(Some),
+        }
+    }
+
     /// Refuses variances and decisions that were made with other means, where they are needed.
     pub(super) fn check_hashes(&self, stats: &Path, columns: &Columns) -> Result<()> {
         let Some(means) = self.summary(stats, StageKind::Means)? else { return Ok(()) };
@@ -66,7 +80,7 @@ impl Entry {
 /// The rows to compute: those that have means. Warns of the others.
 pub(super) fn with_means(spec: &AnalyzeSpec, report: &Report) -> Result<Vec<Entry>> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for entry in find(spec)? {
+    for entry in find(spec, false)? {
         if files::exists(&entry.path(&spec.stats, StageKind::Means))? {
             with.push(entry);
         } else {
@@ -83,23 +97,24 @@ pub(super) fn with_means(spec: &AnalyzeSpec, report: &Report) -> Result<Vec<Entr
     }
 }
 
-/// All rows, in the order of the published tables.
-pub(super) fn find(spec: &AnalyzeSpec) -> Result<Vec<Entry>> {
+/// All rows, in the order of the published tables; also those that have only unfinished statistics, if they count.
+pub(super) fn find(spec: &AnalyzeSpec, unfinished: bool) -> Result<Vec<Entry>> {
     let names = match &spec.only {
         Some((folder, checkpoint)) => BTreeSet::from([(stats::run_name(folder).to_owned(), *checkpoint)]),
-        None => names(&spec.stats)?,
+        None => names(&spec.stats, unfinished)?,
     };
     let mut entries = Vec::with_capacity(names.len());
     for (name, checkpoint) in names {
         let mut entry = Entry { width: None, name, checkpoint };
-        entry.width = entry.summary(&spec.stats, StageKind::Means)?.and_then(|means| means.width);
+        let summary = if unfinished { Entry::so_far } else { Entry::summary };
+        entry.width = summary(&entry, &spec.stats, StageKind::Means)?.and_then(|means| means.width);
         entries.push(entry);
     }
     entries.sort();
     Ok(entries)
 }
 
-fn names(stats: &Path) -> Result<BTreeSet<(String, u32)>> {
+fn names(stats: &Path, unfinished: bool) -> Result<BTreeSet<(String, u32)>> {
     let mut names = BTreeSet::new();
     for folder in files_in(stats)? {
         let name = files::name(&folder);
@@ -108,11 +123,13 @@ fn names(stats: &Path) -> Result<BTreeSet<(String, u32)>> {
         if !STAGES.contains(&stage) {
             continue;
         }
-        let ending = format!("-{stage}.safetensors");
+        let endings = [format!("-{stage}.safetensors"), format!("-{stage}.{}", stats::PARTIAL)];
+        let endings = &endings[..if unfinished { 2 } else { 1 }];
         for file in files_in(&folder)? {
             let file = files::name(&file);
             // A hidden file is one that is being written.
-            if let Some(name) = file.strip_suffix(&ending).filter(|name| !name.starts_with('.')) {
+            let name = endings.iter().find_map(|ending| file.strip_suffix(ending.as_str()));
+            if let Some(name) = name.filter(|name| !name.starts_with('.')) {
                 names.insert((name.to_owned(), checkpoint));
             }
         }

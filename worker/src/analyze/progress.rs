@@ -18,7 +18,7 @@ const COLUMN: usize = 6;
 pub struct Collected {
     /// Row name: `02x0768_01d07@0`.
     pub model: String,
-    /// Sequences in the means; none if there are none yet.
+    /// Sequences in the means, finished or not; none if there are none yet.
     pub means: Option<u64>,
     /// Sequences in the variances.
     pub vars: Option<u64>,
@@ -33,10 +33,10 @@ pub struct Collected {
 /// # Errors
 /// When nothing is found or a file is damaged.
 pub fn collected(spec: &AnalyzeSpec) -> Result<Vec<Collected>> {
-    entries::find(spec)?
+    entries::find(spec, true)?
         .into_iter()
         .map(|entry| {
-            let [means, vars, decs] = STAGES.map(|stage| entry.summary(&spec.stats, stage));
+            let [means, vars, decs] = STAGES.map(|stage| entry.so_far(&spec.stats, stage));
             let (means, vars, decs) = (means?, vars?, decs?);
             Ok(Collected {
                 model: entry.row_name(),

@@ -1,15 +1,9 @@
 //! Unfinished statistics: a file beside the finished one's place, in the same form.
 
 use crate::{Error, Result};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-/// Where the unfinished statistics of a file are kept.
-pub(super) fn path(file: &Path) -> PathBuf {
-    file.with_extension("partial")
-}
+pub(super) use crate::stats::partial as path;
 
 /// Removes them, once the file itself is written.
 pub(super) fn remove(file: &Path) -> Result<()> {

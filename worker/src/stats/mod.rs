@@ -48,6 +48,15 @@ pub fn path(stats: &Path, stage: StageKind, checkpoint: u32, run_name: &str) -> 
     stats.join(format!("{stage}@{checkpoint}")).join(format!("{run_name}-{stage}.safetensors"))
 }
 
+/// Where the unfinished statistics of a file lie.
+#[must_use]
+pub fn partial(file: &Path) -> PathBuf {
+    file.with_extension(PARTIAL)
+}
+
+/// Ending of unfinished statistics.
+pub const PARTIAL: &str = "partial";
+
 /// The name of a run in statistics files and tables: its model folder's name, without a prefix that
 /// ends in `TinyStories-`.
 #[must_use]
