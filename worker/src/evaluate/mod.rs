@@ -27,8 +27,12 @@ use serde::Serialize;
 pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> {
     let device = device::resolve(&spec.device, report)?;
     let located = checkpoint::locate(&spec.model, spec.checkpoint)?;
+    let is_kept = spec.split == "validation";
+    if is_kept {
+        files::require_writable("--model", &spec.model, &located.folder)?;
+    }
     let results = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
-    if spec.split == "validation" {
+    if is_kept {
         files::write_json(&located.folder.join(EVAL_RESULTS), &results)?;
     }
     Ok(results.output)

@@ -1,4 +1,4 @@
-//! Full disks: a file system of a few megabytes, in a mount namespace of its own.
+//! Full disks, and one that can only be read: a file system of a few megabytes, in a mount namespace of its own.
 
 use crate::process::{Ended, Place, copy, ended, names};
 use std::{fs, process::Command};
@@ -95,4 +95,22 @@ fn statistics_that_do_not_fit_leave_what_was_saved_before() {
     let again = place.succeed(&collect("stats"));
     assert_eq!(again.number_after("going on from sequence "), Some(4), "{again:?}");
     assert!(fs::read(place.path("stats/means@0/model-means.safetensors")).unwrap() == whole);
+}
+
+#[test]
+fn an_evaluation_that_can_not_be_written_is_refused_before_it_begins() {
+    let place = Place::with(16, 4);
+    place.succeed("train --config config.json --data data --out model --max-steps 1 --device cpu");
+    let evaluate = |split: &str| {
+        let command =
+            format!("\"$WORKER\" evaluate --model disk/model --data data --split {split} --device cpu");
+        let script =
+            format!("cp -r model disk/model && mount -t tmpfs -o remount,ro tmpfs disk && {command}");
+        on_small_disk(&place, "size=16m", &script)
+    };
+    let Some(ended) = evaluate("validation") else { return };
+    ended.assert_refused(&["--model disk/model: no file can be made in ", "disk/model/checkpoint-1; check"]);
+    // Nothing is written about the train split.
+    let Some(ended) = evaluate("train") else { return };
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }
