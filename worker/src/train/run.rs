@@ -108,7 +108,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let per_epoch = order.steps_per_epoch();
     let total = (per_epoch * u64::from(spec.epochs)).min(spec.max_steps.unwrap_or(u64::MAX));
     let data = (manifest.splits["train"].sha256.as_str(), sequences.block_size());
-    let settings = Settings::of(spec, total, data, order.sha256());
+    let start = |folder| checkpoint::weights::hash(&checkpoint::locate(folder, None)?.folder);
+    let init = spec.init.as_deref().map(start).transpose()?;
+    let settings = Settings::of(spec, total, data, order.sha256(), init.as_deref());
 
     let config = configuration(spec, &manifest, sequences.block_size())?;
     let precision = precision(&spec.dtype)?;

@@ -13,6 +13,9 @@ use protocol::spec::TrainSpec;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
+/// What [`Settings::init`] says of a run that began with random weights.
+pub const RANDOM: &str = "random";
+
 /// Everything that decides how training goes on; a run is only resumed with the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -35,6 +38,10 @@ pub struct Settings {
     pub dtype: String,
     /// Steps in all.
     pub total_steps: u64,
+    /// What training began with: [`RANDOM`] weights, or the hash of those of a checkpoint. Checkpoints of earlier versions
+    /// do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Hash of the train split.
     pub data: String,
     /// Tokens per sequence of the data; checkpoints of earlier versions do not tell.
@@ -43,14 +50,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The settings of a specification; with the hash of the train split, its tokens per sequence, and the hash of the
-    /// file with the order.
+    /// The settings of a specification; with the hash of the train split, its tokens per sequence, the hash of the
+    /// file with the order, and that of the weights to start from.
     #[must_use]
     pub fn of(
         spec: &TrainSpec,
         total_steps: u64,
         (data, block_size): (&str, usize),
         order_sha256: Option<&str>,
+        init_sha256: Option<&str>,
     ) -> Self {
         Self {
             seed: spec.seed,
@@ -62,6 +70,7 @@ impl Settings {
             order_sha256: order_sha256.map(str::to_owned),
             dtype: spec.dtype.clone(),
             total_steps,
+            init: Some(init_sha256.unwrap_or(RANDOM).to_owned()),
             data: data.to_owned(),
             block_size: Some(block_size),
         }

@@ -46,7 +46,7 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
     let folder = place.path("model/checkpoint-4");
     let state = folder.join("trainer_state.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
-    for added in ["order_sha256", "block_size"] {
+    for added in ["order_sha256", "block_size", "init"] {
         json["settings"].as_object_mut().unwrap().remove(added).expect("it is recorded");
     }
     fs::write(&state, json.to_string()).unwrap();

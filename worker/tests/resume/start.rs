@@ -73,3 +73,28 @@ fn a_configuration_must_agree_with_the_checkpoint_to_start_from() {
     place.succeed("train --init models/first --data texts --out other --max-steps 1 --device cpu");
     assert_same(&place.path("other"), &place.path("model"));
 }
+
+#[test]
+fn training_is_only_resumed_with_the_weights_that_it_started_from() {
+    let place = place();
+    place.succeed(
+        "train --config wide.json --data data --out models/second --seed 5 --max-steps 1 --device cpu",
+    );
+    let train = |start: &str, out: &str| {
+        format!(
+            "train --resume {start} --config wide.json --data texts --out {out} --max-steps 2 --device cpu"
+        )
+    };
+    let (first, second) = ("--init models/first", "--init models/second/checkpoint-1");
+    place.succeed(&train(first, "model"));
+    // The same weights by another name.
+    place.succeed(&train("--init models/first/checkpoint-1", "model"));
+    place.succeed(&train("", "random"));
+    for (start, out, says) in [
+        (second, "model", ["trainer_state.json: made with init ", "use the same or another --out"]),
+        ("", "model", ["made with init ", "asked to resume with \"random\""]),
+        (first, "random", ["made with init \"random\", asked to resume with ", "use the same"]),
+    ] {
+        place.run(&train(start, out)).assert_refused(&says);
+    }
+}
