@@ -212,6 +212,17 @@ impl Statistics {
         let made_from = self.decs.as_ref().map(|decs| &decs.meta.made_from);
         let made_from = made_from.filter(|from| from.get("split").is_some_and(|split| split == "validation"));
         let of_decs = made_from.and_then(|from| from.get("data_sha256"));
+        // The hash is of the tokens, however they are cut into sequences.
+        let length = scores.and_then(|scores| scores.block_size).map(|length| length.to_string());
+        let lengths = length.zip(made_from.and_then(|from| from.get("block_size")));
+        if let Some((of_scores, of_decs)) = lengths.filter(|(scores, decs)| scores != *decs) {
+            return Err(Error::input(format!(
+                "{}: made from sequences of {of_scores} tokens, but {} from such of {of_decs}; evaluate and collect from \
+                 the same",
+                evaluated.display(),
+                entry.path(stats, StageKind::Decs).display()
+            )));
+        }
         if of_scores.zip(of_decs).is_some_and(|(scores, decs)| scores != decs) {
             return Err(Error::input(format!(
                 "{}: made from other data than {}; evaluate and collect from the same",

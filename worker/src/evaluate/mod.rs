@@ -45,6 +45,7 @@ struct Results {
     output: EvaluateOutput,
     data_sha256: String,
     checkpoint_sha256: String,
+    block_size: usize,
 }
 
 fn run<B: Kernels>(
@@ -82,5 +83,5 @@ fn run<B: Kernels>(
         perplexity: Real(eval_loss.exp()),
         eval_samples: total as u64,
     };
-    Ok(Results { output, data_sha256, checkpoint_sha256 })
+    Ok(Results { output, data_sha256, checkpoint_sha256, block_size: length })
 }

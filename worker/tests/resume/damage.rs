@@ -314,24 +314,29 @@ fn analysis_refuses_an_evaluation_of_other_weights_or_data() {
     place.succeed(analyze);
     let file = place.path("models/model/checkpoint-2/eval_results.json");
     let whole: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    let with = |key: &str, value: &str| {
+    let with = |key: &str, value: serde_json::Value| {
         let mut results = whole.clone();
-        *results.get_mut(key).expect("it is recorded") = value.into();
+        *results.get_mut(key).expect("it is recorded") = value;
         fs::write(&file, results.to_string()).unwrap();
     };
-    with("checkpoint_sha256", "of others");
+    with("checkpoint_sha256", "of others".into());
     place.run(analyze).assert_refused(&[
         "eval_results.json: outdated, made from other weights than",
         "models/model/checkpoint-2; evaluate it again",
     ]);
-    with("data_sha256", "of others");
+    with("data_sha256", "of others".into());
     place.run(analyze).assert_refused(&[
         "eval_results.json: made from other data than",
         "model-decs.safetensors; evaluate and collect from the same",
     ]);
+    with("block_size", 16.into());
+    place.run(analyze).assert_refused(&[
+        "eval_results.json: made from sequences of 16 tokens, but ",
+        "model-decs.safetensors from such of 32; evaluate and collect from the same",
+    ]);
     // Of earlier versions, and of other programs.
     let mut results = whole.clone();
-    for key in ["checkpoint_sha256", "data_sha256"] {
+    for key in ["checkpoint_sha256", "data_sha256", "block_size"] {
         results.as_object_mut().unwrap().remove(key);
     }
     fs::write(&file, results.to_string()).unwrap();
