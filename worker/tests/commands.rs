@@ -88,6 +88,31 @@ fn a_study_can_be_done_by_hand() {
 }
 
 #[test]
+fn a_perplexity_beyond_all_numbers_is_written_as_python_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    prepare_and_train(here);
+    let config = r#"{"hidden_size": 16, "num_layers": 1, "num_heads": 2, "attention_types": [[["global"], 1]],
+                     "initializer_range": 1000}"#;
+    std::fs::write(here.join("config.json"), config).unwrap();
+    succeed(
+        here,
+        "train --config config.json --data data --out models/large --max-steps 1 --batch-size 4 --learning-rate 0 \
+         --device cpu",
+    );
+    let model = "--model models/large --data data --device cpu";
+    let evaluated: EvaluateOutput = json(here, &format!("evaluate {model}"));
+    assert!(evaluated.eval_loss.0.is_finite() && evaluated.perplexity.0 == f64::INFINITY, "{evaluated:?}");
+    let text = std::fs::read_to_string(here.join("models/large/checkpoint-1/eval_results.json")).unwrap();
+    assert!(text.contains("\"perplexity\": Infinity"), "{text}");
+    succeed(here, &format!("collect --stage means {model} --stats stats"));
+    let analyze = "analyze --stats stats --models models --measures loss";
+    let analyzed: AnalyzeOutput = json(here, analyze);
+    assert_eq!(analyzed.rows[0].values["perplex"], evaluated.perplexity);
+    assert_eq!(analyzed.rows[0].values["val_loss"], evaluated.eval_loss);
+}
+
+#[test]
 fn an_attempt_that_succeeds_reports_progress_and_its_output() {
     let folder = tempfile::tempdir().unwrap();
     prepare_and_train(folder.path());

@@ -1,6 +1,9 @@
 //! A checkpoint's `eval_results.json`, ours or the Python tools'.
 
-use crate::{Error, Result, files, model::checkpoint::EVAL_RESULTS};
+use crate::{
+    Error, Result, files,
+    model::checkpoint::{EVAL_RESULTS, NOT_FINITE},
+};
 use protocol::real::Real;
 use serde::Deserialize;
 use std::{fs, path::Path};
@@ -29,8 +32,7 @@ impl Scores {
             return Ok(None);
         }
         let mut text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-        // Python writes these three bare, which is no JSON.
-        for (python, name) in [("NaN", "nan"), ("-Infinity", "-inf"), ("Infinity", "inf")] {
+        for (python, name) in NOT_FINITE {
             text = text.replace(&format!(": {python}"), &format!(": \"{name}\""));
         }
         serde_json::from_str(&text)

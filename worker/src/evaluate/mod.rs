@@ -1,19 +1,20 @@
 //! Loss, accuracy and perplexity of a checkpoint on a split.
 
 use crate::{
-    Result,
+    Error, Result,
     data::{Manifest, Sequences},
     device, files,
     kernels::Kernels,
     model::{
         Batch,
-        checkpoint::{self, EVAL_RESULTS, Located},
+        checkpoint::{self, EVAL_RESULTS, Located, NOT_FINITE},
     },
     on_device,
     report::Report,
 };
 use protocol::{output::EvaluateOutput, real::Real, spec::EvaluateSpec};
 use serde::Serialize;
+use std::{io::Write as _, path::Path};
 
 /// Evaluates a checkpoint. Results on the validation split are written to the checkpoint's
 /// `eval_results.json`.
@@ -33,7 +34,7 @@ pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> 
     }
     let results = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
     if is_kept {
-        files::write_json(&located.folder.join(EVAL_RESULTS), &results)?;
+        results.write(&located.folder.join(EVAL_RESULTS))?;
     }
     Ok(results.output)
 }
@@ -46,6 +47,17 @@ struct Results {
     data_sha256: String,
     checkpoint_sha256: String,
     block_size: usize,
+}
+
+impl Results {
+    /// Writes the file as Python does, whose programs read it: numbers that are not finite are no strings there.
+    fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::failed(e.to_string()))?;
+        for (python, name) in NOT_FINITE {
+            text = text.replace(&format!(": \"{name}\""), &format!(": {python}"));
+        }
+        files::write_atomically(path, |out| writeln!(out, "{text}"))
+    }
 }
 
 fn run<B: Kernels>(

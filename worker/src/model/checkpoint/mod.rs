@@ -26,6 +26,9 @@ pub const WEIGHTS: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 /// File name of the evaluation's results.
 pub const EVAL_RESULTS: &str = "eval_results.json";
+/// What Python writes for numbers that are not finite, bare, which is no JSON; and the string that is one in
+/// [`protocol::real::Real`].
+pub const NOT_FINITE: [(&str, &str); 3] = [("NaN", "nan"), ("-Infinity", "-inf"), ("Infinity", "inf")];
 /// File name of the optimizer's moments.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// File name of the trainer's position.
