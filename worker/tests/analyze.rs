@@ -203,6 +203,29 @@ fn statistics_made_with_other_means_are_refused_by_name() {
 }
 
 #[test]
+fn statistics_of_other_weights_are_refused_before_anything_is_computed() {
+    let stats = golden_stats();
+    // The last row of three.
+    let path = stats::path(stats.path(), StageKind::Means, 0, MODELS[2]);
+    let mut means = Means::read(&path).unwrap();
+    means.meta.made_from.insert("checkpoint_sha256".into(), "of others".into());
+    means.write(&path).unwrap();
+    let classes = stats.path().join("classes.csv");
+    let spec = AnalyzeSpec { per_class: Some(classes.clone()), ..spec(stats.path(), &["loss"]) };
+    let report = Report::listening();
+    let error = analyze(&spec, &report).unwrap_err();
+    let line = error.to_string();
+    assert!(line.contains("01x0064_03L-means.safetensors: outdated, made from other weights"), "{line}");
+    // A stop is noticed before the first row: what is refused without one is refused before it.
+    report.request_stop();
+    let stopped = analyze(&spec, &report).unwrap_err();
+    assert_eq!(stopped.to_string(), line);
+    assert!(!classes.exists());
+    // Nobody asked for anything of the checkpoint here.
+    assert_eq!(run(&AnalyzeSpec { measures: vec!["nor".into()], per_class: None, ..spec }).rows.len(), 3);
+}
+
+#[test]
 fn means_that_were_tampered_with_are_refused() {
     let stats = golden_stats();
     let path = stats::path(stats.path(), StageKind::Means, 0, "01x0032_01n");

@@ -1,14 +1,15 @@
 //! Statistics files and checkpoints in, table of measures out.
 //!
 //! One row per run and checkpoint, one row at a time. A file that is not there leaves cells empty, with a
-//! warning; a file that is damaged, or belongs to other means, is refused by name before anything is
-//! computed. The numbers themselves come from [`crate::measure`].
+//! warning; a file that is damaged, or belongs to other means, weights or data, is refused by
+//! name, the latter before anything is computed. The numbers themselves come from [`crate::measure`].
 
 mod checkpoint;
 mod class_table;
 mod columns;
 mod entries;
 mod foreign;
+mod origin;
 mod progress;
 mod row;
 mod scores;
@@ -52,6 +53,7 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     }
     let entries = entries::with_means(spec, report)?;
     entries.iter().try_for_each(|entry| entry.check_hashes(&spec.stats, &columns))?;
+    entries.iter().try_for_each(|entry| origin::check(spec, &columns, entry))?;
 
     let job = Job { spec, columns, options, entries, report };
     let rows = match (&spec.per_class, format) {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result, files,
     measure::{self, Decisions, Inputs, Measured, Need, PerClass},
-    model::checkpoint::{EVAL_RESULTS, Found, Located, weights},
+    model::checkpoint::{Found, Located},
     stats::{Decs, Means, Vars, means_hash},
 };
 use protocol::{output::MeasureRow, real::Real, stage::StageKind};
@@ -24,13 +24,13 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     let warn = |what: &str| job.report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
-    let (mut head, mut read, mut scores) = (None, None, None);
+    let mut head = None;
     if columns.wants_loss() || columns.need(Need::Weights) {
         match checkpoint::find(&spec.models, &entry.name, entry.checkpoint)? {
             Found::There(Located { folder, .. }) => {
                 let checkpoint = Checkpoint::open(&folder)?;
                 if columns.wants_loss() {
-                    scores = Scores::read(&folder)?;
+                    let scores = Scores::read(&folder)?;
                     let found = loss(scores.as_ref(), &checkpoint);
                     if found.len() < LOSS_COLUMNS.len() {
                         warn("no complete eval_results.json; some cells stay empty");
@@ -40,16 +40,12 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
                 if columns.need(Need::Weights) {
                     head = Some(checkpoint.head()?);
                 }
-                read = Some(folder);
             }
             Found::Missing(missing) => warn(&format!("{missing}; some cells stay empty")),
         }
     }
 
     let statistics = Statistics::read(job, entry, &warn)?;
-    if let Some(folder) = &read {
-        statistics.check_origin(entry, &spec.stats, folder, scores.as_ref())?;
-    }
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
     }
@@ -89,8 +85,6 @@ struct Statistics {
     means: Vec<f64>,
     counts: Vec<i32>,
     dim: usize,
-    /// Hash of the weights that the means were made from, where they tell.
-    made_from: Option<String>,
     vars: Option<Vars>,
     /// Divided by the number of samples.
     covariance: Option<Vec<f64>>,
@@ -132,9 +126,9 @@ impl Statistics {
         } else if columns.need(Need::Decisions) {
             warn("no decisions; cells stay empty");
         }
-        let (dim, made_from) = (means.dim, means.meta.made_from.get("checkpoint_sha256").cloned());
+        let dim = means.dim;
         let (means, counts) = means.into_means();
-        Ok(Self { means, counts, dim, made_from, vars, covariance, decs, foreign_mean })
+        Ok(Self { means, counts, dim, vars, covariance, decs, foreign_mean })
     }
 
     /// The variances, and the covariance around the class means divided by the number of samples.
@@ -173,64 +167,6 @@ impl Statistics {
             warn("the variances have no covariance; cells stay empty");
         }
         Ok((Some(vars), covariance))
-    }
-
-    /// Refuses statistics and scores of other weights than those of the checkpoint in `folder`, and scores over other
-    /// data than decisions.
-    fn check_origin(
-        &self,
-        entry: &Entry,
-        stats: &Path,
-        folder: &Path,
-        scores: Option<&Scores>,
-    ) -> Result<()> {
-        let evaluated = folder.join(EVAL_RESULTS);
-        let of_scores = scores.and_then(|scores| scores.checkpoint_sha256.as_ref());
-        let made_from = [
-            (
-                entry.path(stats, StageKind::Means),
-                self.made_from.as_ref(),
-                "collect the statistics again with --replace",
-            ),
-            (evaluated.clone(), of_scores, "evaluate it again"),
-        ];
-        let mut hash = None;
-        for (path, then, remedy) in made_from {
-            if then.is_some() && hash.is_none() {
-                hash = Some(weights::hash(folder)?);
-            }
-            if then.is_some() && then != hash.as_ref() {
-                return Err(Error::input(format!(
-                    "{}: outdated, made from other weights than {}; {remedy}",
-                    path.display(),
-                    folder.display()
-                )));
-            }
-        }
-        let of_scores = scores.and_then(|scores| scores.data_sha256.as_ref());
-        // By hand, decisions may be collected over another split.
-        let made_from = self.decs.as_ref().map(|decs| &decs.meta.made_from);
-        let made_from = made_from.filter(|from| from.get("split").is_some_and(|split| split == "validation"));
-        let of_decs = made_from.and_then(|from| from.get("data_sha256"));
-        // The hash is of the tokens, however they are cut into sequences.
-        let length = scores.and_then(|scores| scores.block_size).map(|length| length.to_string());
-        let lengths = length.zip(made_from.and_then(|from| from.get("block_size")));
-        if let Some((of_scores, of_decs)) = lengths.filter(|(scores, decs)| scores != *decs) {
-            return Err(Error::input(format!(
-                "{}: made from sequences of {of_scores} tokens, but {} from such of {of_decs}; evaluate and collect from \
-                 the same",
-                evaluated.display(),
-                entry.path(stats, StageKind::Decs).display()
-            )));
-        }
-        if of_scores.zip(of_decs).is_some_and(|(scores, decs)| scores != decs) {
-            return Err(Error::input(format!(
-                "{}: made from other data than {}; evaluate and collect from the same",
-                evaluated.display(),
-                entry.path(stats, StageKind::Decs).display()
-            )));
-        }
-        Ok(())
     }
 
     fn check_head(&self, entry: &Entry, stats: &Path, head: &Head) -> Result<()> {

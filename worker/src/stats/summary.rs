@@ -2,7 +2,7 @@
 
 use super::file;
 use crate::{Result, tensors::Mapped};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// A statistics file in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Summary {
     pub n_seqs: u64,
     /// Classes with at least one sample.
     pub classes_seen: usize,
+    /// What the statistics were made from.
+    pub made_from: BTreeMap<String, String>,
     /// Width of the embeddings (means only).
     pub width: Option<usize>,
 }
@@ -27,6 +29,6 @@ impl Summary {
         let (counts, meta) = file::counts_and_meta(&opened)?;
         let width = opened.tensor("totals")?.shape().get(1).copied();
         let classes_seen = counts.iter().filter(|&&n| n > 0).count();
-        Ok(Self { hash: meta.hash, n_seqs: meta.n_seqs, classes_seen, width })
+        Ok(Self { hash: meta.hash, n_seqs: meta.n_seqs, classes_seen, made_from: meta.made_from, width })
     }
 }
