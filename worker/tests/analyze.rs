@@ -393,6 +393,12 @@ fn values_per_class_need_a_file_whose_ending_names_a_format() {
     let line = refusal(&AnalyzeSpec { per_class: Some(path.clone()), ..spec(stats.path(), &["nor"]) });
     assert!(line.contains("classes.txt") && line.contains(".csv or .parquet"), "{line}");
     assert!(!path.exists());
+
+    // One file can't be both tables.
+    let (out, same) = (stats.path().join("both.csv"), stats.path().join("./both.csv"));
+    let both = AnalyzeSpec { out: Some(out.clone()), per_class: Some(same), ..spec(stats.path(), &["nor"]) };
+    assert!(refusal(&both).contains("both.csv; give each a file of its own"));
+    assert!(!out.exists());
 }
 
 #[test]

@@ -46,6 +46,15 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     }
     let options = Options { filter, compat: spec.compat, per_class: spec.per_class.is_some() };
     let format = spec.per_class.as_deref().map(class_table::format).transpose()?;
+    if let (Some(out), Some(per_class)) = (&spec.out, &spec.per_class) {
+        let absolute = |file: &Path| std::path::absolute(file).map_err(Error::io(file));
+        if absolute(out)? == absolute(per_class)? {
+            return Err(Error::input(format!(
+                "--out and --per-class are both {}; give each a file of its own",
+                out.display()
+            )));
+        }
+    }
     for (flag, file) in [("--out", &spec.out), ("--per-class", &spec.per_class)] {
         if let Some(file) = file {
             files::require_writable(flag, file, file.parent().unwrap_or(file))?;
