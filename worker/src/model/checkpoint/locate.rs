@@ -96,7 +96,7 @@ fn epoch(folder: &Path) -> Result<Option<f64>> {
 }
 
 /// Finds checkpoint `index` of a model folder (the last one if missing), or takes a checkpoint folder
-/// as it is.
+/// as it is, unless `index` is not that which it has beside the others of its model.
 ///
 /// # Errors
 /// When there is no such folder or checkpoint; the line names what there is.
@@ -141,12 +141,24 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
     // A link of another name to a checkpoint folder says nothing of the model.
     let model = if is_checkpoint(model) || !is_checkpoint(&target) { model } else { &target };
     let parent = model.parent().filter(|_| is_checkpoint(model));
-    let siblings = parent.filter(|_| index.is_none()).map(indexed).transpose()?.unwrap_or_default();
-    let own = position(model, &target, &siblings).unwrap_or(0);
+    let siblings = match parent.map(indexed) {
+        // Whoever says the index need not have it told by what is damaged.
+        Some(Err(_)) if index.is_some() => Vec::new(),
+        siblings => siblings.transpose()?.unwrap_or_default(),
+    };
+    let own = position(model, &target, &siblings);
+    if let (Some(own), Some(wanted)) = (own, index)
+        && own != wanted
+    {
+        return Ok(Found::Missing(format!(
+            "{}: is checkpoint {own} of its model, not {wanted}; leave --checkpoint out",
+            model.display()
+        )));
+    }
     Ok(Found::There(Located {
         folder: model.clone(),
         name: parent.map_or_else(|| files::name(model), files::name),
-        index: index.unwrap_or(own),
+        index: index.or(own).unwrap_or(0),
     }))
 }
 
@@ -209,6 +221,18 @@ mod tests {
         assert_eq!(at(None).index, 2);
         let direct = locate(&model.join("checkpoint-200"), None).unwrap();
         assert_eq!((direct.index, direct.name.as_str()), (1, "TinyStories-01x0032_03d"));
+        let again = locate(&model.join("checkpoint-200"), Some(1)).unwrap();
+        assert_eq!(again, direct);
+        let other = locate(&model.join("checkpoint-200"), Some(2)).unwrap_err().to_string();
+        assert!(
+            other.ends_with("checkpoint-200: is checkpoint 1 of its model, not 2; leave --checkpoint out"),
+            "{other}"
+        );
+        // A folder without a model around it may be any.
+        let alone = root.path().canonicalize().unwrap().join("alone");
+        fs::rename(model.join("checkpoint-90"), &alone).unwrap();
+        assert_eq!(locate(&alone, Some(7)).unwrap().index, 7);
+        fs::rename(&alone, model.join("checkpoint-90")).unwrap();
         assert!(locate(&model, Some(3)).unwrap_err().to_string().contains("0 to 2"));
         assert!(locate(root.path(), None).unwrap_err().to_string().contains("was the model trained"));
     }
