@@ -26,6 +26,7 @@ use crate::{
 };
 use chrono::Utc;
 use protocol::{output::TrainOutput, real::Real, run::decay_is_lost, settings::Dtype, spec::TrainSpec};
+use serde_json::{Map, Value};
 use std::{
     fs,
     sync::Arc,
@@ -203,10 +204,17 @@ fn begin<B: Kernels>(
     if spec.resume {
         checkpoint::remove_unfinished(&spec.out)?;
         if let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, device)? {
-            if resumed.model.config.to_fields() != config.to_fields() {
+            let (found, asked) = (resumed.model.config.to_fields(), config.to_fields());
+            let differs =
+                found.keys().chain(asked.keys()).find(|&field| found.get(field) != asked.get(field));
+            if let Some(field) = differs {
+                let text =
+                    |fields: &Map<String, Value>| fields.get(field).unwrap_or(&Value::Null).to_string();
                 return Err(Error::input(format!(
-                    "{}: its checkpoints have another configuration; use another --out",
-                    spec.out.display()
+                    "{}: its checkpoints have {field} {}, asked to resume with {}; use the same or another --out",
+                    spec.out.display(),
+                    text(&found),
+                    text(&asked)
                 )));
             }
             report.info(format!("going on from step {}", resumed.state.global_step));

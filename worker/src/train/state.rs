@@ -118,9 +118,12 @@ pub(super) fn difference(then: &Settings, now: &Settings) -> Option<(String, Str
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
+    // The same batches, wherever the file with them lies now.
+    let by_hash = then.order_sha256.is_some() && now.order_sha256.is_some();
     let now = fields(now);
     fields(then)
         .into_iter()
+        .filter(|(field, _)| !(by_hash && field == "order"))
         .map(|(field, then)| {
             let now = now.get(&field).cloned().unwrap_or_default();
             (field, then, now)

@@ -20,6 +20,11 @@ fn other_settings_do_not_resume() {
     place.run(train).assert_refused(&["model: has checkpoints already", "--resume"]);
     let other = format!("{train} --resume --weight-decay 0.1");
     place.run(&other).assert_refused(&["weight_decay 0.0, asked to resume with 0.1"]);
+    let config = fs::read_to_string(place.path("config.json")).unwrap();
+    fs::write(place.path("wide.json"), config.replace("\"hidden_size\": 32", "\"hidden_size\": 64")).unwrap();
+    place
+        .run(&format!("{train} --resume").replace("config.json", "wide.json"))
+        .assert_refused(&["model: its checkpoints have hidden_size 32, asked to resume with 64"]);
 
     // What can't be told from a damaged folder is not touched.
     fs::remove_file(place.path("model/checkpoint-2/SHA256SUMS")).unwrap();
@@ -39,6 +44,15 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
     list(1);
     place.succeed(train);
     place.succeed(train);
+    // The same list by another name.
+    let elsewhere = place.path("elsewhere.json");
+    fs::copy(place.path("batches.json"), &elsewhere).unwrap();
+    place
+        .succeed(&train.replace("batches.json", elsewhere.to_str().unwrap()))
+        .line(&["going on from step 4"]);
+    place
+        .run(&train.replace("batches.json", "shuffled"))
+        .assert_refused(&["made with order \"batches.json\""]);
     list(2);
     place.run(train).assert_refused(&["checkpoint-4/trainer_state.json: made with order_sha256 "]);
 
