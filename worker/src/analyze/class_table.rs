@@ -28,7 +28,8 @@ pub(super) enum Format {
 
 /// The format that a file's name says.
 pub(super) fn format(path: &Path) -> Result<Format> {
-    match path.extension().and_then(|ending| ending.to_str()) {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
         Some("csv") => Ok(Format::Csv),
         Some("parquet") => Ok(Format::Parquet),
         _ => Err(Error::input(format!(
@@ -145,4 +146,16 @@ fn push_group<W: Write + Send>(
         column.close()?;
     }
     group.close().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_named_in_small_letters_or_capitals() {
+        assert_eq!(format(Path::new("a/classes.CSV")).unwrap(), Format::Csv);
+        assert_eq!(format(Path::new("classes.Parquet")).unwrap(), Format::Parquet);
+        assert!(format(Path::new("csv")).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use protocol::{
     words::UnknownWord,
 };
 use std::{
+    ffi::OsStr,
     num::NonZeroU32,
     path::{Path, PathBuf},
 };
@@ -78,15 +79,18 @@ pub(super) fn file_or_folder(text: &str) -> Result<PathBuf, String> {
     if path.exists() { Ok(path) } else { Err("no such file or folder".to_owned()) }
 }
 
+/// Endings of other formats of tables.
+const OTHER_TABLES: [&str; 13] =
+    ["arrow", "feather", "html", "json", "jsonl", "md", "ods", "parquet", "pkl", "tex", "tsv", "xls", "xlsx"];
+
 /// A table to write; a name that ends as another format's would promise that format.
 pub(super) fn csv(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    match path.extension() {
-        Some(other) if !other.eq_ignore_ascii_case("csv") => {
-            Err("it is written as CSV; expected a name that ends in .csv".to_owned())
-        }
-        _ => Ok(path),
+    let is_other = |ending: &OsStr| OTHER_TABLES.iter().any(|other| ending.eq_ignore_ascii_case(other));
+    if path.extension().is_some_and(is_other) {
+        return Err("it is written as CSV; expected a name that ends in .csv".to_owned());
     }
+    Ok(path)
 }
 
 /// The order of training data.
@@ -116,6 +120,16 @@ mod tests {
             assert!(not_negative(text).is_err(), "{text}");
         }
         assert!(positive("0").is_err());
+    }
+
+    #[test]
+    fn a_table_may_have_any_name_but_one_of_another_format() {
+        for name in ["results.csv", "results.CSV", "results", "res_lr5e-05.v2", "a.b/c"] {
+            assert_eq!(csv(name), Ok(PathBuf::from(name)));
+        }
+        for name in ["results.xlsx", "results.Parquet", "a.csv/b.json"] {
+            assert!(csv(name).unwrap_err().contains("ends in .csv"), "{name}");
+        }
     }
 
     #[test]
