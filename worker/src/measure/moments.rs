@@ -79,10 +79,30 @@ pub(super) fn correlation(x: &[f64], y: &[f64]) -> f64 {
         yy += y * y;
         xy += x * y;
     }
-    xy / (xx * yy).sqrt()
+    // Rounding must not take it beyond what it can be; NaN stays.
+    (xy / (xx * yy).sqrt()).clamp(-1.0, 1.0)
 }
 
 /// A variance that rounding pushed below zero is zero; NaN stays.
 pub(super) fn not_below_zero(variance: f64) -> f64 {
     if variance < 0.0 { 0.0 } else { variance }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correlation_stays_within_its_bounds_whatever_is_rounded() {
+        for factor in 1..30 {
+            for count in 3..8 {
+                let x: Vec<f64> = (1..=count).map(|i| f64::from(i * i)).collect();
+                for sign in [1.0, -1.0] {
+                    let y: Vec<f64> = x.iter().map(|x| sign * x * f64::from(factor) * 0.1).collect();
+                    let found = sign * correlation(&x, &y);
+                    assert!((1.0 - 1e-12..=1.0).contains(&found), "{factor} {count}: {found:?}");
+                }
+            }
+        }
+    }
 }
