@@ -160,7 +160,9 @@ fn every_form_of_the_same_texts_gives_the_same_sequences() {
 
     let expected = folder.prepare("a/train.jsonl", Some("validation.jsonl")).unwrap();
     assert_eq!(expected.splits["train"].texts, 5);
-    let forms = [("b.txt", true), ("c", true), ("d.parquet", true), ("e", false), ("f", false)];
+    folder.write("mark.jsonl", format!("\u{feff}\n{}", jsonl(&TRAIN)));
+    let forms =
+        [("mark.jsonl", true), ("b.txt", true), ("c", true), ("d.parquet", true), ("e", false), ("f", false)];
     for (dataset, flag) in forms {
         let found = folder.prepare(dataset, flag.then_some("validation.jsonl")).unwrap();
         assert_eq!(found, expected, "{dataset}");

@@ -8,6 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The byte-order mark that a file may begin with.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Pieces of a file between separators, as UTF-8; holds one piece at a time.
 pub(super) struct Pieces {
     path: PathBuf,
@@ -58,7 +61,7 @@ impl Pieces {
         let mut piece = self.piece.strip_suffix(self.separator).unwrap_or(&self.piece);
         if std::mem::take(&mut self.at_start) {
             // A byte-order mark says "this is UTF-8" and is not part of the text.
-            piece = piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece);
+            piece = piece.strip_prefix(MARK).unwrap_or(piece);
         }
         match std::str::from_utf8(piece) {
             Ok(piece) => Ok(Some((line, piece))),
@@ -82,6 +85,9 @@ impl Pieces {
 pub(super) fn count_lines(path: &Path) -> Result<u64> {
     let mut file = BufReader::with_capacity(1 << 18, File::open(path).map_err(Error::io(path))?);
     let (mut lines, mut blank) = (0, true);
+    if file.fill_buf().map_err(Error::io(path))?.starts_with(MARK) {
+        file.consume(MARK.len());
+    }
     loop {
         let bytes = file.fill_buf().map_err(Error::io(path))?;
         if bytes.is_empty() {
