@@ -5,6 +5,7 @@
 //! * [`adamw`]: the optimizer;
 //! * [`order`]: which sequences form which batch;
 //! * [`log`](mod@log): `train_log.jsonl`;
+//! * `memory`: whether the machine has enough;
 //! * [`state`]: what a checkpoint holds besides the weights;
 //! * [`resume`]: the choice of the one to go on from, `keep`: which ones stay;
 //! * [`run`]: the loop, [`ahead`]: its steps that a GPU has not been asked about yet.
@@ -14,6 +15,7 @@ pub mod ahead;
 pub mod gradients;
 mod keep;
 pub mod log;
+mod memory;
 pub mod order;
 pub mod resume;
 pub mod run;

@@ -6,6 +6,7 @@ use super::{
     gradients::loss_and_gradients,
     keep,
     log::Log,
+    memory,
     order::Order,
     resume,
     state::{self, Settings, TrainerState},
@@ -13,7 +14,8 @@ use super::{
 use crate::{
     Error, Result,
     data::{self, Manifest, Sequences},
-    device, files,
+    device::{self, Device},
+    files,
     kernels::{Kernels, Precision, dropout::Dropout},
     model::{
         Batch, GptNeo, GptNeoConfig,
@@ -44,7 +46,8 @@ const RESUME_EVERY: Duration = Duration::from_secs(600);
 /// attempt writes none: another may be at work in the same folder.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
     let device = device::resolve(&spec.device, report)?;
-    on_device!(device, |B, place| run::<B>(spec, report, &place))
+    let on_processor = device == Device::Cpu;
+    on_device!(device, |B, place| run::<B>(spec, report, &place, on_processor))
 }
 
 /// A model on its way.
@@ -100,7 +103,12 @@ pub fn precision(dtype: &str) -> Result<Precision> {
     }
 }
 
-fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Result<TrainOutput> {
+fn run<B: Kernels>(
+    spec: &TrainSpec,
+    report: &Report,
+    device: &B::Device,
+    on_processor: bool,
+) -> Result<TrainOutput> {
     files::require_writable("--out", &spec.out, &spec.out)?;
     let manifest = Manifest::read(&spec.data)?;
     let sequences = Sequences::open(&spec.data, "train")?;
@@ -117,6 +125,9 @@ fn run<B: Kernels>(spec: &TrainSpec, report: &Report, device: &B::Device) -> Res
     let precision = precision(&spec.dtype)?;
     if !precision.exists_on::<B>(device) {
         return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
+    }
+    if on_processor {
+        memory::require(&config, precision)?;
     }
     let (model, optimizer, mut done) = begin::<B>(spec, &settings, &config, report, device)?;
     let model = model.in_precision(precision);

@@ -129,3 +129,20 @@ fn weight_decay_that_does_nothing_is_told_when_training_begins() {
     let weights = |model: &str| fs::read(place.path(model).join("checkpoint-2/model.safetensors")).unwrap();
     assert!(weights("model") == weights("other"));
 }
+
+#[test]
+fn a_model_beyond_the_memory_of_the_machine_is_refused_before_it_is_made() {
+    let place = Place::with(8, 4);
+    let config = fs::read_to_string(place.path("config.json")).unwrap();
+    // So large that not even its address space could be reserved.
+    let config =
+        config.replace("\"hidden_size\": 32", "\"hidden_size\": 33554432, \"vocab_size\": 2147483647");
+    fs::write(place.path("config.json"), config).unwrap();
+    place
+        .run("train --config config.json --data data --out model --max-steps 1 --device cpu")
+        .assert_refused(&[
+            "vocab_size 2147483647, hidden_size 33554432, ",
+            " GiB to be trained, this machine has ",
+        ]);
+    assert!(!place.path("model").exists());
+}
