@@ -27,8 +27,8 @@ use protocol::{output::CollectOutput, spec::CollectSpec, stage::StageKind};
 /// `spec.replace` says so.
 ///
 /// # Errors
-/// On bad input, when there is such a file that is not to be replaced, when the means that `vars` and `decs` need are missing or belong to another checkpoint,
-/// when a file can't be written, and [`crate::Error::Interrupted`] after a stop was asked for and the
+/// On bad input, when there is such a file that is not to be replaced, when the means that `vars` and `decs` need are
+/// missing or belong to another checkpoint, when a file can't be written, and [`crate::Error::Interrupted`] after a stop was asked for and the
 /// unfinished statistics were saved.
 ///
 /// # Panics
