@@ -62,9 +62,9 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     }
     let entries = entries::with_means(spec, report)?;
     entries.iter().try_for_each(|entry| entry.check_hashes(&spec.stats, &columns))?;
-    entries.iter().try_for_each(|entry| origin::check(spec, &columns, entry))?;
 
     let job = Job { spec, columns, options, entries, report };
+    job.check_origins()?;
     let rows = match (&spec.per_class, format) {
         (Some(path), Some(format)) => job.rows_and_classes(path, format)?,
         _ => job.rows(|_, _| Ok(()))?,
@@ -94,18 +94,32 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Looks at what all rows are made from; reads every weight, which takes its time.
+    fn check_origins(&self) -> Result<()> {
+        self.entries.iter().try_for_each(|entry| {
+            self.go_on(0)?;
+            origin::check(self.spec, &self.columns, entry)
+        })
+    }
+
+    /// Stops where that was asked for, after so many rows.
+    fn go_on(&self, rows: usize) -> Result<()> {
+        if self.report.stop_requested() {
+            let total = self.entries.len();
+            return Err(self
+                .report
+                .stopped(format!("stopped after {rows} of {total} models; no table was written")));
+        }
+        Ok(())
+    }
+
     /// The row of each checkpoint, one after the other; `classes` gets the values per class.
     fn rows(&self, mut classes: impl FnMut(&str, &PerClass) -> Result<()>) -> Result<Vec<MeasureRow>> {
         let total = self.entries.len() as u64;
         let mut rows = Vec::with_capacity(self.entries.len());
         self.report.progress(0, total, "models");
         for entry in &self.entries {
-            if self.report.stop_requested() {
-                return Err(self.report.stopped(format!(
-                    "stopped after {} of {total} models; no table was written",
-                    rows.len()
-                )));
-            }
+            self.go_on(rows.len())?;
             let (row, per_class) = row::compute(self, entry)?;
             if let Some(of) = per_class {
                 classes(&row.model, &of)?;
