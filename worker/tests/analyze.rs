@@ -129,7 +129,7 @@ fn progress_counts_what_is_collected_so_far() {
     decs.write(&unfinished(StageKind::Decs)).unwrap();
     // What is finished counts, whatever is left beside it.
     let whole = progress(&spec(stats.path(), &["all"])).unwrap();
-    assert_eq!(whole, fs::read_to_string(golden("progress.txt")).unwrap());
+    assert_eq!(whole, fs::read_to_string(golden_file("progress.txt")).unwrap());
     fs::remove_file(&path).unwrap();
     let table = progress(&spec(stats.path(), &["all"])).unwrap();
     assert!(table.contains("02x0048_01d@0     150    150      7    159\n"), "{table}");

@@ -3,7 +3,8 @@
 
 use crate::{
     Error, Result,
-    model::{GptNeoConfig, Precision, gpt_neo::shapes},
+    kernels::Precision,
+    model::{GptNeoConfig, gpt_neo::shapes},
 };
 use std::fs;
 
