@@ -7,7 +7,7 @@ export interface Checkpoint {
   state: StageState;
 }
 
-/** From what most needs a person to what is over. */
+/** From what most needs a person to what is over, as the daemon has it (`table::entry::urgency`). */
 const URGENCY: readonly StageState[] = [
   'failed',
   'running',

@@ -1,10 +1,11 @@
 /** What a cell of a heat map holds, in words. */
-import { STAGE_STATES, type HeatMap } from '../api/types';
+import type { HeatMap } from '../api/types';
 import { formatNumber, plural, toNumber } from '../format/number';
 import { formatDuration } from '../format/time';
+import { STATE_ORDER } from '../parts/states';
 import type { Place } from './selection';
 
-/** `depth 2, width 64: train failed in 1 of 3 runs, done in 2`. */
+/** `depth 2, width 64: train 2 done, 1 failed`. */
 export function describe(map: HeatMap, { i, j }: Place): string {
   const index = j * map.x.values.length + i;
   const where = `${named(map.y, j)}, ${named(map.x, i)}`;
@@ -24,7 +25,7 @@ function valueInWords(map: HeatMap, index: number, runs: number): string {
   if (map.value.kind === 'state') {
     const counts = map.mixed[String(index)];
     if (counts) {
-      const parts = STAGE_STATES.filter((state) => counts[state] > 0).map(
+      const parts = STATE_ORDER.filter((state) => counts[state] > 0).map(
         (state) => `${counts[state]} ${state}`,
       );
       return `${name}${parts.join(', ')}`;

@@ -1,10 +1,11 @@
 /** Draws the cells of a heat map: states by colour and shape, numbers by colour and figures. */
 import type { HeatMap, StageState } from '../api/types';
 import { formatNumber, toNumber } from '../format/number';
+import { STATE_ORDER, STATE_SHAPES } from '../parts/states';
 import { css, inkOn, ramp, type Scale } from './colour';
 import type { Geometry } from './geometry';
 import { contains, type Place, type Selection } from './selection';
-import { STATE_ORDER, STATE_SHAPES, STATE_TOKENS } from './states';
+import { isPale, STATE_TOKENS } from './states';
 
 export interface Drawing {
   map: HeatMap;
@@ -52,8 +53,12 @@ function statePainter(context: CanvasRenderingContext2D, { map, token }: Drawing
   for (const state of STATE_ORDER) colour[state] = token(STATE_TOKENS[state]);
   const light = token('heat-ink');
   const dark = token('muted');
-  const shapes = new Map<StageState, Path2D>();
-  for (const state of STATE_ORDER) shapes.set(state, new Path2D(STATE_SHAPES[state].path));
+  const shapes = new Map(
+    STATE_ORDER.map((state) => [
+      state,
+      STATE_SHAPES[state].map((part) => ({ ...part, shape: new Path2D(part.path) })),
+    ]),
+  );
 
   return (index, x, y, width, height) => {
     const state = map.state[index];
@@ -74,19 +79,18 @@ function statePainter(context: CanvasRenderingContext2D, { map, token }: Drawing
     context.fillStyle = colour[state];
     context.fillRect(x, y, width, height);
     if (Math.min(width, height) < ROOM_FOR_SHAPE) return;
-    const { solid } = STATE_SHAPES[state];
-    const shape = shapes.get(state);
-    if (!shape) return;
     context.save();
     context.translate(x + width / 2 - 7, y + height / 2 - 7);
     context.scale(14 / 16, 14 / 16);
-    context.strokeStyle = state === 'waiting' || state === 'ready' ? dark : light;
+    context.strokeStyle = isPale(state) ? dark : light;
     context.fillStyle = context.strokeStyle;
-    context.lineWidth = 1.9;
     context.lineCap = 'round';
     context.lineJoin = 'round';
-    if (solid) context.fill(shape);
-    context.stroke(shape);
+    for (const { shape, solid, stroke } of shapes.get(state) ?? []) {
+      context.lineWidth = stroke;
+      if (solid) context.fill(shape);
+      context.stroke(shape);
+    }
     context.restore();
   };
 }
