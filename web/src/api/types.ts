@@ -5,10 +5,8 @@ type Schemas = components['schemas'];
 
 export type Health = Schemas['Health'];
 export type StudySummary = Schemas['StudySummary'];
-export type StudyDetail = Schemas['StudyDetail'];
 export type StudyState = Schemas['StudyState'];
 export type StageCounts = Schemas['StageCounts'];
-export type RunSummary = Schemas['RunSummary'];
 export type RunDetail = Schemas['RunDetail'];
 export type RunConfig = Schemas['RunConfig'];
 export type StageView = Schemas['StageView'];
@@ -17,7 +15,6 @@ export type StageState = Schemas['StageState'];
 export type AttemptView = Schemas['AttemptView'];
 export type AttemptState = Schemas['AttemptState'];
 export type MeasureRow = Schemas['MeasureRow'];
-export type MetricPoint = Schemas['MetricPoint'];
 export type Results = Schemas['Results'];
 export type LogTail = Schemas['LogTail'];
 export type Progress = Schemas['Progress'];
@@ -26,7 +23,6 @@ export type StudyBoard = Schemas['StudyBoard'];
 export type Column = Schemas['Column'];
 export type ColumnGroup = Schemas['ColumnGroup'];
 export type Cell = Schemas['Cell'];
-export type Spread = Schemas['Spread'];
 export type RunsPage = Schemas['RunsPage'];
 export type TableRow = Schemas['TableRow'];
 export type SavedView = Schemas['SavedView'];
@@ -35,12 +31,9 @@ export type Compared = Schemas['Compared'];
 export type ClassCurve = Schemas['ClassCurve'];
 export type Report = Schemas['Report'];
 export type Association = Schemas['Association'];
-export type StageScript = Schemas['StageScript'];
 export type Moved = Schemas['Moved'];
-export type KindCounts = Schemas['KindCounts'];
 export type Axis = Schemas['Axis'];
 export type HeatMap = Schemas['HeatMap'];
-export type Action = Schemas['Action'];
 export type ActionVerb = Schemas['ActionVerb'];
 export type Acted = Schemas['Acted'];
 export type Changed = Schemas['Changed'];
@@ -77,7 +70,7 @@ export function isFinal(state: StageState): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled' || state === 'skipped';
 }
 
-/** Kinds that a run has once, whatever its number of checkpoints. */
+/** Whether a run has stages of a kind for each checkpoint, not one for all. */
 export function isPerCheckpoint(kind: StageKind): boolean {
   return kind !== 'prepare' && kind !== 'train';
 }

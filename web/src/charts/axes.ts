@@ -39,12 +39,6 @@ function labelWidth(_plot: uPlot, labels: string[] | null): number {
   return 14 + longest * 7;
 }
 
-/** Ends of the x scale with some air; its values are sorted. */
-export function rangeOfX(plot: uPlot): [number, number] {
-  const xs = plot.data[0];
-  return withAir(xs[0] ?? 0, xs.at(-1) ?? 1);
-}
-
 /** Ends of a scale with some air; a scale of one value gets some around it. */
 export function withAir(low: number, high: number): [number, number] {
   // The moving average of one value differs from it in the last digit.

@@ -1,5 +1,4 @@
 /** How the lines of several runs look: a colour and a dash of their own, so that neither is needed alone. */
-import { groupLook } from './shapes';
 
 export interface RunLook {
   colour: string;
@@ -10,14 +9,15 @@ export interface RunLook {
 
 const DASHES: readonly number[][] = [[], [7, 3], [2, 2.5], [9, 3, 2, 3]];
 
-/** The looks of so many runs, in order. */
+/** The looks of so many runs, in order: colours go from teal over blue to magenta, dashes take turns. */
 export function runLooks(count: number, dark: boolean): RunLook[] {
   return Array.from({ length: count }, (_, index) => {
-    const { colour } = groupLook(index, count, dark);
+    const share = count > 1 ? index / (count - 1) : 0.35;
+    const look = `hsl(${Math.round(178 + share * 150)} 62% ${dark ? 66 : 38}%`;
     return {
-      colour,
+      colour: `${look})`,
       dash: DASHES[index % DASHES.length] ?? [],
-      fade: (share) => `${colour.slice(0, -1)} / ${Math.round(share * 100)}%)`,
+      fade: (opacity) => `${look} / ${Math.round(opacity * 100)}%)`,
     };
   });
 }

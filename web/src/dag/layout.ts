@@ -3,7 +3,7 @@ import { Graph, layout } from '@dagrejs/dagre';
 import type { StageKind, StageView } from '../api/types';
 
 /** The stages that must be done first, as the daemon has it (`StageKind::parents`). */
-export const PARENTS: Record<StageKind, readonly StageKind[]> = {
+const PARENTS: Record<StageKind, readonly StageKind[]> = {
   prepare: [],
   train: ['prepare'],
   evaluate: ['train'],

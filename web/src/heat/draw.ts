@@ -7,7 +7,7 @@ import type { Geometry } from './geometry';
 import { contains, type Place, type Selection } from './selection';
 import { isPale, STATE_TOKENS } from './states';
 
-export interface Drawing {
+interface Drawing {
   map: HeatMap;
   geometry: Geometry;
   /** For numbers. */

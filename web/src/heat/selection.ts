@@ -17,7 +17,7 @@ export interface Place {
 }
 
 /** The values along an axis. */
-export function valuesOf(axis: HeatMap['x']): number[] {
+function valuesOf(axis: HeatMap['x']): number[] {
   return axis.values.map(toNumber);
 }
 

@@ -1,6 +1,5 @@
 /** Connects a page to the stream of moves for as long as it is shown. */
 import { answer, api, ApiError } from '../api/client';
-import type { Moved } from '../api/types';
 import { openStream, type Connection, type Followed } from './stream';
 
 /** A page out of sight gives its connection back: a browser has only six for one daemon. */
@@ -17,10 +16,10 @@ export const live = {
 };
 
 /**
- * To be called while a page's component starts. `moved` is told that something moved, and, without an
- * event, that the stream was opened: what is read from then on misses nothing.
+ * To be called while a page's component starts. `moved` is called when something moved, and when the
+ * stream was opened: what is read from then on misses nothing.
  */
-export function follow(what: () => Followed, moved: (event: Moved | undefined) => void): void {
+export function follow(what: () => Followed, moved: () => void): void {
   $effect(() => {
     const followed = what();
     let close: (() => void) | undefined;
@@ -29,11 +28,11 @@ export function follow(what: () => Followed, moved: (event: Moved | undefined) =
       close ??= openStream(followed, {
         opened: () => {
           greeted = false;
-          moved(undefined);
+          moved();
         },
-        moved: (event) => {
+        moved: () => {
           // The first event only shows that the stream is open.
-          if (greeted) moved(event);
+          if (greeted) moved();
           greeted = true;
         },
         connection: (state) => {

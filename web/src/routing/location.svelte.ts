@@ -6,9 +6,6 @@ let query = $state(window.location.search);
 const route = $derived(parseRoute(path));
 
 export const location = {
-  get path() {
-    return path;
-  },
   get query() {
     return query;
   },
