@@ -70,6 +70,11 @@ export function isFinal(state: StageState): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled' || state === 'skipped';
 }
 
+/** Whether a retry takes up a stage, by the daemon's rule (`engine::decide::retry`). */
+export function mayBeRetried(state: StageState): boolean {
+  return state === 'failed' || state === 'cancelled' || state === 'skipped';
+}
+
 /** Whether a run has stages of a kind for each checkpoint, not one for all. */
 export function isPerCheckpoint(kind: StageKind): boolean {
   return kind !== 'prepare' && kind !== 'train';

@@ -1,6 +1,7 @@
 /** What can be done to stages, and what it changes, in the form that the confirmation shows. */
 import {
   isFinal,
+  mayBeRetried,
   STAGE_KINDS,
   type Acted,
   type ActionVerb,
@@ -8,10 +9,10 @@ import {
   type StageView,
 } from '../api/types';
 
-/** The actions that would change something about these stages. */
+/** The actions to offer for these stages. */
 export function verbsFor(stages: readonly StageView[]): ActionVerb[] {
   const verbs: ActionVerb[] = [];
-  if (stages.some(({ state }) => state === 'failed' || state === 'cancelled')) verbs.push('retry');
+  if (stages.some(({ state }) => mayBeRetried(state))) verbs.push('retry');
   if (stages.some(({ state }) => !isFinal(state))) verbs.push('cancel');
   return verbs;
 }
