@@ -2,7 +2,7 @@
 import type uPlot from 'uplot';
 import { formatNumber } from '../format/number';
 import { token } from './scheme.svelte';
-import { logSplits } from './splits';
+import { labelsWithin, logSplits } from './splits';
 
 /** An axis in the page's colours, with a label where one is given. */
 export function axis(label: string, extra: Partial<uPlot.Axis> = {}): uPlot.Axis {
@@ -26,11 +26,16 @@ export function axis(label: string, extra: Partial<uPlot.Axis> = {}): uPlot.Axis
 /** The y axis of a chart whose scale may be logarithmic. */
 export function valueAxis(label: string, log: boolean): uPlot.Axis {
   if (!log) return axis(label, { size: labelWidth });
-  return axis(label, {
-    size: labelWidth,
-    splits: (_plot, _axis, low, high) => logSplits(low, high),
+  return axis(label, { size: labelWidth, ...logLabels('height', 20) });
+}
+
+/** Labels of a logarithmic axis, as many as there is room for: each takes so many pixels of the plot's side. */
+export function logLabels(side: 'width' | 'height', room: number): Partial<uPlot.Axis> {
+  return {
+    splits: (plot, _axis, low, high) =>
+      logSplits(low, high, labelsWithin(plot.bbox[side] / devicePixelRatio, room)),
     filter: (_plot, splits) => splits,
-  });
+  };
 }
 
 /** Room on the left for the widest label. */

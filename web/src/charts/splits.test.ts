@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { logSplits } from './splits';
+import { labelsWithin, logSplits } from './splits';
 
 test('less than a decade has even steps', () => {
   expect(logSplits(0.58, 0.74)).toEqual([0.6, 0.65, 0.7]);
@@ -18,4 +18,22 @@ test('many decades have powers of ten, not too many of them', () => {
 
 test('a scale that reaches zero has none', () => {
   expect(logSplits(0, 5)).toEqual([]);
+});
+
+test('a short axis has fewer lines, but some', () => {
+  expect(logSplits(0.9, 60, 4)).toEqual([1, 10]);
+  expect(logSplits(0.58, 0.74, 3)).toEqual([0.6, 0.65, 0.7]);
+  expect(logSplits(2, 9.5, 3)).toEqual([5]);
+  expect(logSplits(1e-3, 1e3, 4)).toEqual([1e-3, 1e-1, 10, 1000]);
+  for (let low = 1.5; low < 1e4; low *= 2.3) {
+    for (let high = low * 1.1; high < low * 1e6; high *= 2.9) {
+      const count = logSplits(low, high, 3).length;
+      expect(count, `${low} to ${high}`).toBeGreaterThan(0);
+      expect(count, `${low} to ${high}`).toBeLessThanOrEqual(3);
+    }
+  }
+});
+
+test('as many labels as fit, not too many, and never fewer than three', () => {
+  expect([40, 92, 4000].map((length) => labelsWithin(length, 20))).toEqual([3, 4, 9]);
 });

@@ -17,6 +17,11 @@ export function formatX(x: CurveX, value: number): string {
   return x === 'step' ? `step ${formatCount(value)}` : `${formatCount(value)} tokens`;
 }
 
+/** Pixels from one label to the next at least: times are wide in words. */
+export function xSpace(x: CurveX): number {
+  return x === 'time' ? 90 : 56;
+}
+
 /** Labels of the axis; a logarithmic one carries only powers of ten. */
 export function xValues(x: CurveX, log: boolean): uPlot.Axis.DynamicValues {
   return (_plot, splits) =>
