@@ -35,5 +35,5 @@ test('a short axis has fewer lines, but some', () => {
 });
 
 test('as many labels as fit, not too many, and never fewer than three', () => {
-  expect([40, 92, 4000].map((length) => labelsWithin(length, 20))).toEqual([3, 4, 9]);
+  expect([NaN, 40, 92, 4000].map((length) => labelsWithin(length, 20))).toEqual([3, 3, 4, 9]);
 });

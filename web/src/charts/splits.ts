@@ -25,7 +25,8 @@ export function logSplits(low: number, high: number, most = MOST): number[] {
 
 /** How many labels fit along an axis when each needs some room: at least three, so that it can be read. */
 export function labelsWithin(length: number, room: number): number {
-  return Math.min(MOST, Math.max(3, Math.floor(length / room)));
+  // A plot that has no size yet has no length either.
+  return Math.min(MOST, Math.max(3, Math.floor(length / room) || 0));
 }
 
 function powers(low: number, high: number, every: number, factors: readonly number[]): number[] {
