@@ -72,7 +72,7 @@ test('what Slurm is doing is said in plain words', async () => {
   const text = await panel.innerText();
   for (const words of [
     'squeue did not answer',
-    'Nothing is handed over for a while: the limit of jobs',
+    'No jobs are submitted for a while: the limit of jobs',
     '136 stages, at most 500',
     '120 other jobs are before it in the queue',
     'in 2 h',

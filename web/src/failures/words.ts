@@ -14,12 +14,12 @@ const SIGNALS: Record<number, string> = {
 /** The state of an attempt as people say it. */
 export function stateWords(state: AttemptState): string {
   const words: Partial<Record<AttemptState, string>> = {
-    failed: 'failed by itself',
+    failed: 'the worker failed',
     timed_out: 'ran into the time limit',
     out_of_memory: 'ran out of memory',
     node_failed: 'the node failed',
-    preempted: 'made room for others',
-    lost: 'ended without a word',
+    preempted: 'preempted by other jobs',
+    lost: 'lost: ended without a message',
   };
   return words[state] ?? state;
 }

@@ -22,7 +22,10 @@ export async function readFigure({ study, key, x, models }: FigureQuestion): Pro
   });
   if (response.ok) return response.text();
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
-  throw new ApiError(response.status, problem.detail ?? `status ${response.status}`);
+  throw new ApiError(
+    response.status,
+    problem.detail ?? `the daemon answered with status ${response.status}`,
+  );
 }
 
 /** The colours that a drawing takes from its page. */
