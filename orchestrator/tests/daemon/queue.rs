@@ -93,7 +93,7 @@ fn claim(job: &Job) -> ClaimRequest {
     let slurm = SlurmJob {
         job_id: 8,
         array_job_id: Some(7),
-        array_task: job.queued.map(|queued| queued.index()),
+        array_task: job.queued.map(|queued| queued.array_task()),
         restart_count: 0,
         node: None,
     };
