@@ -127,7 +127,7 @@ impl Root {
     /// # Errors
     /// When the record can't be used.
     pub(super) async fn close(&self) -> Result<(), ServeError> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         tx.end_lease(&self.lease).await?;
         tx.commit().await?;
         self.store.close().await;
@@ -201,7 +201,7 @@ async fn remember(engine: &Engine, store: &Store) -> Result<(), ServeError> {
 /// Takes the root for this machine.
 async fn take_lease(store: &Store, layout: &Layout) -> Result<Holder, ServeError> {
     let holder = Holder { id: Uuid::new_v4(), host: host_name() };
-    let mut tx = store.begin(Utc::now()).await?;
+    let mut tx = store.begin(Utc::now).await?;
     if let Some(Taken { holder, until }) = tx.take_lease(&holder).await? {
         let until = until.with_timezone(&chrono::Local).format("%H:%M:%S").to_string();
         return Err(ServeError::ServedElsewhere { root: layout.root().to_owned(), host: holder.host, until });

@@ -21,7 +21,7 @@ impl Engine {
         let content =
             serde_json::to_vec(&(&import.columns, &import.rows)).map_err(crate::store::StoreError::from)?;
         let sha256 = hex::encode(Sha256::digest(content));
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if tx.study_exists(&import.name).await? {
             let detail = format!("name: {} is a study of this root; choose another name", import.name);
             return Err(EngineError::Conflict(detail));
@@ -44,7 +44,7 @@ impl Engine {
     /// # Errors
     /// When there are none of this name, or the record can't be used.
     pub async fn remove_import(&self, name: &str, dry_run: bool) -> Result<()> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if !tx.remove_import(name).await? {
             return Err(EngineError::Missing("import", name.to_owned()));
         }

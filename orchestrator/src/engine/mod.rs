@@ -15,6 +15,7 @@ mod plan;
 mod queue;
 mod reconcile;
 mod slots;
+mod stops;
 mod tables;
 mod worker;
 
@@ -47,6 +48,8 @@ pub struct Engine {
     stale: Mutex<BTreeSet<String>>,
     /// Attempts of an earlier daemon whose files were read.
     caught_up: Mutex<HashSet<AttemptId>>,
+    /// Attempts that were asked to stop.
+    stops: Mutex<stops::Stops>,
     /// What was last noted about attempts in a queue.
     noted: tokio::sync::Mutex<HashMap<AttemptId, Liveness>>,
     /// Until when nothing is queued, because it could not be recorded.
@@ -104,6 +107,7 @@ impl Engine {
             served: None,
             stale: Mutex::default(),
             caught_up: Mutex::default(),
+            stops: Mutex::default(),
             noted: tokio::sync::Mutex::default(),
             queue_pauses: Mutex::default(),
         }
@@ -166,7 +170,7 @@ impl Engine {
         now: DateTime<Utc>,
         expires: DateTime<Utc>,
     ) -> Result<()> {
-        let mut tx = self.store.begin(now).await?;
+        let mut tx = self.store.begin(|| now).await?;
         tx.open_session(secret_sha256, expires).await?;
         Ok(tx.commit().await?)
     }

@@ -20,7 +20,7 @@ impl Engine {
     /// # Errors
     /// When there is no such thing, or the record can't be used.
     pub async fn cancel(&self, target: &Target, study: Option<&str>, dry_run: bool) -> Result<Changed> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let stages = scope(&mut tx, target).await?;
         let study = match target {
             Target::Study(name) => Some(name.as_str()),
@@ -44,7 +44,7 @@ impl Engine {
     /// # Errors
     /// When there is no such thing, or the record can't be used.
     pub async fn retry(&self, target: &Target, dry_run: bool) -> Result<Changed> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let stages = scope(&mut tx, target).await?;
         retry_all(&mut tx, stages.into_iter().collect()).await?;
         self.finish(tx, 0, dry_run).await
@@ -57,7 +57,7 @@ impl Engine {
     /// # Errors
     /// When the priority is out of range, or the record can't be used.
     pub async fn act(&self, study: &str, runs: &[RunId], action: &Action, dry_run: bool) -> Result<Acted> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let (mut acted, mut note) = (Vec::new(), None);
         if action.verb == ActionVerb::Prioritise {
             let priority = action.priority.unwrap_or_default();
@@ -109,7 +109,7 @@ impl Engine {
             let detail = "a view's name has 1 to 80 characters, and what it keeps at most 4,096".to_owned();
             return Err(EngineError::Invalid(vec![detail]));
         }
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if !tx.save_view(study, view).await? {
             return Err(EngineError::Missing("study", study.to_owned()));
         }
@@ -121,7 +121,7 @@ impl Engine {
     /// # Errors
     /// When there is none, or the record can't be used.
     pub async fn remove_view(&self, study: &str, view: &str) -> Result<()> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if !tx.remove_view(study, view).await? {
             return Err(EngineError::Missing("view", view.to_owned()));
         }

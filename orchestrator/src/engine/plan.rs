@@ -47,7 +47,7 @@ impl Engine {
         self.check_cluster(&configs, &settings).await?;
         // The cluster may take its time to answer; the record is not held meanwhile.
         let cluster = if dry_run { self.cluster().await } else { None };
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if tx.import_hash(&spec.name).await?.is_some() {
             return Err(EngineError::Conflict(format!(
                 "name: {} holds imported results; choose another name",

@@ -141,7 +141,7 @@ impl Engine {
         if let Err(error) = self.record(id, &folder, batch, parents, live).await {
             // A full disk, say: not a thousand new folders every two seconds.
             *self.queue_pauses.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
-            let recorded = match self.store.begin(Utc::now()).await {
+            let recorded = match self.store.begin(Utc::now).await {
                 Ok(mut tx) => tx.submission_state(id).await,
                 Err(error) => Err(error),
             };
@@ -193,7 +193,7 @@ impl Engine {
             .map_err(|source| EngineError::File { path: folder.display().to_string(), source })?;
         fault::point("folders");
 
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let submission =
             NewSubmission { id, kind: batch.kind, request: batch.request.clone(), folder: folder.to_owned() };
         tx.open_submission(&submission).await?;
@@ -224,7 +224,7 @@ impl Engine {
     /// Hands over what was held, in the same name: it certainly is not in the queue.
     async fn hand_over_again(&self, submission: &OpenSubmission) -> Result<()> {
         let (from, to) = (SubmissionState::Held, SubmissionState::Intended);
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if tx.submission_state(submission.id).await?.is_none_or(|(state, _)| state != from) {
             // A worker of it came in between.
             return Ok(());
@@ -244,7 +244,7 @@ impl Engine {
         request: &Request,
         folder: &Path,
     ) -> Result<bool> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let attempts = tx.attempts_of(id).await?;
         let after = dependencies(tx.waits_for(id).await?);
         drop(tx);
@@ -263,8 +263,8 @@ impl Engine {
         };
         let answer = self.executor.submit(&order).await;
         fault::point("submitted");
-        let now = Utc::now();
-        let mut tx = self.store.begin(now).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
+        let now = tx.now();
         // A worker of it that came before the answer told its id: it is in the queue, whatever the answer is.
         let known = matches!(tx.submission_state(id).await?, Some((SubmissionState::Submitted, _)));
         let from = SubmissionState::Intended;

@@ -11,7 +11,7 @@ use crate::{
     fault,
     store::AttemptRow,
 };
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use protocol::{
     ids::{AttemptId, SubmissionId},
     stage::{AttemptState, SubmissionState},
@@ -19,12 +19,10 @@ use protocol::{
 use std::{
     collections::{HashMap, HashSet},
     sync::PoisonError,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker may take to write a checkpoint when asked to stop.
-const GRACE: TimeDelta = TimeDelta::seconds(10);
 /// How often the record is compared although nothing woke the reconciler.
 const PERIOD: Duration = Duration::from_secs(2);
 /// How long one reconciliation without a daemon may take.
@@ -101,7 +99,7 @@ impl Engine {
         self.follow().await?;
         let unsettled = self.store.unsettled_stages().await?;
         if !unsettled.is_empty() {
-            let mut tx = self.store.begin(Utc::now()).await?;
+            let mut tx = self.store.begin(Utc::now).await?;
             settle(&mut tx, unsettled).await?;
             tx.commit().await?;
         }
@@ -151,6 +149,9 @@ impl Engine {
         let needed: HashSet<_> =
             live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
         let is_needed = |attempt: &AttemptRow| place(attempt).is_some_and(|place| needed.contains(&place));
+        let stopping =
+            live.iter().filter(|attempt| attempt.stop.is_some()).map(|attempt| attempt.id).collect();
+        let due = self.stops.lock().unwrap_or_else(PoisonError::into_inner).due(&stopping, Instant::now());
         let (mut stop, mut kill) = (Vec::new(), Vec::new());
         for attempt in &live {
             match survey.jobs.get(&attempt.id) {
@@ -165,7 +166,7 @@ impl Engine {
                                 tracing::warn!(attempt = %attempt.id, %error, "can't be taken out of its job");
                             }
                         }
-                        Some(asked) if Utc::now() - asked > GRACE => kill.push(job(attempt)),
+                        Some(_) if due.contains(&attempt.id) => kill.push(job(attempt)),
                         Some(_) => stop.push(job(attempt)),
                         None => {}
                     }
@@ -177,6 +178,8 @@ impl Engine {
         for (jobs, force) in [(stop, false), (kill, true)] {
             if !jobs.is_empty() {
                 self.executor.stop(&jobs, force).await;
+                let asked = jobs.iter().map(|job| job.attempt);
+                self.stops.lock().unwrap_or_else(PoisonError::into_inner).asked(asked, Instant::now());
             }
         }
         Ok(())
@@ -231,8 +234,8 @@ impl Engine {
 
     /// Records what was found out about a submission whose answer was unclear.
     async fn clear_up(&self, id: SubmissionId, presence: Presence) -> Result<()> {
-        let now = Utc::now();
-        let mut tx = self.store.begin(now).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
+        let now = tx.now();
         let from = match tx.submission_state(id).await? {
             Some((state @ (SubmissionState::Intended | SubmissionState::Ambiguous), _)) => state,
             // A worker of it came in between.
@@ -274,7 +277,7 @@ impl Engine {
             }
             noted.insert(attempt.id, liveness.clone());
             if tx.is_none() {
-                tx = Some(self.store.begin(Utc::now()).await?);
+                tx = Some(self.store.begin(Utc::now).await?);
             }
             if let Some(tx) = &mut tx {
                 tx.note_queue(attempt, waits, node).await?;
@@ -288,7 +291,7 @@ impl Engine {
 
     /// Records an event at the attempt's stage; nothing, if the attempt is over by now.
     pub(super) async fn happens(&self, attempt: AttemptId, event: Event) -> Result<()> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let done = match current(&mut tx, attempt).await {
             Ok((_, stage)) => happen(&mut tx, &stage, event, None).await,
             Err(error) => Err(error),

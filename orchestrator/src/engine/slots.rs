@@ -51,7 +51,7 @@ impl Engine {
             Ok(Some(attempt)) => return self.submit(&attempt).await,
             Ok(None) => discard(path).await,
             Err(error) => {
-                let recorded = match self.store.begin(Utc::now()).await {
+                let recorded = match self.store.begin(Utc::now).await {
                     Ok(mut tx) => tx.attempt(id).await,
                     Err(error) => Err(error),
                 };
@@ -66,7 +66,7 @@ impl Engine {
 
     /// Records the intent to start a stage; none if it is not to be started any more.
     async fn open(&self, opening: &NewAttempt) -> Result<Option<AttemptRow>> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let Some(stage) = tx.stage(opening.stage).await? else { return Ok(None) };
         match happen(&mut tx, &stage, Event::Start, Some(opening)).await {
             Ok(_) => {}
@@ -114,7 +114,7 @@ impl Engine {
             let failed = |source| EngineError::File { path: attempt.folder.display().to_string(), source };
             let (file, token_sha256) =
                 self.attempt_file(attempt.id, &work, Vec::new(), false).map_err(failed)?;
-            let mut tx = self.store.begin(Utc::now()).await?;
+            let mut tx = self.store.begin(Utc::now).await?;
             tx.renew_token(attempt.id, &token_sha256).await?;
             tx.commit().await?;
             folder::create(&attempt.folder, &file).map_err(failed)?;

@@ -35,7 +35,7 @@ impl Engine {
             self.read_folder(&before, None).await?;
         }
         let restarts = request.process.slurm.as_ref().map_or(0, |job| job.restart_count);
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let (attempt, stage) = current(&mut tx, request.attempt).await?;
         match attempt.claim {
             // The cluster started it again: the earlier copy, wherever it still lives, is refused from now on.
@@ -103,7 +103,7 @@ impl Engine {
             let detail = format!("events: {} are too many; send at most {MOST_EVENTS}", batch.events.len());
             return Err(EngineError::Invalid(vec![detail]));
         }
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let (attempt, stage) = current(&mut tx, batch.attempt).await?;
         held(&attempt, batch.claim)?;
         let mut events = batch.events;
@@ -134,7 +134,7 @@ impl Engine {
 
     /// As [`Self::result`], with what the executor saw of the end, where it was looked at.
     async fn take_result(&self, report: ResultReport, exit: Option<Exit>) -> Result<()> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         if let Some(attempt) = tx.attempt(report.attempt).await?
             && attempt.state.is_final()
             && attempt.claim == Some(report.claim)
@@ -215,7 +215,7 @@ impl Engine {
     }
 
     async fn take_spooled(&self, id: AttemptId, events: Vec<Event>) -> Result<()> {
-        let mut tx = self.store.begin(Utc::now()).await?;
+        let mut tx = self.store.begin(Utc::now).await?;
         let (attempt, stage) = match current(&mut tx, id).await {
             Ok(found) => found,
             Err(EngineError::Refused(_)) => return Ok(()),

@@ -168,7 +168,7 @@ mod tests {
     const STEPS: usize = 16;
 
     async fn save_study(store: &Store, name: &str) {
-        let mut tx = store.begin(chrono::Utc::now()).await.unwrap();
+        let mut tx = store.begin(chrono::Utc::now).await.unwrap();
         tx.save_study(&StudySpec::named(name)).await.unwrap();
         tx.commit().await.unwrap();
     }

@@ -59,7 +59,7 @@ mod tests {
         run(store.clone(), layout.clone(), over.clone()).await;
         assert_eq!(backup::newest(&layout.backups()), None, "there is nothing to copy");
         let spec = protocol::study::StudySpec::named("s");
-        let mut tx = store.begin(chrono::Utc::now() - chrono::TimeDelta::days(1)).await.unwrap();
+        let mut tx = store.begin(|| chrono::Utc::now() - chrono::TimeDelta::days(1)).await.unwrap();
         tx.save_study(&spec).await.unwrap();
         tx.commit().await.unwrap();
         run(store, layout.clone(), over).await;

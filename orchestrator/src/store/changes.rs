@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     /// When the record can't be used.
     pub async fn trim(&self, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
-        let mut tx = self.begin(now).await?;
+        let mut tx = self.begin(|| now).await?;
         let now = tx.now_ms();
         sqlx::query!("DELETE FROM changes WHERE id <= (SELECT max(id) FROM changes) - ?", KEPT_CHANGES)
             .execute(tx.conn())

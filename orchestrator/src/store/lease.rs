@@ -80,7 +80,7 @@ impl Store {
     /// # Errors
     /// When the record can't be used.
     pub async fn renew_lease(&self, holder: &Holder) -> Result<bool> {
-        let mut tx = self.begin(Utc::now()).await?;
+        let mut tx = self.begin(Utc::now).await?;
         let taken = tx.take_lease(holder).await?;
         tx.commit().await?;
         Ok(taken.is_none())
@@ -100,7 +100,7 @@ mod tests {
         let (here, there) = (holder(1, "n1"), holder(2, "n2"));
         let now = Utc::now();
         let take = async |at: DateTime<Utc>, who: &Holder| {
-            let mut tx = store.begin(at).await.unwrap();
+            let mut tx = store.begin(|| at).await.unwrap();
             let taken = tx.take_lease(who).await.unwrap();
             tx.commit().await.unwrap();
             taken
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(take(now, &holder(3, "n1")).await, None, "on one host the lock decides");
         assert_eq!(take(now + TERM + TimeDelta::seconds(1), &there).await, None, "it has run out");
         assert!(!store.renew_lease(&here).await.unwrap(), "the first one notices");
-        let mut tx = store.begin(now).await.unwrap();
+        let mut tx = store.begin(|| now).await.unwrap();
         tx.end_lease(&there).await.unwrap();
         tx.commit().await.unwrap();
         assert!(store.renew_lease(&here).await.unwrap());

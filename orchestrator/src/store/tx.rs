@@ -60,14 +60,16 @@ impl Touched {
 }
 
 impl Store {
-    /// Begins to write; waits for the transaction before. `now` dates what is recorded.
+    /// Begins to write; waits for the transaction before. `clock` is read when that is over, and dates what is
+    /// recorded.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn begin(&self, now: DateTime<Utc>) -> Result<Tx> {
+    pub async fn begin(&self, clock: impl FnOnce() -> DateTime<Utc>) -> Result<Tx> {
+        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Tx {
-            inner: self.writer.begin_with("BEGIN IMMEDIATE").await?,
-            now,
+            inner,
+            now: clock(),
             feed: Arc::clone(&self.feed),
             stages: BTreeSet::new(),
             progress: BTreeSet::new(),
@@ -192,5 +194,31 @@ impl Tx {
             }
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::layout::Layout;
+    use std::{cell::Cell, task::Poll};
+
+    #[tokio::test]
+    async fn what_waits_for_the_record_is_dated_when_it_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(&Layout::new(root.path())).await.unwrap();
+        let busy = store.begin(Utc::now).await.unwrap();
+        let asked = Cell::new(false);
+        let mut waiting = Box::pin(store.begin(|| {
+            asked.set(true);
+            DateTime::UNIX_EPOCH
+        }));
+        for _ in 0..100 {
+            assert!(matches!(futures_util::poll!(&mut waiting), Poll::Pending));
+            assert!(!asked.get(), "what it waits for may take minutes");
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        assert_eq!(waiting.await.unwrap().now(), DateTime::UNIX_EPOCH);
     }
 }

@@ -18,7 +18,7 @@ async fn a_dry_run_records_nothing() {
 #[tokio::test]
 async fn a_plan_is_recorded_also_when_the_one_who_asked_has_left() {
     let bench = Bench::new(1).await;
-    let busy = bench.store.begin(Utc::now()).await.unwrap();
+    let busy = bench.store.begin(Utc::now).await.unwrap();
     let spec = study("s", &[32], &[0]);
     let mut asked = Box::pin(bench.post("/studies", Some(&spec)));
     for _ in 0..1000 {
@@ -31,7 +31,7 @@ async fn a_plan_is_recorded_also_when_the_one_who_asked_has_left() {
     drop(asked);
     drop(busy);
     // Whoever asked first writes first.
-    bench.store.begin(Utc::now()).await.unwrap().commit().await.unwrap();
+    bench.store.begin(Utc::now).await.unwrap().commit().await.unwrap();
     assert_eq!(bench.study("s").await.runs.len(), 1);
 }
 

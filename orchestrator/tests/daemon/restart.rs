@@ -170,6 +170,20 @@ async fn a_wish_to_stop_outlives_the_daemon() {
 }
 
 #[tokio::test]
+async fn a_worker_gets_its_time_to_stop_however_old_the_wish_is() {
+    let bench = planned().await;
+    let worker = bench.started().await.remove(0);
+    worker.claim(&bench).await;
+    let mut tx = bench.store.begin(|| chrono::Utc::now() - chrono::TimeDelta::hours(1)).await.unwrap();
+    tx.ask_to_stop(worker.id()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(bench.started().await.is_empty());
+    let bench = bench.restarted().await;
+    assert!(bench.started().await.is_empty());
+    assert_eq!(*bench.hands.stops.lock().unwrap(), [(worker.id(), false), (worker.id(), false)]);
+}
+
+#[tokio::test]
 async fn a_table_that_a_crash_left_behind_is_written_at_the_next_start() {
     let bench = planned().await;
     bench.finish().await;
