@@ -21,10 +21,13 @@ use std::{
     sync::PoisonError,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How often the record is compared although nothing woke the reconciler.
 const PERIOD: Duration = Duration::from_secs(2);
+/// The longest that nothing wakes the reconciler.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long one reconciliation without a daemon may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 /// How many periods pass between two trimmings of the record.
@@ -55,19 +58,14 @@ impl Engine {
                 tracing::warn!(%error, "failed to trim the record");
             }
             rounds = rounds.wrapping_add(1);
-            // With thousands of attempts a comparison takes its time, and every result wakes it: half of the time at most.
             let took = began.elapsed();
             tracing::debug!(milliseconds = took.as_millis() as u64, "reconciled");
-            tokio::time::sleep(took).await;
-            tokio::select! {
-                () = stop.cancelled() => {
-                    if let Err(error) = self.write_tables(true).await {
-                        tracing::error!(%error, "failed to write the results; the next daemon does");
-                    }
-                    return;
+            rest(took, &self.wake, &stop).await;
+            if stop.is_cancelled() {
+                if let Err(error) = self.write_tables(true).await {
+                    tracing::error!(%error, "failed to write the results; the next daemon does");
                 }
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(PERIOD) => {}
+                return;
             }
         }
     }
@@ -307,6 +305,27 @@ impl Engine {
     }
 }
 
+/// Waits until the next round is due, after one that took so long, or until `stop`.
+async fn rest(took: Duration, wake: &Notify, stop: &CancellationToken) {
+    let due = async {
+        tokio::time::sleep(pause(took)).await;
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = due => {}
+    }
+}
+
+/// How long nothing wakes the reconciler after a round. With thousands of attempts a comparison takes its time, and
+/// every result asks for another: half of the time at most. A round that took minutes waited for the record.
+fn pause(took: Duration) -> Duration {
+    took.min(LONGEST_PAUSE)
+}
+
 /// The job in the queue that an attempt may share with others.
 fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
     attempt.queued.map(|queued| (queued.submission, queued.array_task()))
@@ -315,4 +334,25 @@ fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
 /// An attempt, as the executor wants it.
 pub(super) fn job(attempt: &AttemptRow) -> Job {
     Job { attempt: attempt.id, folder: attempt.folder.clone(), slot: attempt.slot, queued: attempt.queued }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{pin::pin, task::Poll};
+
+    #[test]
+    fn a_round_that_took_minutes_is_not_followed_by_minutes() {
+        assert_eq!(pause(Duration::from_millis(300)), Duration::from_millis(300));
+        assert_eq!(pause(Duration::from_secs(72)), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn who_is_to_stop_does_not_rest() {
+        let (wake, stop) = (Notify::new(), CancellationToken::new());
+        let mut resting = pin!(rest(Duration::from_secs(3600), &wake, &stop));
+        assert_eq!(futures_util::poll!(&mut resting), Poll::Pending);
+        stop.cancel();
+        assert_eq!(futures_util::poll!(&mut resting), Poll::Ready(()));
+    }
 }
