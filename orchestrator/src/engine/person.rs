@@ -165,11 +165,11 @@ async fn cancel_all(tx: &mut Tx, stages: &[StageId], study: Option<&str>) -> Res
 }
 
 /// Tries those of the stages again that failed, were cancelled or skipped, with their ancestors in such
-/// a state and their skipped descendants. Tells how many.
+/// a state and their skipped descendants. Answers all of these.
 ///
 /// # Errors
 /// When the record can't be used.
-pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<u64> {
+pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<BTreeSet<StageId>> {
     let mut chosen = BTreeSet::new();
     let mut queue = VecDeque::from_iter(stages);
     while let Some(id) = queue.pop_front() {
@@ -190,5 +190,5 @@ pub(super) async fn retry_all(tx: &mut Tx, stages: BTreeSet<StageId>) -> Result<
             tx.revive_studies(id).await?;
         }
     }
-    Ok(chosen.len() as u64)
+    Ok(chosen)
 }

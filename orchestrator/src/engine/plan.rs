@@ -25,7 +25,7 @@ use std::collections::{BTreeSet, HashMap};
 /// What a plan adds up to while it is made.
 #[derive(Default)]
 struct Count {
-    new_stages: u64,
+    new: BTreeSet<StageId>,
     existing_stages: u64,
     prepared: HashMap<String, StageId>,
     to_settle: Vec<StageId>,
@@ -74,12 +74,17 @@ impl Engine {
         if !again.is_empty() || runs.iter().any(|run| run.new) {
             again.extend(count.prepared.values().copied());
         }
-        let retried_stages = person::retry_all(&mut tx, again).await?;
+        let retried = person::retry_all(&mut tx, again).await?;
+        // What is new was skipped for a moment only, and other studies have stages on the same data.
+        let study = super::Target::Study(spec.name.clone());
+        let own = if retried.is_empty() { None } else { tx.in_scope(&study).await? }.unwrap_or_default();
+        let is_retried = |stage: &&StageId| retried.contains(stage) && !count.new.contains(stage);
+        let retried_stages = own.iter().filter(is_retried).count() as u64;
         let plan = StudyPlan {
             name: spec.name.clone(),
             created: !dry_run,
             runs,
-            new_stages: count.new_stages,
+            new_stages: count.new.len() as u64,
             existing_stages: count.existing_stages,
             retried_stages,
             arrays: match &cluster {
@@ -178,16 +183,19 @@ impl Engine {
             Some(&stage) => stage,
             None => {
                 let (stage, new) = tx.prepare_stage(&config.data, &data_hash, allowed).await?;
-                *(if new { &mut count.new_stages } else { &mut count.existing_stages }) += 1;
+                if new {
+                    count.new.insert(stage);
+                } else {
+                    count.existing_stages += 1;
+                }
                 count.to_settle.push(stage);
                 count.prepared.insert(data_hash.clone(), stage);
                 stage
             }
         };
         let known = tx.run_by_hash(&hash).await?;
-        let own_stages = planned_stages.len() as u64 - 1;
         if let Some(run) = known {
-            count.existing_stages += own_stages;
+            count.existing_stages += planned_stages.len() as u64 - 1;
             tx.set_settings(run.id, settings).await?;
             return Ok((PlannedRun { identifier, name: run.name, hash, new: false }, run.id));
         }
@@ -199,12 +207,12 @@ impl Engine {
             let parents: Vec<_> = stage.parents.iter().map(|&position| ids[position]).collect();
             let id = tx.insert_stage(run, stage.kind, stage.checkpoint, allowed, &parents).await?;
             ids.push(id);
+            count.new.insert(id);
             // What comes after it waits for a stage that is new as well; if it is skipped, so are they.
             if stage.kind == StageKind::Train {
                 count.to_settle.push(id);
             }
         }
-        count.new_stages += own_stages;
         Ok((PlannedRun { identifier, name, hash, new: true }, run))
     }
 

@@ -76,6 +76,32 @@ async fn what_a_new_study_tries_again_is_counted() {
 }
 
 #[tokio::test]
+async fn only_stages_that_the_study_had_before_count_as_tried_again() {
+    let bench = Bench::new(100).await;
+    for (name, seed) in [("a", 0), ("b", 1)] {
+        bench.plan(&study(name, &[32], &[seed])).await;
+    }
+    bench.started().await.remove(0).fail(&bench, true).await;
+    assert_eq!(bench.study("b").await.runs[0].stages[1].state.as_str(), "skipped");
+    let plan = bench.plan(&study("b", &[32], &[1, 2])).await;
+    assert_eq!((plan.new_stages, plan.existing_stages, plan.retried_stages), (6, 7, 7));
+    assert_eq!(bench.started().await.len(), 1);
+
+    let plan = bench.plan(&study("c", &[32], &[3])).await;
+    assert_eq!((plan.new_stages, plan.existing_stages, plan.retried_stages), (6, 1, 0));
+}
+
+#[tokio::test]
+async fn a_failed_stage_that_a_new_study_shares_is_all_that_it_tries_again() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("a", &[32], &[0])).await;
+    bench.started().await.remove(0).fail(&bench, true).await;
+    let plan = bench.plan(&study("b", &[32], &[1])).await;
+    assert_eq!((plan.new_stages, plan.existing_stages, plan.retried_stages), (6, 1, 1));
+    assert_eq!(bench.started().await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_table_is_there_at_once_when_all_of_a_study_is_known() {
     let bench = Bench::new(100).await;
     bench.plan(&study("a", &[32], &[0])).await;
