@@ -13,8 +13,8 @@ use protocol::{
     study::{Checkpoints, StudySpec},
     table::{Acted, Action, ActionVerb},
     view::{
-        Change, ChangeBody, Changed, LogTail, PlannedRun, Results, RunDetail, RunSummary, StageCounts,
-        StageView, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
+        Change, ChangeBody, Changed, Health, LogTail, PlannedRun, Results, RunDetail, RunSummary,
+        StageCounts, StageView, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
     },
 };
 use std::{io::BufRead as _, path::Path, process::Stdio};
@@ -138,6 +138,32 @@ fn watching_goes_on_across_a_restart_from_the_last_event() {
     assert_eq!(watch.wait().unwrap().code(), Some(0));
     let resumed = second.asked("GET /changes");
     assert_eq!(resumed[0].last_event.as_deref(), Some("7"));
+}
+
+#[test]
+fn why_nothing_is_started_is_told_by_status_and_to_those_who_watch() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let why = "/opt/lc-worker: is not a program (any more); nothing is started until it is there";
+    let well = played::health(&home.path().join("root"));
+    daemon.answers("GET /health", &Health { trouble: Some(why.to_owned()), ..well });
+    let stages = vec![stage(1, StageKind::Prepare, StageState::Ready, Some(why))];
+    daemon.answers("GET /studies/s", &study(StudyState::Active, stages));
+    daemon.says("GET /changes", 200, String::new());
+    let (code, _, stderr) = run(home.path(), &["status", "s"]);
+    assert_eq!((code, stderr.trim()), (0, why));
+
+    let mut watch = command(home.path())
+        .args(["watch", "s"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut notes = std::io::BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert_eq!(notes.next().unwrap().unwrap(), why);
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }
 
 #[test]

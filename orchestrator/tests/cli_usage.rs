@@ -268,11 +268,10 @@ fn one_order_decides_which_worker_is_used() {
         let stdout = run(home.path(), &[&["doctor", "--profile", "p.toml"], args].concat()).1;
         stdout.lines().find(|line| line.contains(" worker ")).unwrap().to_owned()
     };
-    let path = |name: &str| std::fs::canonicalize(name).unwrap().display().to_string();
-    assert!(told(&[]).contains(&path("/bin/false")), "the profile's");
+    assert!(told(&[]).contains(" /bin/false"), "the profile's");
     std::fs::write(config.join("config.toml"), "worker = \"/bin/true\"\n").unwrap();
-    assert!(told(&[]).contains(&path("/bin/true")), "the configuration goes over it");
-    assert!(told(&["--worker", "/bin/cat"]).contains(&path("/bin/cat")), "a flag over both");
+    assert!(told(&[]).contains(" /bin/true"), "the configuration goes over it");
+    assert!(told(&["--worker", "/bin/cat"]).contains(" /bin/cat"), "a flag over both");
     std::fs::remove_file(config.join("config.toml")).unwrap();
     std::fs::write(home.path().join("p.toml"), "worker = \"/nowhere\"\n").unwrap();
     let line = told(&[]);

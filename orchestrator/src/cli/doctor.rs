@@ -102,7 +102,7 @@ impl Doctor {
             report.add(Verdict::Ok, "worker", format!("{}{version}", path.display()));
         }
         match connect::healthy(&context.root).await {
-            Some((client, health)) => match self.cluster.unlike(context, &health) {
+            Some((client, health)) => match self.cluster.unlike(context, &health).or(health.trouble) {
                 Some(line) => report.add(Verdict::Problem, "daemon", line),
                 None => report.add(Verdict::Ok, "daemon", format!("serves at {}", client.url())),
             },

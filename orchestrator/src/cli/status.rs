@@ -30,9 +30,13 @@ impl Status {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         let client = connect::daemon(context).await?;
         match &self.study {
-            Some(study) => context.out.answer(&Grid(&client.study(study).await?)),
-            None => context.out.answer(&Studies(&client.studies().await?)),
+            Some(study) => context.out.answer(&Grid(&client.study(study).await?))?,
+            None => context.out.answer(&Studies(&client.studies().await?))?,
         }
+        if let Some(trouble) = client.health().await.ok().and_then(|health| health.trouble) {
+            context.out.note(&trouble);
+        }
+        Ok(())
     }
 }
 

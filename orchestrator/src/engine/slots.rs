@@ -15,6 +15,8 @@ use protocol::{
     API_VERSION,
     attempt::{ATTEMPT_FILE, AttemptFile},
     ids::{AttemptId, StageId},
+    stage::StageState,
+    view::StageView,
 };
 use std::{collections::HashSet, path::PathBuf, sync::PoisonError};
 use uuid::Uuid;
@@ -31,6 +33,19 @@ impl Engine {
             self.start(stage, slot).await?;
         }
         Ok(())
+    }
+
+    /// Says of stages that could run why they do not, while nothing can be started.
+    pub fn explain<'a>(&self, stages: impl IntoIterator<Item = &'a mut StageView>) {
+        let Some(why) = self.executor.trouble() else { return };
+        for stage in stages {
+            // What is queued without a reason was not claimed yet.
+            let stuck = stage.state == StageState::Ready
+                || (stage.state == StageState::Queued && stage.reason.is_none());
+            if stuck {
+                stage.reason = Some(why.clone());
+            }
+        }
     }
 
     /// Intent first: the folder, then the record, then the process. A crash in between leaves either

@@ -201,6 +201,12 @@ pub trait Executor: Send + Sync {
         true
     }
 
+    /// Why nothing could be started lately, in one line; none where nothing stands in the way, or a queue tells of each
+    /// attempt why it waits.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Asks attempts to stop, with `force` in a way that can't be ignored. Repeating it is harmless.
     async fn stop(&self, jobs: &[Job], force: bool);
 

@@ -22,6 +22,7 @@ pub(super) async fn health(State(app): State<App>) -> Result<Json<Health>, ApiEr
         slots: capabilities.slots,
         busy: app.store.busy().await?,
         started: app.started,
+        trouble: app.engine.executor().trouble(),
     }))
 }
 

@@ -27,7 +27,10 @@ use utoipa::IntoParams;
     (status = "default", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn show(State(app): State<App>, Path(id): Path<RunId>) -> Result<Json<RunDetail>, ApiError> {
-    app.store.run_detail(id, Utc::now()).await?.map(Json).ok_or_else(|| ApiError::missing("run", id))
+    let found = app.store.run_detail(id, Utc::now()).await?;
+    let mut detail = found.ok_or_else(|| ApiError::missing("run", id))?;
+    app.engine.explain(&mut detail.summary.stages);
+    Ok(Json(detail))
 }
 
 #[derive(Deserialize, IntoParams)]

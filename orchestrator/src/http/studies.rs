@@ -79,7 +79,8 @@ pub(super) async fn show(
     }
     app.table.complete(slice::from_mut(&mut summary)).await?;
     // Read after the stages were counted: a study that is over by its summary is so by its runs, too, and has its results.
-    let detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", name))?;
+    let mut detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", name))?;
+    app.engine.explain(detail.runs.iter_mut().flat_map(|run| &mut run.stages));
     let summary = StudySummary { results: detail.summary.results, ..summary };
     Ok(Json(StudyDetail { summary, ..detail }))
 }

@@ -54,6 +54,8 @@ pub struct Hands {
     pub stops: Mutex<Vec<(AttemptId, bool)>>,
     /// Nodes that the newest order leaves out.
     pub left_out: Mutex<Vec<String>>,
+    /// Why nothing can be started.
+    pub trouble: Mutex<Option<String>>,
     /// The daemon dies while it hands a job over.
     pub dies: Mutex<bool>,
 }
@@ -71,6 +73,7 @@ impl Hands {
             state: Mutex::default(),
             stops: Mutex::default(),
             left_out: Mutex::default(),
+            trouble: Mutex::default(),
             dies: Mutex::default(),
         }
     }
@@ -111,6 +114,14 @@ impl Executor for Hands {
         let state = self.state.lock().unwrap();
         let of = |job: &Job| state.get(&job.attempt).cloned().unwrap_or(Liveness::Gone(Exit::default()));
         Survey { jobs: jobs.iter().map(|job| (job.attempt, of(job))).collect(), ..Survey::default() }
+    }
+
+    fn can_start(&self) -> bool {
+        self.trouble().is_none()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap().clone()
     }
 
     async fn stop(&self, jobs: &[Job], force: bool) {

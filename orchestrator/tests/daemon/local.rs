@@ -1,6 +1,6 @@
 //! The local executor with processes that misbehave in ways the real worker does not.
 
-use super::bench::{states, study};
+use super::bench::{Bench, states, study};
 use orchestrator::{
     domain::{layout::Layout, resources::Request},
     engine::Engine,
@@ -10,7 +10,11 @@ use orchestrator::{
     },
     store::Store,
 };
-use protocol::{ids::AttemptId, stage::StageKind};
+use protocol::{
+    ids::AttemptId,
+    stage::StageKind,
+    view::{Health, StageView},
+};
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
@@ -140,14 +144,97 @@ async fn a_worker_program_that_is_missing_for_a_moment_costs_nothing() {
     for _ in 0..4 {
         engine.reconcile().await.unwrap();
     }
-    let stages = store.study_detail("s").await.unwrap().unwrap().runs.remove(0).stages;
+    let stages = explained(&engine, &store).await;
     assert_eq!(states(&stages)[..2], ["prepare ready", "train waiting"]);
     assert_eq!((stages[0].attempts, local.can_start()), (0, false));
+    let why = stages[0].reason.as_deref().unwrap();
+    assert!(why.contains("worker.sh: is not a program"), "{why}");
+    assert_eq!(stages[1].reason.as_deref(), Some("waits for prepare"));
 
     program(root.path(), "exit 75");
     engine.reconcile().await.unwrap();
+    assert_eq!(local.trouble(), None);
     let attempt = store.live_attempts().await.unwrap().remove(0);
     assert!(attempt.folder.join("attempt.json").exists());
+}
+
+/// The stages of the only run, with the reasons that the daemon tells.
+async fn explained(engine: &Engine, store: &Store) -> Vec<StageView> {
+    let mut stages = store.study_detail("s").await.unwrap().unwrap().runs.remove(0).stages;
+    engine.explain(&mut stages);
+    stages
+}
+
+#[tokio::test]
+async fn an_attempt_that_can_not_be_started_tells_why() {
+    let root = tempfile::tempdir().unwrap();
+    let layout = Layout::new(root.path());
+    let store = Store::open(&layout).await.unwrap();
+    let worker = program(root.path(), "exit 0");
+    fs::write(&worker, "#!/no/such/shell\n").unwrap();
+    let engine =
+        Engine::new(store.clone(), Arc::new(local(root.path(), &worker)), layout, Arc::new(Notify::new()));
+    engine.plan(study("s", &[32], &[0]), false).await.unwrap();
+    engine.reconcile().await.unwrap();
+    let stages = explained(&engine, &store).await;
+    assert_eq!(states(&stages)[..2], ["prepare queued", "train waiting"]);
+    let why = stages[0].reason.as_deref().unwrap();
+    assert!(why.contains("worker.sh: could not be started"), "{why}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_none_for_this_machine_fails_in_the_end() {
+    let root = tempfile::tempdir().unwrap();
+    let no_shell = root.path().join("no-shell");
+    fs::write(&no_shell, "").unwrap();
+    for text in ["\x7fELF, and no more".to_owned(), format!("#!{}\n", no_shell.display())] {
+        let worker = program(root.path(), "exit 0");
+        fs::write(&worker, text).unwrap();
+        let (local, job) = (local(root.path(), &worker), job(root.path()));
+        let first = local.submit(&order(&job)).await.unwrap_err();
+        assert!(matches!(first, SubmitError::Later { .. }), "it may be just being written: {first}");
+        let mut tries = 1;
+        let last = loop {
+            tries += 1;
+            match local.submit(&order(&job)).await.unwrap_err() {
+                SubmitError::Later { .. } if tries < 100 => {}
+                error => break error,
+            }
+        };
+        let SubmitError::Refused { message, permanent: true } = last else { panic!("{last}") };
+        assert!(message.contains("worker.sh: can't be executed on this machine"), "{message}");
+        program(root.path(), "exit 0");
+        local.submit(&order(&job)).await.unwrap();
+        assert_eq!(local.trouble(), None);
+        until_gone(&local, &job).await;
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_everything_from_being_started_is_shown_wherever_stages_are() {
+    let bench = Bench::new(1).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    let why = Some("there is no worker".to_owned());
+    bench.hands.trouble.lock().unwrap().clone_from(&why);
+    assert!(bench.labels().await.is_empty());
+    let study = bench.study("s").await;
+    assert_eq!(study.runs[0].stages[0].reason, why);
+    assert_eq!(bench.run(&study.runs[0]).await.summary.stages[0].reason, why);
+    assert_eq!(bench.get::<Health>("/health").await.trouble, why);
+
+    *bench.hands.trouble.lock().unwrap() = None;
+    assert_eq!(bench.study("s").await.runs[0].stages[0].reason.as_deref(), Some("waits for room"));
+    assert_eq!(bench.labels().await, ["prepare"]);
+}
+
+#[test]
+fn a_link_to_a_worker_stays_one() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("1")).unwrap();
+    program(&root.path().join("1"), "exit 0");
+    std::os::unix::fs::symlink("1", root.path().join("current")).unwrap();
+    let worker = root.path().join("current/worker.sh");
+    assert_eq!(find_worker(Some(&worker)).unwrap(), worker, "the next version is found where this one was");
 }
 
 #[tokio::test]

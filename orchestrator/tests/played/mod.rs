@@ -63,18 +63,7 @@ impl Played {
             }
         });
         let played = Self { script, stop: Some(stop), runtime: Some(runtime) };
-        played.answers(
-            "GET /health",
-            &Health {
-                version: "0".into(),
-                root: claims.display().to_string(),
-                executor: "local".into(),
-                profile: None,
-                slots: 1,
-                busy: 0,
-                started: chrono::DateTime::UNIX_EPOCH,
-            },
-        );
+        played.answers("GET /health", &health(claims));
         std::fs::write(root.join("daemon.json"), serde_json::to_vec(&file).unwrap()).unwrap();
         played
     }
@@ -105,6 +94,20 @@ impl Drop for Played {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// What a daemon that serves a root says about itself.
+pub(crate) fn health(root: &Path) -> Health {
+    Health {
+        version: "0".into(),
+        root: root.display().to_string(),
+        executor: "local".into(),
+        profile: None,
+        slots: 1,
+        busy: 0,
+        started: chrono::DateTime::UNIX_EPOCH,
+        trouble: None,
     }
 }
 

@@ -47,6 +47,8 @@ views! {
         busy: u32,
         /// When the daemon started.
         started: DateTime<Utc>,
+        /// Why nothing could be started lately on this machine.
+        trouble: Option<String>,
     }
 
     /// One line of `GET /api/v1/studies`.

@@ -1407,6 +1407,8 @@ export interface components {
              * @description When the daemon started.
              */
             started: string;
+            /** @description Why nothing could be started lately on this machine. */
+            trouble?: string | null;
             /** @description Version of the daemon. */
             version: string;
         };

@@ -102,6 +102,10 @@ pub(super) async fn follow(
     } else {
         Box::new(lines::Lines::new(context.out, audience == Audience::Reader))
     };
+    let mut trouble = None;
+    if board.state() == StudyState::Active {
+        trouble = tell_trouble(feed.client().cloned(), trouble, display.as_mut()).await;
+    }
     while board.state() == StudyState::Active {
         display.update(&board);
         let news = tokio::select! {
@@ -119,6 +123,7 @@ pub(super) async fn follow(
             News::Change(change) => Vec::from_iter(board.apply(&change)),
             News::Snapshot(snapshot) => {
                 detail = *snapshot;
+                trouble = tell_trouble(feed.client().cloned(), trouble, display.as_mut()).await;
                 board.catch_up(&detail)
             }
             News::Away => {
@@ -141,6 +146,23 @@ pub(super) async fn follow(
     display.update(&board);
     display.end();
     Ok(detail)
+}
+
+/// Tells why the daemon can't start anything, once that is another reason than the last that was told; answers it.
+async fn tell_trouble(
+    client: Option<Client>,
+    told: Option<String>,
+    display: &mut (dyn Display + Send),
+) -> Option<String> {
+    let health = match client {
+        Some(client) => client.health().await.ok(),
+        None => None,
+    };
+    let Some(health) = health else { return told };
+    if let Some(trouble) = health.trouble.as_ref().filter(|trouble| told.as_ref() != Some(*trouble)) {
+        display.say(trouble);
+    }
+    health.trouble
 }
 
 /// `✗ 01x0032_01d00 train failed: out of memory`

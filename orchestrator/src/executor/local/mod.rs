@@ -12,6 +12,7 @@ use super::{Capabilities, Executor, Exit, Job, Liveness, Order, SubmitError, Sur
 use crate::config::executor::ExecutorName;
 use async_trait::async_trait;
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, kill, killpg},
     unistd::{Pid, getpgid},
 };
@@ -50,10 +51,19 @@ struct Trouble {
     missing: bool,
     /// A start failed: none before this.
     until: Option<Instant>,
+    /// Why the newest start failed.
+    failed: Option<String>,
+    /// How many starts in a row the system refused because of the program.
+    refused: u32,
 }
 
 /// After a start that failed, as it does without memory or with a full disk.
 const PAUSE: Duration = Duration::from_secs(10);
+/// What is said of a worker program that is gone.
+const MISSING: &str = "is not a program (any more); nothing is started until it is there";
+/// As often a program is tried that is there but can't be executed: it may be just being written. With the pauses that
+/// is a minute.
+const TRIES: u32 = 7;
 
 impl Local {
     /// `worker` is the program, `root` where it runs, `slots` how many run at once (by default one per
@@ -70,8 +80,35 @@ impl Local {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+    fn lock_trouble(&self) -> MutexGuard<'_, Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The machine is to blame, not the stage: a full disk, no memory, a program that is being replaced.
+    fn put_off(&self, error: &io::Error) -> SubmitError {
+        let message = format!("{}: could not be started: {error}", self.worker.display());
+        let mut trouble = self.lock_trouble();
+        trouble.until = Some(Instant::now() + PAUSE);
+        trouble.failed = Some(format!("{message}; it is tried again every {} seconds", PAUSE.as_secs()));
+        SubmitError::Later { message, after: PAUSE }
+    }
+
+    /// As [`Self::put_off`]; but a program that the system refuses again and again is none for this machine.
+    fn refused(&self, error: &io::Error) -> SubmitError {
+        let later = self.put_off(error);
+        let mut trouble = self.lock_trouble();
+        let by_program =
+            matches!(Errno::from_raw(error.raw_os_error().unwrap_or(0)), Errno::ENOEXEC | Errno::EACCES);
+        trouble.refused = if by_program { trouble.refused.saturating_add(1) } else { 0 };
+        if trouble.refused < TRIES {
+            return later;
+        }
+        let worker = self.worker.display();
+        let message = format!(
+            "{worker}: can't be executed on this machine: {error}; put a worker there that can, then try again with \
+             'lcctl retry'"
+        );
+        SubmitError::Refused { message, permanent: true }
     }
 
     fn command(&self, job: &Job) -> io::Result<Command> {
@@ -113,13 +150,9 @@ impl Executor for Local {
             let message = "processes of this machine are started one at a time".to_owned();
             return Err(SubmitError::Refused { message, permanent: true });
         };
-        // The machine is to blame, not the stage: a program that is being replaced, a full disk.
-        let failed = |error: io::Error| {
-            self.trouble().until = Some(Instant::now() + PAUSE);
-            let message = format!("{}: could not be started: {error}", self.worker.display());
-            SubmitError::Later { message, after: PAUSE }
-        };
-        let mut child = self.command(job).and_then(|mut command| command.spawn()).map_err(failed)?;
+        let mut command = self.command(job).map_err(|error| self.put_off(&error))?;
+        let mut child = command.spawn().map_err(|error| self.refused(&error))?;
+        *self.lock_trouble() = Trouble::default();
         let pid = child.id().unwrap_or_default();
         self.children().insert(job.attempt, None);
         let (children, wake, attempt) = (Arc::clone(&self.children), Arc::clone(&self.wake), job.attempt);
@@ -135,18 +168,27 @@ impl Executor for Local {
     }
 
     fn can_start(&self) -> bool {
-        let mut trouble = self.trouble();
+        let mut trouble = self.lock_trouble();
         let missing = !is_program(&self.worker);
         if missing != trouble.missing {
             let worker = self.worker.display();
             if missing {
-                tracing::warn!(%worker, "is not a program (any more): nothing is started until it is there");
+                tracing::warn!(%worker, "{MISSING}");
             } else {
                 tracing::info!(%worker, "is there again");
             }
-            trouble.missing = missing;
+            // What was found out about another program says nothing about the next one.
+            *trouble = Trouble { missing, ..Trouble::default() };
         }
         !missing && trouble.until.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let trouble = self.lock_trouble();
+        if trouble.missing {
+            return Some(format!("{}: {MISSING}", self.worker.display()));
+        }
+        trouble.failed.clone()
     }
 
     async fn survey(&self, jobs: &[Job], _unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {

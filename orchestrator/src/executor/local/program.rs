@@ -25,7 +25,8 @@ pub fn find_worker(given: Option<&Path>) -> Result<PathBuf, WorkerNotFound> {
         env::var_os("LC_WORKER").filter(|path| !path.is_empty()).map(|path| ("LC_WORKER", path.into()))
     });
     if let Some((how, path)) = named {
-        let absolute = path.canonicalize().ok().filter(|path| is_program(path));
+        // Links stay: what they lead to may be another version by the time that it is started.
+        let absolute = std::path::absolute(&path).ok().filter(|path| is_program(path));
         return absolute
             .ok_or_else(|| WorkerNotFound { what: format!("{how}: {} is not a program", path.display()) });
     }
