@@ -76,7 +76,7 @@ impl Engine {
         }
         let retried = person::retry_all(&mut tx, again).await?;
         // What is new was skipped for a moment only, and other studies have stages on the same data.
-        let study = super::Target::Study(spec.name.clone());
+        let study = Target::Study(spec.name.clone());
         let own = if retried.is_empty() { None } else { tx.in_scope(&study).await? }.unwrap_or_default();
         let is_retried = |stage: &&StageId| retried.contains(stage) && !count.new.contains(stage);
         let retried_stages = own.iter().filter(is_retried).count() as u64;

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::domain::layout::Layout;
     use protocol::study::StudySpec;
-    use std::task::{Context, Waker};
+    use std::task::Poll;
 
     /// More than it takes to read the record once.
     const STEPS: usize = 16;
@@ -186,8 +186,7 @@ mod tests {
             // So many steps, of which each has what it waits for.
             for _ in 0..step {
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                let looked = tell.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                assert!(looked.is_pending());
+                assert!(matches!(futures_util::poll!(&mut tell), Poll::Pending));
             }
             save_study(&store, "after").await;
             let told = async {
