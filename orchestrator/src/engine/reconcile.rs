@@ -9,7 +9,7 @@ use super::{
 use crate::{
     executor::{Cause, Exit, Job, Liveness, Presence, folder},
     fault,
-    store::AttemptRow,
+    store::{AttemptRow, UNEXPLAINED},
 };
 use chrono::Utc;
 use protocol::{
@@ -170,7 +170,11 @@ impl Engine {
                     }
                 }
                 Some(&Liveness::Gone(exit)) => self.is_gone(attempt, exit).await?,
-                None => {}
+                // How one ended that was asked to stop changes nothing.
+                Some(Liveness::Unexplained) if attempt.stop.is_some() => {
+                    self.is_gone(attempt, Exit::default()).await?;
+                }
+                Some(Liveness::Unexplained) | None => {}
             }
         }
         for (jobs, force) in [(stop, false), (kill, true)] {
@@ -266,10 +270,11 @@ impl Engine {
             let (waits, node) = match liveness {
                 Liveness::Waits { reason, .. } => (reason.as_deref(), None),
                 Liveness::Alive { node } => (Some("starts"), node.as_deref()),
+                Liveness::Unexplained => (Some(UNEXPLAINED), None),
                 Liveness::Gone(_) => continue,
             };
-            // A worker's claim says more than the queue does.
-            let waits = waits.filter(|_| attempt.claim.is_none());
+            // A worker's claim says more than the queue does, as long as the worker is there.
+            let waits = waits.filter(|_| attempt.claim.is_none() || *liveness == Liveness::Unexplained);
             if noted.get(&attempt.id) == Some(liveness) {
                 continue;
             }

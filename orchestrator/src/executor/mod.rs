@@ -116,6 +116,8 @@ pub enum Liveness {
     },
     /// It does not run; it may never have.
     Gone(Exit),
+    /// Its job has ended or is forgotten, and whoever knows how it ended can't be asked now.
+    Unexplained,
 }
 
 /// What became of a submission whose answer was unclear.

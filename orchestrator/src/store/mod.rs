@@ -34,7 +34,7 @@ pub use failures::{FailureDetail, FailureReader, Outcomes};
 pub use plan::RunRow;
 pub use queue::{Queueable, Terms};
 pub use stages::StageRow;
-pub use submissions::{NewSubmission, OpenSubmission};
+pub use submissions::{NewSubmission, OpenSubmission, UNEXPLAINED};
 pub use table::{Moves, TableNews, TableRun, TableStage, TableStudy};
 pub use tx::Tx;
 

@@ -1,6 +1,6 @@
 //! What could go into a cluster's queue, what each of it asks for, and what is there.
 
-use super::{Result, Store, Tx, row};
+use super::{Result, Store, Tx, UNEXPLAINED, row};
 use crate::domain::{
     batch::{self, Candidate, Parent},
     queue::{Earlier, Place},
@@ -242,7 +242,8 @@ async fn queueable(conn: &mut SqliteConnection, terms: &Terms<'_>, most: usize) 
         r#"SELECT a.stage_id AS "stage!: i64", a.submission_id AS "submission!: String", a.task AS "task!: i64",
                   s.pack AS "pack!: i64"
            FROM attempts a JOIN submissions s ON s.id = a.submission_id
-           WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0"#
+           WHERE a.live = 1 AND a.stop IS NULL AND s.state = 'submitted' AND s.job_id > 0 AND a.waits IS NOT ?"#,
+        UNEXPLAINED
     );
     for found in live.fetch_all(&mut *conn).await? {
         let array = Earlier::Known(row::word("a submission's id", &found.submission)?);

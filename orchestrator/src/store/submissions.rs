@@ -9,6 +9,9 @@ use protocol::{
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
+/// What the queue is noted to say about an attempt whose job is over, nobody knows how: nothing is queued behind it.
+pub const UNEXPLAINED: &str = "its job is over, and accounting can't be asked how it ended";
+
 /// A submission to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewSubmission {

@@ -2,11 +2,17 @@
 
 use super::bench::{Bench, Worker, labels, states, study};
 use axum::http::StatusCode;
-use orchestrator::executor::{Cause, Exit};
+use orchestrator::executor::{Cause, Exit, Liveness};
 use protocol::{attempt::Outcome, view::StageView};
 
 /// A bench whose only run is in training in a cluster, and its worker.
 async fn training() -> (Bench, Worker) {
+    let (bench, worker, _) = training_before_others().await;
+    (bench, worker)
+}
+
+/// As [`training`], with the workers that are queued behind it.
+async fn training_before_others() -> (Bench, Worker, Vec<Worker>) {
     let bench = Bench::with_queue().await;
     bench.plan(&study("s", &[32], &[0])).await;
     let mut workers = bench.started().await;
@@ -18,7 +24,7 @@ async fn training() -> (Bench, Worker) {
     take("prepare").succeed(&bench).await;
     let worker = take("train");
     worker.claim(&bench).await;
-    (bench, worker)
+    (bench, worker, workers)
 }
 
 fn interrupted() -> Outcome {
@@ -86,6 +92,31 @@ async fn a_worker_that_somebody_cancelled_in_the_queue_is_not_started_again() {
             ["train cancelled", "evaluate skipped", "means skipped"]
         );
     }
+}
+
+#[tokio::test]
+async fn nothing_is_queued_behind_a_job_that_ended_nobody_knows_how() {
+    let (bench, worker, others) = training_before_others().await;
+    bench.hands.state.lock().unwrap().insert(worker.id(), Liveness::Unexplained);
+    let evaluate = others.iter().find(|other| other.label().starts_with("evaluate")).unwrap();
+    bench.hands.is_gone(evaluate.id(), Exit::default());
+    for _ in 0..2 {
+        assert!(bench.started().await.is_empty());
+        let (stage, attempts) = train(&bench).await;
+        assert_eq!((stage.state.as_str(), &attempts[..]), ("running", &["running - -".to_owned()][..]));
+    }
+    bench.hands.is_gone(worker.id(), exit(Cause::Preempted, "PREEMPTED"));
+    assert_eq!(labels(&bench.started().await), ["evaluate 01x0032_01d00@0", "train 01x0032_01d00"]);
+}
+
+#[tokio::test]
+async fn one_that_was_to_stop_is_over_when_its_job_is_however_that_ended() {
+    let (bench, worker) = training().await;
+    bench.post::<()>("/studies/s/cancel", None).await;
+    bench.hands.state.lock().unwrap().insert(worker.id(), Liveness::Unexplained);
+    assert!(bench.started().await.is_empty());
+    let (_, attempts) = train(&bench).await;
+    assert!(attempts.len() == 1 && attempts[0].starts_with("cancelled"), "{attempts:?}");
 }
 
 #[tokio::test]

@@ -159,6 +159,35 @@ fn an_interruption_that_the_queue_has_forgotten_goes_on_after_a_while() {
 }
 
 #[test]
+fn a_worker_that_somebody_cancels_while_accounting_is_down_is_not_started_again() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site_that_works(600.0, "");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+    // While nobody can look at it, the job is cancelled and forgotten; then the database is away.
+    fake.behave(&json!({"squeue": [{"rc": 1, "stderr": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", "times": "forever"}]}));
+    fake.call("scancel", &[&format!("{id}_0")]);
+    run.wait().unwrap();
+    fake.fake(&["forget", &format!("{id}_0")]);
+    fake.behave(&json!({"sacct": [{"rc": 1, "stderr": "sacct: error: slurm_persist_conn_open: Failed to open persistent connection to host:localhost:6819: Connection refused\n", "times": "forever"}]}));
+    wait(&site, "the reason", || {
+        let mut attempts = site.show("01x0064_01d00").attempts.into_iter();
+        let waits = attempts.find(|attempt| attempt.kind == StageKind::Prepare)?.waits?;
+        waits.contains("accounting can't be asked").then_some(())
+    });
+    let asked = fake.calls("sacct");
+    wait(&site, "more questions", || (fake.calls("sacct") > asked + 2).then_some(()));
+    assert_eq!(attempts(&site, StageKind::Prepare), [AttemptState::Running], "nobody has said why it ended");
+    fake.behave(&json!({}));
+    wait(&site, "a cancelled stage", || {
+        (stage(&site, StageKind::Prepare).0 == StageState::Cancelled).then_some(())
+    });
+    assert_eq!(attempts(&site, StageKind::Prepare), [AttemptState::Cancelled]);
+    assert_eq!(fake.calls("sbatch"), 7);
+}
+
+#[test]
 fn what_can_never_start_is_taken_out_and_queued_again() {
     let Some(fake) = Fake::new() else { return };
     let site = fake.site("");

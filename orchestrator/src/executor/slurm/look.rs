@@ -113,6 +113,7 @@ impl Slurm {
             let known: HashSet<_> = over.iter().map(|(_, job, _)| job.attempt).collect();
             memory.over.retain(|attempt, _| known.contains(attempt));
             for (result, job, said) in over {
+                let told = matches!(result, Ok(Some(_)));
                 let counts = match result {
                     // What never began leaves no result that could still be on its way through a file system.
                     Ok(None) => {
@@ -128,7 +129,7 @@ impl Slurm {
                     }
                 };
                 if counts || memory.over.entry(job.attempt).or_insert_with(Instant::now).elapsed() >= settle {
-                    due.push((job, said));
+                    due.push((job, said, told));
                 }
             }
         }
@@ -136,9 +137,15 @@ impl Slurm {
         if due.is_empty() || self.has_accounting().await.is_none() {
             return;
         }
-        let arrays = due.iter().filter_map(|(job, _)| job.queued?.job.filter(|&id| id > 0)).collect();
-        let accounted = listing::Accounts::new(self.accounted(&arrays).await.unwrap_or_default());
-        for (job, said) in due {
+        let arrays = due.iter().filter_map(|(job, ..)| job.queued?.job.filter(|&id| id > 0)).collect();
+        let accounted = self.accounted(&arrays).await;
+        let is_silent = accounted.is_none();
+        let accounted = listing::Accounts::new(accounted.unwrap_or_default());
+        for (job, said, told) in due {
+            if is_silent && !says_how(&said, told) {
+                survey.jobs.insert(job.attempt, Liveness::Unexplained);
+                continue;
+            }
             let exit = accounted.exit(&job, said);
             // Whether the job as a whole went well says nothing about one of those that shared it, and without
             // accounting nobody but the worker tells its exit code.
@@ -192,5 +199,33 @@ impl Slurm {
                 None => drop(survey.submissions.insert(id, Presence::Absent)),
             }
         }
+    }
+}
+
+/// Whether the queue alone says how an attempt ended. Of one that failed accounting knows the exit code; that of a
+/// worker which told of its interruption does not matter.
+fn says_how(said: &Said, told: bool) -> bool {
+    use parse::state::Cause as C;
+    match said {
+        Said::Over(C::Cancelled | C::TimedOut | C::OutOfMemory | C::NodeFailed | C::Preempted) => true,
+        Said::Over(C::Completed | C::Failed) => told,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_accounting_at_hand_only_the_queues_own_word_counts() {
+        use parse::state::Cause as C;
+        for cause in [C::Cancelled, C::TimedOut, C::OutOfMemory, C::NodeFailed, C::Preempted] {
+            assert!(says_how(&Said::Over(cause), false), "{cause:?}");
+        }
+        for cause in [C::Completed, C::Failed] {
+            assert!(says_how(&Said::Over(cause), true) && !says_how(&Said::Over(cause), false), "{cause:?}");
+        }
+        assert!(![Said::Removed, Said::Nothing].iter().any(|said| says_how(said, true)));
     }
 }
