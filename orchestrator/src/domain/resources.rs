@@ -61,11 +61,11 @@ impl Request {
         }
     }
 
-    /// Leaves these nodes out, unless they are most of those that there are: then it is not the nodes.
+    /// Leaves these nodes out, unless they are most of those that are up: then it is not the nodes.
     pub fn leave_out(&mut self, nodes: &[String], ceilings: &[Ceiling]) {
-        let own = ceilings.iter().filter(|ceiling| ceiling.is_of(self));
-        let there: usize = own.map(|ceiling| ceiling.nodes as usize).sum();
-        if there == 0 || nodes.len() * 2 <= there {
+        let own: Vec<_> = ceilings.iter().filter(|ceiling| ceiling.is_of(self)).collect();
+        let up: usize = own.iter().map(|ceiling| ceiling.nodes as usize).sum();
+        if own.is_empty() || nodes.len() * 2 <= up {
             self.exclude = nodes.to_vec();
         }
     }
@@ -86,7 +86,7 @@ pub struct Ceiling {
     pub partition: String,
     /// Whether jobs that name none go there.
     pub default: bool,
-    /// How many nodes it has.
+    /// How many of its nodes are up.
     pub nodes: u32,
     /// Longest time limit, in minutes; none where there is none.
     pub minutes: Option<u64>,
@@ -309,6 +309,7 @@ mod tests {
             of("short", 1, Some(60), Some(1000)),
             of("long", 3, Some(600), Some(500)),
             of("open", 2, None, None),
+            of("broken", 0, None, None),
         ];
         let cut = |partition: Option<&str>| {
             let partition = partition.map(str::to_owned);
@@ -334,6 +335,7 @@ mod tests {
         assert_eq!(left_out("short", &["a"]), 0, "the only one");
         assert_eq!((left_out("long", &["a"]), left_out("long", &["a", "b"])), (1, 0));
         assert_eq!(left_out("elsewhere", &["a"]), 1);
+        assert_eq!(left_out("broken", &["a"]), 0, "all are down, and it may be the only one");
     }
 
     #[test]

@@ -233,7 +233,9 @@ fn reported(now: &Situation, outcome: Outcome, exit: Exit) -> Result<Vec<Effect>
             Effect::SettleChildren,
         ],
         Outcome::Failed { message, permanent } => {
-            failed(now, live, AttemptState::Failed, said(&message), permanent)
+            // What the worker exits with where its input is wrong: that it was is asked for later.
+            let ending = Ending { exit_code: permanent.then_some(exit::USAGE), ..said(&message) };
+            failed(now, live, AttemptState::Failed, ending, permanent)
         }
         Outcome::Interrupted { message } => {
             let ending = Ending { slurm_state: exit.word, ..said(&message) };

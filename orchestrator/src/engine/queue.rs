@@ -58,9 +58,14 @@ impl Engine {
         if candidates.is_empty() {
             return Ok(());
         }
-        let exclude = self.store.failing_nodes(Utc::now()).await?;
+        let now = Utc::now();
+        let (failing, failed_at) = (self.store.failing_nodes(now).await?, self.store.failed_at(now).await?);
         for candidate in &mut candidates {
-            candidate.request.leave_out(&exclude, &terms.ceilings);
+            candidate.request.leave_out(&failing, &terms.ceilings);
+            if let Some(node) = failed_at.get(&candidate.stage).filter(|node| !failing.contains(node)) {
+                let nodes = [failing.as_slice(), std::slice::from_ref(node)].concat();
+                candidate.request.leave_out(&nodes, &terms.ceilings);
+            }
         }
         let parents: HashMap<_, _> =
             candidates.iter().map(|candidate| (candidate.stage, candidate.parents.clone())).collect();

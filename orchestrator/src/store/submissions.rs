@@ -4,10 +4,14 @@ use super::{AttemptRow, Result, Store, StoreError, Tx, row};
 use crate::domain::{resources::Request, transition};
 use chrono::{DateTime, Utc};
 use protocol::{
-    ids::{AttemptId, SubmissionId},
+    exit,
+    ids::{AttemptId, StageId, SubmissionId},
     stage::{AttemptState, StageKind, SubmissionState},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+};
 
 /// What the queue is noted to say about an attempt whose job is over, nobody knows how: nothing is queued behind it.
 pub const UNEXPLAINED: &str = "its job is over, and accounting can't be asked how it ended";
@@ -85,13 +89,10 @@ impl Store {
         rows.iter().map(|id| row::word("an attempt's id", id)).collect()
     }
 
-    /// Nodes to be left out. An attempt of the last day counts against its node, where none succeeded there since, if it
-    /// was lost, its node failed, or it failed within a minute of its start though its input was not wrong. A node is left
-    /// out if
-    ///
-    /// * such attempts were at three stages or more, and ended at three times or more (what a reboot ends, ends at once);
-    /// * or the newest attempt at a stage that is to be tried again failed there within a minute: where a driver does not
-    ///   work, all fail at once, and such a node would take every try.
+    /// Nodes that lost or broke attempts at three stages or more in the last day, at three times or more (what a reboot
+    /// ends, ends at once), and finished none since. An attempt that failed within a minute of its claim counts as broken
+    /// by its node, unless its input was wrong: where a driver does not work, all fail at once, and such a node would
+    /// take every try.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -100,20 +101,40 @@ impl Store {
         let rows = sqlx::query_scalar!(
             r#"WITH good AS (SELECT node, max(finished) AS finished FROM attempts
                              WHERE node IS NOT NULL AND state = 'succeeded' GROUP BY node)
-               SELECT bad.node AS "node!: String" FROM attempts bad JOIN stages s ON s.id = bad.stage_id
-               LEFT JOIN good ON good.node = bad.node
+               SELECT bad.node AS "node!: String" FROM attempts bad LEFT JOIN good ON good.node = bad.node
                WHERE bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
-               AND bad.state IN ('node_failed', 'lost', 'failed')
-               AND (bad.state <> 'failed' OR (bad.finished < bad.started + 60000
-                                              AND (s.state <> 'failed' OR s.failures >= s.allowed)))
+               AND (bad.state IN ('node_failed', 'lost')
+                    OR (bad.state = 'failed' AND bad.exit_code IS NOT ?2 AND bad.finished < bad.started + 60000))
                GROUP BY bad.node
-               HAVING (count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3)
-                   OR max(bad.state = 'failed' AND s.state IN ('waiting', 'ready')
-                          AND bad.number = (SELECT max(number) FROM attempts WHERE stage_id = bad.stage_id))
+               HAVING count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3
                ORDER BY bad.node"#,
-            since
+            since,
+            exit::USAGE
         );
         Ok(rows.fetch_all(&self.readers).await?)
+    }
+
+    /// Stages to be tried again whose last attempt failed at once, as [`Self::failing_nodes`] has it, and the node on
+    /// which it did. That is reason enough to try this one stage elsewhere; after a person asked to try it again, no more.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn failed_at(&self, now: DateTime<Utc>) -> Result<HashMap<StageId, String>> {
+        let since = (now - chrono::TimeDelta::days(1)).timestamp_millis();
+        let rows = sqlx::query!(
+            r#"WITH good AS (SELECT node, max(finished) AS finished FROM attempts
+                             WHERE node IS NOT NULL AND state = 'succeeded' GROUP BY node)
+               SELECT bad.stage_id AS "stage!: i64", bad.node AS "node!: String"
+               FROM stages s JOIN attempts bad ON bad.stage_id = s.id LEFT JOIN good ON good.node = bad.node
+               WHERE s.state IN ('waiting', 'ready') AND s.failures > 0
+               AND bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
+               AND bad.state = 'failed' AND bad.exit_code IS NOT ?2 AND bad.finished < bad.started + 60000
+               AND bad.number = (SELECT max(number) FROM attempts WHERE stage_id = s.id)"#,
+            since,
+            exit::USAGE
+        );
+        let rows = rows.fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|found| (StageId(found.stage), found.node)).collect())
     }
 
     /// How many attempts wait in the queue by reason.

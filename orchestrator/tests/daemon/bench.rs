@@ -52,8 +52,8 @@ pub struct Hands {
     pub submitted: Mutex<Vec<Job>>,
     pub state: Mutex<HashMap<AttemptId, Liveness>>,
     pub stops: Mutex<Vec<(AttemptId, bool)>>,
-    /// Nodes that the newest order leaves out.
-    pub left_out: Mutex<Vec<String>>,
+    /// Nodes that each order leaves out.
+    pub left_out: Mutex<Vec<Vec<String>>>,
     /// Why nothing can be started.
     pub trouble: Mutex<Option<String>>,
     /// The daemon dies while it hands a job over.
@@ -82,6 +82,11 @@ impl Hands {
         self.state.lock().unwrap().insert(attempt, Liveness::Gone(exit));
     }
 
+    /// All nodes that the orders since the last call leave out.
+    pub fn left_out(&self) -> Vec<String> {
+        std::mem::take(&mut *self.left_out.lock().unwrap()).concat()
+    }
+
     pub fn forget(&self, attempt: AttemptId) {
         self.state.lock().unwrap().remove(&attempt);
     }
@@ -103,7 +108,7 @@ impl Executor for Hands {
             self.submitted.lock().unwrap().push(job.clone());
             self.state.lock().unwrap().insert(job.attempt, Liveness::Alive { node: None });
         }
-        self.left_out.lock().unwrap().clone_from(&order.request.exclude);
+        self.left_out.lock().unwrap().push(order.request.exclude.clone());
         if *self.dies.lock().unwrap() {
             std::future::pending::<()>().await;
         }

@@ -29,7 +29,7 @@ fn what_is_released_too_early_is_refused_and_queued_again() {
 #[test]
 fn out_of_memory_asks_for_twice_the_memory() {
     let Some(fake) = Fake::new() else { return };
-    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|2-00:00:00|2|64|130|gpu:a100:4|a100\n").unwrap();
+    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|2-00:00:00|0/2/0/2|64|130|gpu:a100:4|a100\n").unwrap();
     let site = fake.site("");
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));
@@ -56,7 +56,7 @@ fn out_of_memory_asks_for_twice_the_memory() {
 #[test]
 fn a_time_limit_without_progress_asks_for_twice_the_time_as_far_as_there_is_any() {
     let Some(fake) = Fake::new() else { return };
-    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|1:20:00|2|64|512000|gpu:a100:4|a100\n").unwrap();
+    fs::write(fake.state().join("sinfo.txt"), "gpu*|up|1:20:00|0/2/0/2|64|512000|gpu:a100:4|a100\n").unwrap();
     let site = fake.site("");
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));

@@ -5,7 +5,7 @@ use crate::domain::quantity;
 use std::{collections::HashMap, time::Duration};
 
 /// The format for `sinfo -h -o` that [`partitions`] reads.
-pub const SINFO_FORMAT: &str = "%P|%a|%l|%D|%c|%m|%G|%f";
+pub const SINFO_FORMAT: &str = "%P|%a|%l|%F|%c|%m|%G|%f";
 
 /// The fields for `sacctmgr -n -P show assoc user=ME format=` that [`associations`] reads.
 pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,MaxSubmitJobs";
@@ -64,7 +64,7 @@ pub struct Partition {
     pub up: bool,
     /// The longest time limit; `None` is none.
     pub limit: Option<Duration>,
-    /// How many nodes it has.
+    /// How many of its nodes are up.
     pub nodes: u32,
     /// The most CPUs of a node.
     pub cpus: u32,
@@ -110,7 +110,7 @@ fn partition(line: &str) -> Option<Partition> {
         default,
         up: available.eq_ignore_ascii_case("up"),
         limit: quantity::parse_time(limit).ok()?,
-        nodes: nodes.parse().ok()?,
+        nodes: nodes_up(nodes)?,
         cpus: first_number(cpus)?.try_into().ok()?,
         memory_mb: first_number(memory)?,
         gres: Vec::new(),
@@ -119,6 +119,12 @@ fn partition(line: &str) -> Option<Partition> {
     add_new(&mut partition.gres, resources(gres));
     add_new(&mut partition.features, features.split(',').filter_map(field::present).collect::<Vec<_>>());
     Some(partition)
+}
+
+/// Those that are up, of `allocated/idle/other/all`: what is down or drained is other. A number alone is of nodes that are
+/// up.
+fn nodes_up(text: &str) -> Option<u32> {
+    text.split('/').take(2).try_fold(0_u32, |up, number| up.checked_add(number.parse().ok()?))
 }
 
 /// The resources of `gpu:a100:4(S:0,1),shard:8`, without the sockets they are at.
@@ -240,11 +246,11 @@ mod tests {
     #[test]
     fn the_lines_of_a_partition_are_put_together() {
         let text = "CLUSTER: lab\n\
-            gpu*|up|7-00:00:00|3|16|64000|gpu:a100:1|(null)\n\
-            long|up|infinite|2|64+|256000+|(null)|avx,big\n\
-            gpu*|up|7-00:00:00|2|32|32000|gpu:a100:1,gpu:h100:4(S:0,1)|nvlink,avx\n\
+            gpu*|up|7-00:00:00|1/2/4/7|16|64000|gpu:a100:1|(null)\n\
+            long|up|infinite|0/2/0/2|64+|256000+|(null)|avx,big\n\
+            gpu*|up|7-00:00:00|2/0/1/3|32|32000|gpu:a100:1,gpu:h100:4(S:0,1)|nvlink,avx\n\
             gpu*|up|7-00:00:00|1|8|1000|shard:8(S:0-1)|avx\n\
-            old|down|30:00|0|0|0|(null)|(null)\n";
+            old|down|30:00|0/0/5/5|0|0|(null)|(null)\n";
         let found = partitions(text);
         assert_eq!(found.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["gpu", "long", "old"]);
         let expected = Partition {
@@ -260,6 +266,7 @@ mod tests {
         };
         assert_eq!(found[0], expected);
         assert_eq!((found[1].default, found[1].up, found[1].limit), (false, true, None));
+        assert_eq!((found[1].nodes, found[2].nodes), (2, 0));
         assert_eq!((found[1].cpus, found[1].memory_mb), (64, 256_000));
         assert_eq!((found[1].gres.len(), found[1].features.len()), (0, 2));
         assert_eq!((found[2].up, found[2].limit), (false, Some(Duration::from_secs(1800))));
@@ -273,6 +280,8 @@ mod tests {
             "*|up|1:00|1|16|64000|(null)|(null)",
             "gpu|up|soon|1|16|64000|(null)|(null)",
             "gpu|up|1:00|x|16|64000|(null)|(null)",
+            "gpu|up|1:00|1/x/0/1|16|64000|(null)|(null)",
+            "gpu|up|1:00||16|64000|(null)|(null)",
             "gpu|up|1:00|1|+|64000|(null)|(null)",
             "gpu|up|1:00|1|99999999999|64000|(null)|(null)",
             "PARTITION|AVAIL|TIMELIMIT|NODES|CPUS|MEMORY|GRES|AVAIL_FEATURES",
