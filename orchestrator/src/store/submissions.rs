@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Stages to be tried again whose last attempt failed at once, as [`Self::failing_nodes`] has it, and the node on
-    /// which it did. That is reason enough to try this one stage elsewhere; after a person asked to try it again, no more.
+    /// which it did; what was cancelled or made room since proves nothing about another node. That is reason enough to try this one stage elsewhere; after a person asked to try it again, no more.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -129,7 +129,8 @@ impl Store {
                WHERE s.state IN ('waiting', 'ready') AND s.failures > 0
                AND bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
                AND bad.state = 'failed' AND bad.exit_code IS NOT ?2 AND bad.finished < bad.started + 60000
-               AND bad.number = (SELECT max(number) FROM attempts WHERE stage_id = s.id)"#,
+               AND bad.number = (SELECT max(number) FROM attempts
+                                 WHERE stage_id = s.id AND state NOT IN ('cancelled', 'preempted'))"#,
             since,
             exit::USAGE
         );

@@ -143,6 +143,18 @@ async fn the_next_attempt_and_no_other_leaves_out_a_node_on_which_the_last_one_f
 }
 
 #[tokio::test]
+async fn a_node_is_left_out_until_an_attempt_elsewhere_had_its_chance() {
+    let (bench, worker) = training().await;
+    worker.fail(&bench, false).await;
+    for _ in 0..3 {
+        let started = bench.started().await;
+        assert_eq!(labels(&started), ["train 01x0032_01d00"]);
+        assert_eq!(bench.hands.left_out(), ["here"]);
+        bench.hands.is_gone(started[0].id(), exit(Cause::Preempted, "PREEMPTED"));
+    }
+}
+
+#[tokio::test]
 async fn no_node_is_left_out_when_a_person_tries_wrong_input_again() {
     let (bench, worker) = training().await;
     worker.fail(&bench, true).await;
