@@ -238,7 +238,7 @@ fn reported(now: &Situation, outcome: Outcome, exit: Exit) -> Result<Vec<Effect>
             failed(now, live, AttemptState::Failed, ending, permanent)
         }
         Outcome::Interrupted { message } => {
-            let ending = Ending { slurm_state: exit.word, ..said(&message) };
+            let ending = Ending { slurm_state: exit.word, node: exit.node, ..said(&message) };
             match exit.cause {
                 Cause::Preempted => goes_on(now, live, AttemptState::Preempted, ending),
                 Cause::NodeFailed => goes_on(now, live, AttemptState::NodeFailed, ending),
@@ -278,14 +278,14 @@ fn interrupted(now: &Situation, live: Live, state: AttemptState, ending: Ending)
 
 fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
-    let (state, message) = ended(exit);
-    let ending =
-        Ending { message: Some(message), exit_code: exit.code, signal: exit.signal, slurm_state: exit.word };
+    let (state, message) = ended(&exit);
+    let Exit { code, signal, cause, word, node } = exit;
+    let ending = Ending { message: Some(message), exit_code: code, signal, slurm_state: word, node };
     if live.stopping {
         return Ok(vec![Effect::Attempt(AttemptState::Cancelled, ending)]);
     }
     Ok(match state {
-        AttemptState::Preempted if exit.cause == Cause::Preempted => goes_on(now, live, state, ending),
+        AttemptState::Preempted if cause == Cause::Preempted => goes_on(now, live, state, ending),
         AttemptState::Preempted | AttemptState::TimedOut => interrupted(now, live, state, ending),
         AttemptState::Cancelled if live.outdated => {
             vec![Effect::Attempt(state, ending), Effect::Stage(open(now), None)]
@@ -296,12 +296,12 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
             effects.push(Effect::Learn(Lesson::Memory));
             effects
         }
-        _ => failed(now, live, state, ending, exit.code == Some(exit::USAGE)),
+        _ => failed(now, live, state, ending, code == Some(exit::USAGE)),
     })
 }
 
 /// The state of an attempt that ended without a result, and one line about it.
-fn ended(exit: Exit) -> (AttemptState, String) {
+fn ended(exit: &Exit) -> (AttemptState, String) {
     let (state, message) = match exit.cause {
         Cause::Cancelled => (AttemptState::Cancelled, "cancelled in the cluster's queue"),
         Cause::TimedOut => (AttemptState::TimedOut, "ran into its time limit"),
@@ -313,7 +313,7 @@ fn ended(exit: Exit) -> (AttemptState, String) {
     (state, message.to_owned())
 }
 
-fn by_exit(exit: Exit) -> (AttemptState, String) {
+fn by_exit(exit: &Exit) -> (AttemptState, String) {
     match (exit.code, exit.signal) {
         (_, Some(signal)) if signal > 0 => {
             (AttemptState::Lost, format!("the worker was killed by signal {signal}"))

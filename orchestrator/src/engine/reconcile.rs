@@ -169,7 +169,7 @@ impl Engine {
                         None => {}
                     }
                 }
-                Some(&Liveness::Gone(exit)) => self.is_gone(attempt, exit).await?,
+                Some(Liveness::Gone(exit)) => self.is_gone(attempt, exit.clone()).await?,
                 // How one ended that was asked to stop changes nothing.
                 Some(Liveness::Unexplained) if attempt.stop.is_some() => {
                     self.is_gone(attempt, Exit::default()).await?;
@@ -204,7 +204,7 @@ impl Engine {
 
     /// Looks after an attempt that does not run, and is in no queue.
     async fn is_gone(&self, attempt: &AttemptRow, exit: Exit) -> Result<()> {
-        if self.read_folder(attempt, Some(exit)).await? {
+        if self.read_folder(attempt, Some(exit.clone())).await? {
             return Ok(());
         }
         let entered = folder::was_entered(&attempt.folder);

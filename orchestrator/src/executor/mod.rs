@@ -69,7 +69,7 @@ pub struct Order {
 }
 
 /// How an attempt ended, as the executor saw it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exit {
     /// Exit code.
     pub code: Option<i32>,
@@ -79,6 +79,8 @@ pub struct Exit {
     pub cause: Cause,
     /// The same in the queue's own word.
     pub word: Option<&'static str>,
+    /// Where, if the queue tells: a worker that could not even start tells nobody.
+    pub node: Option<String>,
 }
 
 /// Why an attempt ended, in a queue's words.

@@ -65,6 +65,8 @@ pub struct Ending {
     pub signal: Option<i32>,
     /// The cluster's word for it, where it told.
     pub slurm_state: Option<&'static str>,
+    /// Its node, where the cluster told.
+    pub node: Option<String>,
 }
 
 struct Found {
@@ -275,7 +277,7 @@ impl Tx {
         let started = (to == AttemptState::Running).then_some(now);
         let changed = sqlx::query!(
             "UPDATE attempts SET state = ?, live = ?, started = ifnull(started, ?), finished = ?,
-                    message = ?, exit_code = ?, signal = ?, slurm_state = ?
+                    message = ?, exit_code = ?, signal = ?, slurm_state = ?, node = ifnull(?, node)
              WHERE id = ? AND state = ?",
             word,
             live,
@@ -285,6 +287,7 @@ impl Tx {
             ending.exit_code,
             ending.signal,
             ending.slurm_state,
+            ending.node,
             id,
             from
         );

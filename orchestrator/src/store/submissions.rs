@@ -16,6 +16,9 @@ use std::{
 /// What the queue is noted to say about an attempt whose job is over, nobody knows how: nothing is queued behind it.
 pub const UNEXPLAINED: &str = "its job is over, and accounting can't be asked how it ended";
 
+/// The signal that Slurm names where it could not write a job's output, as on a node that lacks the file system.
+const NO_OUTPUT: i32 = 53;
+
 /// A submission to be recorded.
 #[derive(Clone, Debug)]
 pub struct NewSubmission {
@@ -90,9 +93,9 @@ impl Store {
     }
 
     /// Nodes that lost or broke attempts at three stages or more in the last day, at three times or more (what a reboot
-    /// ends, ends at once), and finished none since. An attempt that failed within a minute of its claim counts as broken
-    /// by its node, unless its input was wrong: where a driver does not work, all fail at once, and such a node would
-    /// take every try.
+    /// ends, ends at once), and finished none since. An attempt that failed within a minute of its claim, or before it,
+    /// counts as broken by its node, unless its input was wrong: where a driver does not work or the worker can't even
+    /// start, all fail at once, and such a node would take every try.
     ///
     /// # Errors
     /// When the record can't be used.
@@ -104,7 +107,9 @@ impl Store {
                SELECT bad.node AS "node!: String" FROM attempts bad LEFT JOIN good ON good.node = bad.node
                WHERE bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
                AND (bad.state IN ('node_failed', 'lost')
-                    OR (bad.state = 'failed' AND bad.exit_code IS NOT ?2 AND bad.finished < bad.started + 60000))
+                    OR (bad.state = 'failed' AND bad.exit_code IS NOT ?2
+                        AND CASE WHEN bad.started IS NULL THEN bad.exit_code > 0 AND bad.accepted_through = 0
+                                 ELSE bad.finished < bad.started + 60000 END))
                GROUP BY bad.node
                HAVING count(DISTINCT bad.stage_id) >= 3 AND count(DISTINCT bad.finished / 300000) >= 3
                ORDER BY bad.node"#,
@@ -128,11 +133,16 @@ impl Store {
                FROM stages s JOIN attempts bad ON bad.stage_id = s.id LEFT JOIN good ON good.node = bad.node
                WHERE s.state IN ('waiting', 'ready') AND s.failures > 0
                AND bad.node IS NOT NULL AND bad.finished > ?1 AND bad.finished >= ifnull(good.finished, 0)
-               AND bad.state = 'failed' AND bad.exit_code IS NOT ?2 AND bad.finished < bad.started + 60000
+               AND bad.exit_code IS NOT ?2
+               AND CASE WHEN bad.started IS NULL
+                        THEN bad.state IN ('failed', 'lost') AND (bad.exit_code > 0 OR bad.signal = ?3)
+                             AND bad.accepted_through = 0
+                        ELSE bad.state = 'failed' AND bad.finished < bad.started + 60000 END
                AND bad.number = (SELECT max(number) FROM attempts
                                  WHERE stage_id = s.id AND state NOT IN ('cancelled', 'preempted'))"#,
             since,
-            exit::USAGE
+            exit::USAGE,
+            NO_OUTPUT
         );
         let rows = rows.fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(|found| (StageId(found.stage), found.node)).collect())

@@ -39,7 +39,7 @@ const CAUSES: &[Cause] = &[
 fn event() -> impl Strategy<Value = Event> {
     let exit = || {
         (proptest::option::of(0..4_i32), proptest::option::of(1..16_i32), proptest::sample::select(CAUSES))
-            .prop_map(|(code, signal, cause)| Exit { code, signal, cause, word: None })
+            .prop_map(|(code, signal, cause)| Exit { code, signal, cause, ..Exit::default() })
     };
     prop_oneof![
         3 => Just(Event::Start),

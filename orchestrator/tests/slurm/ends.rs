@@ -267,6 +267,31 @@ fn a_cluster_without_accounting_is_enough() {
 }
 
 #[test]
+fn a_node_on_which_no_worker_can_start_is_left_out_by_the_next_attempt() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let mut last = 0;
+    // A library is missing there, or the file system; it all happens between two looks at the queue.
+    for (node, exit) in [("g1", "exit=127:0"), ("g2", "exit=0:53")] {
+        let (id, _) = wait(&site, "a job", || fake.job("prepare").filter(|(id, _)| *id > last));
+        fake.fake(&["set", &format!("{id}_0"), "FAILED", exit, &format!("node={node}")]);
+        let (_, script) = wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > id));
+        assert!(script.contains(&format!("#SBATCH --exclude={node}")), "{script}");
+        last = id;
+    }
+    let detail = site.show("01x0064_01d00");
+    let nodes: Vec<_> = detail
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.kind == StageKind::Prepare)
+        .map(|attempt| (attempt.node.as_deref().unwrap_or_default(), attempt.started.is_some()))
+        .collect();
+    assert_eq!(nodes[..2], [("g1", false), ("g2", false)]);
+}
+
+#[test]
 fn without_accounting_a_worker_that_is_warned_of_its_time_limit_has_not_failed() {
     let Some(fake) = Fake::new() else { return };
     fs::write(fake.state().join("scontrol-show-config.txt"), WITHOUT_ACCOUNTING).unwrap();

@@ -212,7 +212,7 @@ impl Local {
             for job in jobs {
                 match children.get(&job.attempt) {
                     Some(None) => drop(known.insert(job.attempt, Liveness::Alive { node: None })),
-                    ended => unknown.push((job.clone(), ended.copied().flatten())),
+                    ended => unknown.push((job.clone(), ended.cloned().flatten())),
                 }
             }
         }

@@ -140,6 +140,7 @@ impl Accounts {
             _ => None,
         });
         let word = recorded.as_ref().map(|(_, record)| record.state.word());
+        let node = recorded.as_ref().and_then(|(_, record)| record.nodes.clone());
         let exit = match (said, recorded) {
             (_, Some((cause @ (SlurmCause::Failed | SlurmCause::Completed), record))) => Exit {
                 code: Some(record.exit_code),
@@ -151,7 +152,7 @@ impl Accounts {
             (Said::Removed, None) if !folder::was_entered(&job.folder) => Exit::from(SlurmCause::Cancelled),
             _ => Exit::default(),
         };
-        Exit { word, ..exit }
+        Exit { word, node, ..exit }
     }
 }
 

@@ -151,7 +151,7 @@ impl Slurm {
             // accounting nobody but the worker tells its exit code.
             let exit = match noted_exit(&job) {
                 Some(own) if exit.cause == Cause::Unknown && (is_shared(&job) || exit.word.is_none()) => {
-                    Exit { word: exit.word, ..own }
+                    Exit { word: exit.word, node: exit.node, ..own }
                 }
                 _ => exit,
             };

@@ -1,9 +1,9 @@
 //! The runs of jobs that accounting knows: `sacct -X -n -P -D -o` [`FIELDS`].
 
-use super::{state::SlurmState, tasks};
+use super::{field, state::SlurmState, tasks};
 
 /// The columns. A name of ours holds no `|`.
-pub const FIELDS: &str = "JobID,JobName,State,ExitCode";
+pub const FIELDS: &str = "JobID,JobName,State,ExitCode,NodeList";
 
 /// One run of a job, or of a task of an array. A job that was queued again has a record for each run, the
 /// latest last.
@@ -21,6 +21,8 @@ pub struct Accounted {
     pub exit_code: i32,
     /// The signal that ended the batch script; 0 when none did.
     pub signal: i32,
+    /// The nodes it had, as a host list.
+    pub nodes: Option<String>,
 }
 
 /// The runs, in the order of the lines. Steps (`4.batch`) are passed over; a line that stands for many
@@ -32,7 +34,7 @@ pub fn parse(text: &str) -> Vec<Accounted> {
 
 fn line(line: &str) -> Option<Vec<Accounted>> {
     let fields: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [id, name, state, exit] = *fields.as_slice() else { return None };
+    let [id, name, state, exit, nodes] = *fields.as_slice() else { return None };
     if state.is_empty() {
         return None;
     }
@@ -45,6 +47,7 @@ fn line(line: &str) -> Option<Vec<Accounted>> {
         state: SlurmState::parse(state),
         exit_code: exit_code.parse().ok()?,
         signal: signal.parse().ok()?,
+        nodes: field::present(nodes),
     };
     let Some(task) = task else { return Some(vec![one]) };
     let tasks = tasks::expand(task)?;
@@ -73,6 +76,7 @@ mod tests {
         assert!(runs.iter().all(|run| run.state != SlurmState::Unknown));
         let failed = named(&runs, "fail3")[0];
         assert_eq!((failed.state, failed.exit_code, failed.signal), (SlurmState::Failed, 3, 0));
+        assert!(failed.nodes.is_some() && named(&runs, "overlimit")[0].nodes.is_none());
         assert_eq!(named(&runs, "sig11")[0].signal, 11);
         assert_eq!(named(&runs, "cancelrun")[0].state, SlurmState::Cancelled);
         assert_eq!(named(&runs, "overlimit")[0].state, SlurmState::Pending);
@@ -100,25 +104,25 @@ mod tests {
         assert_eq!(runs.len(), 4 + 100);
         let last = runs.last().unwrap();
         assert_eq!((last.array_job, last.task), (21, Some(99)));
-        assert_eq!(parse("7_[1,3,12...]|x|PENDING|0:0").len(), 2);
+        assert_eq!(parse("7_[1,3,12...]|x|PENDING|0:0|").len(), 2);
     }
 
     #[test]
     fn steps_are_passed_over() {
         let runs = parse(include_str!("samples/sacct-steps.txt"));
         assert_eq!(runs.iter().map(|run| run.array_job).collect::<Vec<_>>(), [1, 4, 6, 7]);
-        assert!(parse("7_3.batch|batch|COMPLETED|0:0").is_empty());
+        assert!(parse("7_3.batch|batch|COMPLETED|0:0|n1").is_empty());
     }
 
     #[test]
     fn the_offset_of_a_heterogeneous_job_is_dropped() {
-        let runs = parse("12+1|x|RUNNING|0:0");
+        let runs = parse("12+1|x|RUNNING|0:0|n1");
         assert_eq!((runs[0].array_job, runs[0].task), (12, None));
     }
 
     #[test]
     fn lines_that_are_none_of_ours_are_passed_over() {
-        let good = "4|ok|COMPLETED|0:0";
+        let good = "4|ok|COMPLETED|0:0|";
         assert_eq!(parse(good).len(), 1);
         for cut in 0..good.len() {
             let (start, _) = good.split_at(cut);
@@ -126,13 +130,13 @@ mod tests {
         }
         for bad in [
             "",
-            "JobID|JobName|State|ExitCode",
-            "x|ok|COMPLETED|0:0",
-            "4_|ok|COMPLETED|0:0",
-            "4_[|ok|COMPLETED|0:0",
-            "4|ok||0:0",
-            "4|ok|COMPLETED|0",
-            "4|a|b|COMPLETED|0:0",
+            "JobID|JobName|State|ExitCode|NodeList",
+            "x|ok|COMPLETED|0:0|n1",
+            "4_|ok|COMPLETED|0:0|n1",
+            "4_[|ok|COMPLETED|0:0|n1",
+            "4|ok||0:0|n1",
+            "4|ok|COMPLETED|0|n1",
+            "4|a|b|COMPLETED|0:0|n1",
         ] {
             assert!(parse(bad).is_empty(), "{bad}");
         }
