@@ -8,7 +8,7 @@ use super::{
     output::{Screen, View},
     table,
 };
-use crate::report::{gaps::gaps, html, repeated, rows_of};
+use crate::report::{gaps::gaps, html, repeated, rows_of, unfinished};
 use clap::{Args, ValueHint};
 use protocol::{real::Real, report::Report as Told};
 use serde::Serialize;
@@ -51,7 +51,10 @@ impl Report {
             context.out.note(&format!("wrote {}", file.display()));
         }
         let repeated = rows_of(&report, &results).ok().and_then(|rows| repeated(&rows));
-        context.out.answer(&Shown { report: &report, repeated })
+        let unfinished = unfinished(&report, &results);
+        context
+            .out
+            .answer(&Shown { report: &report, remarks: repeated.into_iter().chain(unfinished).collect() })
     }
 }
 
@@ -60,7 +63,7 @@ impl Report {
 struct Shown<'a> {
     report: &'a Told,
     #[serde(skip)]
-    repeated: Option<String>,
+    remarks: Vec<String>,
 }
 
 impl View for Shown<'_> {
@@ -91,7 +94,7 @@ impl View for Shown<'_> {
         let fits = models.as_ref().map_or_else(String::new, |glob| format!(" that fit {glob}"));
         let text = table::ruled(&headers.map(str::to_owned), &rows, &[1, 2, 3, 4, 5, 6, 7], screen);
         let told = format!("{text}\n{selected} models{fits} against validation loss; {shuffles} shuffles");
-        let lines = std::iter::once(told).chain(self.repeated.clone()).chain(gaps(self.report));
+        let lines = std::iter::once(told).chain(self.remarks.clone()).chain(gaps(self.report));
         lines.collect::<Vec<_>>().join("\n")
     }
 

@@ -5,7 +5,7 @@ use super::{
     figure::{self, Against},
     gaps,
     measures::MEASURES,
-    repeated, rows_of,
+    repeated, rows_of, unfinished,
 };
 use minijinja::{AutoEscape, Environment, value::Serde};
 use protocol::{report::Report, view::Results};
@@ -39,6 +39,7 @@ struct Figures {
 struct Shown<'a> {
     report: &'a Report,
     repeated: Option<String>,
+    unfinished: Option<String>,
     lines: Vec<Line>,
     gaps: Vec<String>,
     figures: Vec<Figures>,
@@ -90,7 +91,8 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
     let failed = |error: minijinja::Error| NoReport(format!("the page could not be made: {error:#}"));
     environment.add_template("page", PAGE).map_err(failed)?;
     let page = environment.get_template("page").map_err(failed)?;
-    let shown = Shown { report, repeated: repeated(&rows), lines, gaps: gaps::gaps(report), figures };
+    let (repeated, unfinished) = (repeated(&rows), unfinished(report, results));
+    let shown = Shown { report, repeated, unfinished, lines, gaps: gaps::gaps(report), figures };
     page.render(Serde(shown)).map_err(failed)
 }
 
@@ -112,7 +114,10 @@ mod tests {
         };
         let mut results =
             Results { columns: vec!["val_loss".into(), "cdnv".into()], rows: (0..8).map(row).collect() };
-        results.rows.push(MeasureRow { model: "02x0768_01d07@1".into(), ..row(8) });
+        // Of three epochs two are analysed.
+        for checkpoint in 0..2 {
+            results.rows.push(MeasureRow { model: format!("02x0768_03d00@{checkpoint}"), ..row(8) });
+        }
         let page_of = |models| {
             let rows = select(&results, Some(models), Checkpoints::Last).unwrap();
             let report = report("a < b", &rows, Some(models), 100, 0).unwrap();
@@ -122,9 +127,10 @@ mod tests {
         assert!(html.contains("a &lt; b") && html.contains("NC2 equiangular"), "{html}");
         assert!(html.contains("8 of 8 models left out"), "{html}");
         assert_eq!(html.matches("class=\"point\"").count(), 3 * 8);
+        assert!(html.contains("1 of 9 models left out: their last checkpoint is not analysed"), "{html}");
         assert!(!html.contains("not independent"));
         assert!(
-            page_of("02x*@*").contains("9 rows of 8 models: checkpoints of one model are not independent")
+            page_of("02x*@*").contains("10 rows of 9 models: checkpoints of one model are not independent")
         );
         for foreign in ["http://", "https://", "<script", "url("] {
             let own = html.replace("http://www.w3.org/2000/svg", "");

@@ -55,6 +55,11 @@ impl Row<'_> {
     fn checkpoint(&self) -> Option<u32> {
         self.measures.model.split_once('@')?.1.parse().ok()
     }
+
+    /// The last checkpoint of its run, by its name: one is written per epoch.
+    fn last(&self) -> Option<u32> {
+        self.identifier?.epochs.checked_sub(1)
+    }
 }
 
 /// What was found about a measure.
@@ -71,7 +76,8 @@ struct Found {
 pub struct NoReport(pub String);
 
 /// The models that a glob selects, by their row name with or without `@C`; all without a glob. Where it says nothing
-/// of checkpoints, `checkpoints` does: those of one run are no independent models.
+/// of checkpoints, `checkpoints` does: those of one run are no independent models. An earlier checkpoint does not stand in
+/// for a last one that is not analysed (yet), as in tables: models of unlike training would be held against each other.
 ///
 /// # Errors
 /// When the glob is not one, or selects nothing.
@@ -117,11 +123,32 @@ pub fn select<'a>(
         let mut last = HashMap::new();
         for row in &rows {
             let latest = last.entry(row.run().to_owned()).or_default();
-            *latest = row.checkpoint().max(*latest);
+            *latest = row.last().or(row.checkpoint()).max(*latest);
         }
+        let count = last.len();
         rows.retain(|row| row.checkpoint() == last[row.run()]);
+        if rows.is_empty() {
+            return Err(NoReport(format!(
+                "none of {count} models is analysed at its last checkpoint yet; --models '*@0' takes the first one of each"
+            )));
+        }
     }
     Ok(rows)
+}
+
+/// A line on models that a report leaves out, since only earlier checkpoints than their last are analysed; none where
+/// there are none.
+#[must_use]
+pub fn unfinished(report: &Report, results: &Results) -> Option<String> {
+    let models = |rows: Vec<Row<'_>>| rows.iter().map(Row::run).collect::<HashSet<_>>().len();
+    let all = models(select(results, report.models.as_deref(), Checkpoints::All).ok()?);
+    let left_out = all - models(rows_of(report, results).ok()?);
+    (left_out > 0).then(|| {
+        format!(
+            "{left_out} of {all} models left out: their last checkpoint is not analysed (yet); --models '*@*' takes every one \
+             that is"
+        )
+    })
 }
 
 /// The rows of a report again.
@@ -130,8 +157,10 @@ pub fn select<'a>(
 /// As [`select`].
 pub fn rows_of<'a>(report: &Report, results: &'a Results) -> Result<Vec<Row<'a>>, NoReport> {
     let rows = |checkpoints| select(results, report.models.as_deref(), checkpoints);
-    let last = rows(Checkpoints::Last)?;
-    if last.len() as u64 == report.selected { Ok(last) } else { rows(Checkpoints::All) }
+    match rows(Checkpoints::Last) {
+        Ok(last) if last.len() as u64 == report.selected => Ok(last),
+        _ => rows(Checkpoints::All),
+    }
 }
 
 /// A line on rows of the same model; none where each has one.
@@ -275,6 +304,35 @@ mod tests {
             let of = report("s", &rows, None, 10, 0).unwrap();
             assert_eq!(rows_of(&of, &results).unwrap().len(), rows.len());
         }
+    }
+
+    #[test]
+    fn a_run_that_is_not_analysed_at_its_last_checkpoint_is_left_out_and_counted() {
+        let names =
+            ["02x0064_03d00@0", "02x0064_03d00@2", "02x0064_03d01@0", "02x0064_03d01@1", "02x0064_01d02@0"];
+        let results = results(&names.map(|name| (name, 1.0, 1.0)));
+        let selected = |models| {
+            let rows = select(&results, models, Checkpoints::Last).unwrap();
+            let of = report("s", &rows, models, 10, 0).unwrap();
+            assert_eq!(rows_of(&of, &results).unwrap().len(), rows.len());
+            let names: Vec<_> = rows.iter().map(|row| row.measures.model.as_str()).collect();
+            (names, unfinished(&of, &results))
+        };
+        let (rows, said) = selected(None);
+        assert_eq!(rows, ["02x0064_03d00@2", "02x0064_01d02@0"]);
+        assert!(said.unwrap().starts_with("1 of 3 models left out: their last checkpoint is not analysed"));
+        assert_eq!(selected(Some("*00")), (vec!["02x0064_03d00@2"], None));
+        assert_eq!(selected(Some("*@0")).0.len(), 3);
+        assert_eq!(selected(Some("*@0")).1, None);
+        let said = select(&results, Some("*01"), Checkpoints::Last).unwrap_err().to_string();
+        assert!(
+            said.contains("none of 1 models is analysed at its last checkpoint") && said.contains("*@0"),
+            "{said}"
+        );
+
+        // What was published is taken as it is.
+        let all = select(&results, None, Checkpoints::All).unwrap();
+        assert_eq!(unfinished(&report("s", &all, None, 10, 0).unwrap(), &results), None);
     }
 
     #[test]
