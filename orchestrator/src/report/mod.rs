@@ -76,8 +76,9 @@ struct Found {
 pub struct NoReport(pub String);
 
 /// The models that a glob selects, by their row name with or without `@C`; all without a glob. Where it says nothing
-/// of checkpoints, `checkpoints` does: those of one run are no independent models. An earlier checkpoint does not stand in
-/// for a last one that is not analysed (yet), as in tables: models of unlike training would be held against each other.
+/// of checkpoints, `checkpoints` does: those of one run are no independent models. An earlier checkpoint does not stand
+/// in for a last one that is not analysed (yet), as in tables: models of unlike training would be held against each
+/// other.
 ///
 /// # Errors
 /// When the glob is not one, or selects nothing.
@@ -129,7 +130,8 @@ pub fn select<'a>(
         rows.retain(|row| row.checkpoint() == last[row.run()]);
         if rows.is_empty() {
             return Err(NoReport(format!(
-                "none of {count} models is analysed at its last checkpoint yet; --models '*@0' takes the first one of each"
+                "none of {count} models is analysed at its last checkpoint yet; --models '*@0' takes the first one of \
+                 each"
             )));
         }
     }
@@ -145,8 +147,8 @@ pub fn unfinished(report: &Report, results: &Results) -> Option<String> {
     let left_out = all - models(rows_of(report, results).ok()?);
     (left_out > 0).then(|| {
         format!(
-            "{left_out} of {all} models left out: their last checkpoint is not analysed (yet); --models '*@*' takes every one \
-             that is"
+            "{left_out} of {all} models left out: their last checkpoint is not analysed (yet); --models '*@*' takes \
+             every one that is"
         )
     })
 }

@@ -120,7 +120,8 @@ impl Store {
     }
 
     /// Stages to be tried again whose last attempt failed at once, as [`Self::failing_nodes`] has it, and the node on
-    /// which it did; what was cancelled or made room since proves nothing about another node. That is reason enough to try this one stage elsewhere; after a person asked to try it again, no more.
+    /// which it did; what was cancelled or made room since proves nothing about another node. That is reason enough to
+    /// try this one stage elsewhere; after a person asked to try it again, no more.
     ///
     /// # Errors
     /// When the record can't be used.
