@@ -205,7 +205,7 @@ impl Slurm {
 /// Whether the queue alone says how an attempt ended. Of one that failed accounting knows the exit code; that of a
 /// worker which told of its interruption does not matter.
 fn says_how(said: &Said, told: bool) -> bool {
-    use parse::state::Cause as C;
+    use parse::state::SlurmCause as C;
     match said {
         Said::Over(C::Cancelled | C::TimedOut | C::OutOfMemory | C::NodeFailed | C::Preempted) => true,
         Said::Over(C::Completed | C::Failed) => told,
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn without_accounting_at_hand_only_the_queues_own_word_counts() {
-        use parse::state::Cause as C;
+        use parse::state::SlurmCause as C;
         for cause in [C::Cancelled, C::TimedOut, C::OutOfMemory, C::NodeFailed, C::Preempted] {
             assert!(says_how(&Said::Over(cause), false), "{cause:?}");
         }
