@@ -184,11 +184,13 @@ impl Executor for Local {
     }
 
     fn trouble(&self) -> Option<String> {
-        let trouble = self.lock_trouble();
-        if trouble.missing {
+        if !is_program(&self.worker) {
             return Some(format!("{}: {MISSING}", self.worker.display()));
         }
-        trouble.failed.clone()
+        let trouble = self.lock_trouble();
+        // What was not tried again since is not wanted any more.
+        let lately = trouble.until.is_some_and(|until| until.elapsed() < 6 * PAUSE);
+        trouble.failed.clone().filter(|_| lately)
     }
 
     async fn survey(&self, jobs: &[Job], _unclear: &[(SubmissionId, Vec<Job>)]) -> Survey {
