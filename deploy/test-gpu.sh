@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The worker on a GPU: every kernel against the processor, and the golden values of model, training and collection. The
 # device is what speaks Vulkan: Mesa's software where there is no card. Then the kernels once more, as CUDA programs on the
-# processor, which have more than Vulkan in software has: bf16 and units for matrices. (On a card with CUDA: see
+# processor, which have more than Vulkan in software has: bf16 and tensor cores. (On a card with CUDA: see
 # gpu-programs.sh.) What can't be tested here is said in one line; with CI=true that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command on a machine without a card as if it had one: with a CUDA driver and compiler that compute on the processor,
-# slowly. For tests: what the kernels compute, as the programs that a card gets, its units for matrices included. What needs
+# slowly. For tests: what the kernels compute, as the programs that a card gets, its tensor cores included. What needs
 # a card to be known, above all how fast it is, can't be seen here. Needs g++ and an x86-64.
 #
 #     deploy/cuda-on-cpu/run.sh FOLDER COMMAND...

@@ -78,9 +78,7 @@ impl Job<'_> {
             made_from.insert("products".to_owned(), "tf32".to_owned());
         }
         if !model.precision().exists_on::<B>(device) {
-            return Err(Error::input(
-                "this device has no units for matrices that take TF32; leave --tf32 out",
-            ));
+            return Err(Error::input("this device has no tensor cores that take TF32; leave --tf32 out"));
         }
         let train = splits.get("train").map(|train| train.sha256.clone());
         Ok(Pass { model, sequences, train, made_from })

@@ -150,7 +150,7 @@ impl<B: Backend> Clipping<B> {
 ///
 /// Errors are those of the device. Results of an operation do not depend on the number of threads.
 pub trait Kernels: Backend {
-    /// Whether a device has units for matrices that take [`Precision::Tf32`].
+    /// Whether a device has tensor cores that take [`Precision::Tf32`].
     fn has_tf32(_device: &Self::Device) -> bool {
         false
     }

@@ -10,7 +10,7 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Single precision of which products read ten bits of the factors' fractions, by a GPU's units for matrices: TF32.
+    /// Single precision of which products read ten bits of the factors' fractions, by a GPU's tensor cores: TF32.
     Tf32,
     /// bfloat16 factors and products. On the CPU this gives the rounding, not the speed.
     Bf16,

@@ -1,6 +1,6 @@
 //! Products by NVIDIA's cuBLASLt, where it is installed: one more kernel to try.
 //!
-//! The library of kernels knows nothing of the instructions that alone reach the speed of a Hopper card's units for matrices.
+//! The library of kernels knows nothing of the instructions that alone reach the speed of a Hopper card's tensor cores.
 //! cuBLASLt is looked for when a program runs, as the driver and the compiler are; who has PyTorch or a CUDA toolkit has it.
 //!
 //! It works in a stream of its own, as that of the library of kernels can't be had: it waits for all that was queued on

@@ -48,9 +48,9 @@ pub(super) fn transposed<R: CubeRuntime>(mut x: CubeTensor<R>) -> CubeTensor<R> 
     x
 }
 
-/// Whether a device has units for matrices. Where it has none, trying out kernels costs more than it brings: software
+/// Whether a device has tensor cores. Where it has none, trying out kernels costs more than it brings: software
 /// takes minutes to compile them.
-fn has_matrix_units<R: CubeRuntime>(client: &ComputeClient<R>) -> bool {
+fn has_tensor_cores<R: CubeRuntime>(client: &ComputeClient<R>) -> bool {
     client.properties().hardware.min_tensor_cores_dim.is_some()
 }
 
@@ -77,9 +77,9 @@ fn product_in<R: CubeRuntime>(
     dtype: DType,
 ) -> CubeTensor<R> {
     match precision {
-        _ if !has_matrix_units(&a.client) => products::simple(a, b, dtype),
+        _ if !has_tensor_cores(&a.client) => products::simple(a, b, dtype),
         Precision::F32 => products::on_units(a, b, dtype),
-        Precision::Tf32 | Precision::Bf16 => products::on_matrix_units(a, b, dtype),
+        Precision::Tf32 | Precision::Bf16 => products::on_tensor_cores(a, b, dtype),
     }
 }
 

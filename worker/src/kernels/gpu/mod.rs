@@ -14,7 +14,6 @@ mod decide;
 mod gelu;
 mod layer_norm;
 mod linear;
-mod matrix_units;
 mod memory;
 #[cfg(all(test, feature = "cuda"))]
 mod on_cuda;
@@ -25,6 +24,7 @@ mod over_cube;
 mod products;
 mod rows;
 mod runtime;
+mod tensor_cores;
 
 pub use runtime::configure;
 

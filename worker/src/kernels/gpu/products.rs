@@ -1,7 +1,7 @@
 //! Products of matrices by the library's kernels: the fastest of those that are tried when a shape comes first.
 //!
 //! The library by itself would try some twenty kernels for each shape, and each takes a second to compile. And for `f32`
-//! factors it tries those for the units for matrices as well, which round the factors to the ten bits of TF32
+//! factors it tries those for the tensor cores as well, which round the factors to the ten bits of TF32
 //! (`adjust_dtypes` in cubek-matmul): where products are to stay `f32`, only kernels without such units are tried.
 //!
 //! Kernels with two stages go through pairs of steps along the inner dimension, and with an odd number of steps they read
@@ -10,7 +10,7 @@
 //!
 //! NVIDIA's own library is tried as well, where there is one ([`super::cublas`]).
 //!
-//! `LC_GPU_PRODUCTS` leaves some of those for units for matrices: their [names](Routine), with commas between them. For a
+//! `LC_GPU_PRODUCTS` leaves some of those for tensor cores: their [names](Routine), with commas between them. For a
 //! card or driver on which others hang, say those of the unit for memory.
 //!
 //! The result is contiguous. The library's is not, where a row is no multiple of what memory is aligned to.
@@ -49,8 +49,8 @@ use std::env;
 type Matrices<R> = (CubeTensor<R>, CubeTensor<R>, CubeTensor<R>);
 type Tuner = LocalTuner<MatmulAutotuneKey, CubeTuneId>;
 
-/// The product on the units for matrices, summed in `f32` and given in `dtype`.
-pub(super) fn on_matrix_units<R: CubeRuntime>(
+/// The product on the tensor cores, summed in `f32` and given in `dtype`.
+pub(super) fn on_tensor_cores<R: CubeRuntime>(
     a: CubeTensor<R>,
     b: CubeTensor<R>,
     dtype: DType,

@@ -4,9 +4,8 @@
 use super::Gpu;
 use crate::kernels::gpu::{
     linear::{self, single},
-    matrix_units,
     memory::{array, matrix},
-    products, runtime,
+    products, runtime, tensor_cores,
 };
 use crate::{
     kernels::{AdamWStep, ClassSums, Heads, Kernels, Moments, Precision, Scalar, backend::Cpu, host_floats},
@@ -117,7 +116,7 @@ fn linear_layers() {
 #[test]
 fn products_are_right_whichever_kernel_is_the_fastest() {
     let precisions = [(Precision::F32, 1e-5), (Precision::Bf16, 1e-5)];
-    let precisions = &precisions[..if has_matrix_units() { 2 } else { 1 }];
+    let precisions = &precisions[..if has_tensor_cores() { 2 } else { 1 }];
     for [rows, inner, columns] in [[130, 96, 72], [257, 128, 136]] {
         let (x, weight) = (short(1, [rows, inner], 1.0), short(2, [columns, inner], 1.0));
         let of_y = short(3, [rows, columns], 1.0);
@@ -159,7 +158,7 @@ fn products_are_right_whichever_kernel_is_the_fastest() {
 /// What becomes a factor in `bf16` is rounded where it is made, and what is computed of it is computed in `f32`.
 #[test]
 fn factors() {
-    if !has_matrix_units() {
+    if !has_tensor_cores() {
         return;
     }
     const ROUNDING: f32 = 1.0 / 256.0;
@@ -246,12 +245,12 @@ fn layer_norm_activation_and_sums() {
     }
 }
 
-/// Whether the device has units for matrices; says so where that leaves something untested.
+/// Whether the device has tensor cores; says so where that leaves something untested.
 #[expect(clippy::print_stderr, reason = "tests may say what they leave out")]
-fn has_matrix_units() -> bool {
-    let exist = matrix_units::exist(&array(&random(1, [1, 1]).gpu).client);
+fn has_tensor_cores() -> bool {
+    let exist = tensor_cores::exist(&array(&random(1, [1, 1]).gpu).client);
     if !exist {
-        eprintln!("skipped: this device has no units for matrices");
+        eprintln!("skipped: this device has no tensor cores");
     }
     exist
 }
@@ -275,10 +274,10 @@ fn attention() {
     );
 }
 
-/// The last two have heads that are too small for the units for matrices.
+/// The last two have heads that are too small for the tensor cores.
 #[test]
 fn attention_in_bf16() {
-    if has_matrix_units() {
+    if has_tensor_cores() {
         compare_attention(
             Precision::Bf16,
             8e-3,
@@ -338,7 +337,7 @@ fn cross_entropy() {
 
 #[test]
 fn cross_entropy_in_bf16() {
-    if !has_matrix_units() {
+    if !has_tensor_cores() {
         return;
     }
     // The last is too wide to go without logits in memory.
@@ -578,7 +577,7 @@ fn gradients_that_are_no_numbers_change_nothing() {
 /// Products take what the optimizer rounded; were it left behind, they would take the weights of another step.
 #[test]
 fn weights_are_rounded_anew_in_every_step() {
-    if !has_matrix_units() {
+    if !has_tensor_cores() {
         return;
     }
     let fields = json!({"hidden_size": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 100,

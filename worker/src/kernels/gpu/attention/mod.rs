@@ -4,16 +4,16 @@
 //! A row (a query, or in the gradients of keys and values a key) belongs to one, two or four neighbouring units of a
 //! plane, each with up to 16 of its columns in registers. The units of a cube go through the other side in tiles that they
 //! bring to shared memory together; tiles outside the causal window are never touched. Scores are added up over the units
-//! of a row by exchanging them within the plane; all computations are `f32`. In `bf16`, products are left to the units for
-//! matrices, where there are any: see [`products`].
+//! of a row by exchanging them within the plane; all computations are `f32`. In `bf16`, products are left to tensor
+//! cores, where there are any: see [`products`].
 
 mod kernels;
 mod products;
 
 use super::{
     Cube, Matrix, linear,
-    matrix_units::{self, DEEP},
     memory::{arg, array, empty, floats, matrix},
+    tensor_cores::{self, DEEP},
 };
 use crate::kernels::{Attended, Heads, Precision};
 use burn::tensor::DType;
@@ -65,7 +65,7 @@ impl Split {
         4 * self.fours
     }
 
-    /// The same as units for matrices take them.
+    /// The same as tensor cores take them.
     const fn deep(self) -> usize {
         self.size().next_multiple_of(DEEP)
     }
@@ -82,7 +82,7 @@ pub(super) struct Grid {
     length: usize,
     width: usize,
     heads: Heads,
-    /// Whether products are left to the units for matrices.
+    /// Whether products are left to the tensor cores.
     products: bool,
     /// Of what is projected, of mixtures, and of their gradients.
     dtype: DType,
@@ -94,7 +94,7 @@ impl Grid {
         let [rows, width] = [projected.dims()[0], projected.dims()[1] / 3];
         let split = Split::of(width / heads.heads)?;
         let products =
-            heads.precision == Precision::Bf16 && matrix_units::exist(&R::client(&projected.device()));
+            heads.precision == Precision::Bf16 && tensor_cores::exist(&R::client(&projected.device()));
         let dtype = linear::of_factors(heads.precision);
         Some(Self { split, length: rows / heads.batch, width, heads, products, dtype })
     }

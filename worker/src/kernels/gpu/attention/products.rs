@@ -1,4 +1,4 @@
-//! The kernels for `bf16`: 16 rows per plane, the other side in tiles, both products of a tile on the units for matrices
+//! The kernels for `bf16`: 16 rows per plane, the other side in tiles, both products of a tile on the tensor cores
 //! (Dao 2023, arXiv 2307.08691). Heads of fewer columns than these take have zeros behind, in shared memory only. Scores,
 //! their softmax and all sums are `f32`; weights and gradients of scores are rounded where they become a factor.
 
@@ -6,7 +6,7 @@ use super::{
     KEYS, LOWEST, QUERIES, Split, UNITS, VALUES,
     kernels::{Place, Rows, alone, projected_rows},
 };
-use crate::kernels::gpu::matrix_units::{
+use crate::kernels::gpu::tensor_cores::{
     DEEP, Eight, HIGH, Pair, Two, WIDE, add_products, as_left, largest_of_row, left, own_column, own_row,
     rights, rights_of_rows, sum_of_row, zeros,
 };

@@ -7,10 +7,10 @@
 mod narrow;
 
 use super::{
-    Cube, Matrix, column_sums, cube_index, linear, matrix_units,
+    Cube, Matrix, column_sums, cube_index, linear,
     memory::{arg, array, cubes, empty, floats, integers, matrix},
     over_cube::{self, Largest, UNITS},
-    units,
+    tensor_cores, units,
 };
 use crate::{
     Result,
@@ -243,7 +243,7 @@ pub(super) fn gradients<R: CubeRuntime>(
     let columns = head.meta.shape()[0];
     let shared = head.client.properties().hardware.max_shared_memory_size;
     let without_logits =
-        precision == Precision::Bf16 && narrow::takes(width, shared) && matrix_units::exist(&head.client);
+        precision == Precision::Bf16 && narrow::takes(width, shared) && tensor_cores::exist(&head.client);
     let most = if without_logits { narrow::CHUNK_ELEMENTS } else { CHUNK_ELEMENTS };
     let scale = (1.0 / rows as f64) as f32;
     let mut losses = Vec::new();

@@ -6,11 +6,11 @@
 
 use super::Slopes;
 use crate::kernels::gpu::{
-    matrix_units::{
-        DEEP, Eight, HIGH, Pair, Two, add_products, left_at, own_column, own_row, rights_at, zeros,
-    },
     memory::{arg, cubes, floats, large},
     over_cube::LOWEST,
+    tensor_cores::{
+        DEEP, Eight, HIGH, Pair, Two, add_products, left_at, own_column, own_row, rights_at, zeros,
+    },
 };
 use burn::tensor::DType;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};

@@ -1,4 +1,4 @@
-//! Products on the units for matrices of a GPU: a plane multiplies 16 x 16 by 16 x 8 entries at once, `bf16` factors to
+//! Products on the tensor cores of a GPU: a plane multiplies 16 x 16 by 16 x 8 entries at once, `bf16` factors to
 //! `f32` sums, each unit with its share of them in registers. (`mma.m16n8k16` of the PTX manual, where the shares are drawn.)
 //!
 //! Factors come from shared memory, where rows lie in [`Eight`]s, one more than they have: then the eight rows that are read
