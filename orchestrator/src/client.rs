@@ -23,8 +23,8 @@ use std::time::Duration;
 
 /// How long a call may take before the daemon counts as unreachable.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
-/// The same of calls that may change ten thousands of stages, or wait for one that does.
-const CHANGE_LIMIT: Duration = Duration::from_secs(600);
+/// The same of calls that may change ten thousands of stages, wait for one that does, or make a report.
+const LONG_LIMIT: Duration = Duration::from_secs(600);
 /// How long connecting to the daemon may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
@@ -141,7 +141,7 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn plan(&self, spec: &StudySpec, dry_run: bool) -> Result<StudyPlan, ClientError> {
         let request = self.request(Method::POST, "/studies").query(&[("dry_run", dry_run)]).json(spec);
-        self.json(request.timeout(CHANGE_LIMIT)).await
+        self.json(request.timeout(LONG_LIMIT)).await
     }
 
     /// One study with its runs.
@@ -184,7 +184,8 @@ impl Client {
     /// See [`ClientError`].
     pub async fn report(&self, study: &str, models: Option<&str>) -> Result<Report, ClientError> {
         let models: Vec<_> = models.map(|models| ("models", models.to_owned())).into_iter().collect();
-        self.get(&format!("/studies/{}/report", segment(study)), &models).await
+        let request = self.request(Method::GET, &format!("/studies/{}/report", segment(study))).query(&models);
+        self.json(request.timeout(LONG_LIMIT)).await
     }
 
     /// Takes results in that were published elsewhere, or with `dry_run` only asks whether that could be done.
@@ -245,7 +246,7 @@ impl Client {
     pub async fn act(&self, study: &str, action: &Action, dry_run: bool) -> Result<Acted, ClientError> {
         let path = format!("/studies/{}/actions", segment(study));
         let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]).json(action);
-        self.json(request.timeout(CHANGE_LIMIT)).await
+        self.json(request.timeout(LONG_LIMIT)).await
     }
 
     /// A link that opens the dashboard once.
@@ -273,7 +274,7 @@ impl Client {
     ) -> Result<Changed, ClientError> {
         let path = format!("{}/{verb}", path(target));
         let request = self.request(Method::POST, &path).query(&[("dry_run", dry_run)]);
-        self.json(request.query(within.as_slice()).timeout(CHANGE_LIMIT)).await
+        self.json(request.query(within.as_slice()).timeout(LONG_LIMIT)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Result<T, ClientError> {

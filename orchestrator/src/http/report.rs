@@ -30,7 +30,7 @@ use std::{
 };
 use utoipa::IntoParams;
 
-/// Reports that were made, by the hash of what they were made from: shuffling a million times takes a second.
+/// Reports that were made, by the hash of what they were made from: shuffling a million times takes seconds.
 #[derive(Default)]
 pub struct Reports(Mutex<HashMap<[u8; 32], Report>>);
 
