@@ -184,7 +184,8 @@ impl Client {
     /// See [`ClientError`].
     pub async fn report(&self, study: &str, models: Option<&str>) -> Result<Report, ClientError> {
         let models: Vec<_> = models.map(|models| ("models", models.to_owned())).into_iter().collect();
-        let request = self.request(Method::GET, &format!("/studies/{}/report", segment(study))).query(&models);
+        let request =
+            self.request(Method::GET, &format!("/studies/{}/report", segment(study))).query(&models);
         self.json(request.timeout(LONG_LIMIT)).await
     }
 
