@@ -2345,6 +2345,31 @@ export interface components {
              */
             tokens: number;
         };
+        /** @description One of `[[training.rules]]`, for the architectures that it is meant for. */
+        TrainingRule: {
+            /**
+             * Format: int32
+             * @description Sequences per step.
+             * @default null
+             */
+            batch_size: number | null;
+            /**
+             * @description Numbers of layers that it is meant for: `4`, `2..8`, `8..` or `..4`, ends included; all if missing.
+             * @default null
+             */
+            depth: string | null;
+            /**
+             * Format: double
+             * @description Peak learning rate.
+             * @default null
+             */
+            learning_rate: number | null;
+            /**
+             * @description Widths that it is meant for; all if missing.
+             * @default null
+             */
+            width: string | null;
+        };
         /** @description `[training]` */
         TrainingSpec: {
             /**
@@ -2387,6 +2412,12 @@ export interface components {
              * @default shuffled
              */
             order: string;
+            /**
+             * @description What some architectures train with instead; later rules go over earlier ones, field by field. Empty in the
+             *     configuration of a run, which holds what came of them.
+             * @default []
+             */
+            rules: components["schemas"]["TrainingRule"][];
         };
     };
     responses: never;
