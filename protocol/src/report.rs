@@ -12,6 +12,8 @@ views! {
         models: Option<String>,
         /// Models selected.
         selected: u64,
+        /// Models left out because they are not analysed at their last checkpoint (yet).
+        left_out: u64,
         /// Random shuffles of the permutation test.
         shuffles: u64,
         /// Their seed.

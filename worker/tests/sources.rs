@@ -389,6 +389,12 @@ fn prepared_data_is_kept_remade_or_left_alone() {
     fs::write(&tokenizer, &whole[1..]).unwrap();
     data::prepare(&spec, &Report::silent()).unwrap();
     assert_eq!(fs::read(&tokenizer).unwrap(), whole);
+    // So is a manifest that lost its end.
+    let manifest = out.join("manifest.json");
+    let whole = fs::read(&manifest).unwrap();
+    fs::write(&manifest, &whole[..whole.len() / 2]).unwrap();
+    data::prepare(&spec, &Report::silent()).unwrap();
+    assert_eq!(fs::read(&manifest).unwrap(), whole);
     assert!(Sequences::open(&out, "test").unwrap_err().to_string().contains("it has train, validation"));
 
     // A folder with other things in it is never replaced.

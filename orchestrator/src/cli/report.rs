@@ -50,11 +50,9 @@ impl Report {
             export::write(file, page.as_bytes(), "--html")?;
             context.out.note(&format!("wrote {}", file.display()));
         }
-        let repeated = rows_of(&report, &results).ok().and_then(|rows| repeated(&rows));
-        let unfinished = unfinished(&report, &results);
-        context
-            .out
-            .answer(&Shown { report: &report, remarks: repeated.into_iter().chain(unfinished).collect() })
+        let rows = rows_of(&report, &results).unwrap_or_default();
+        let remarks = repeated(&rows).into_iter().chain(unfinished(&report, &rows)).collect();
+        context.out.answer(&Shown { report: &report, remarks })
     }
 }
 

@@ -102,6 +102,7 @@ impl Layer {
     /// Lays `upper` over `self`.
     #[must_use]
     pub fn under(mut self, upper: &Self) -> Self {
+        give_way(&mut self.table, &upper.table);
         merge(&mut self.table, &upper.table);
         self
     }
@@ -177,6 +178,21 @@ pub fn located(text: &str, folder: &Path) -> String {
     std::fs::canonicalize(&joined).unwrap_or(joined).display().to_string()
 }
 
+/// What a layer says of all architectures goes over the rules of those below it.
+fn give_way(lower: &mut Table, upper: &Table) {
+    let Some(above) = upper.get("training").and_then(Value::as_table) else { return };
+    let below = lower.get_mut("training").and_then(|training| training.get_mut("rules"));
+    let Some(rules) = below.and_then(Value::as_array_mut) else { return };
+    let settings = ["batch_size", "learning_rate"];
+    rules.retain_mut(|rule| {
+        let Some(rule) = rule.as_table_mut() else { return true };
+        for setting in settings.iter().filter(|&&setting| above.contains_key(setting)) {
+            rule.remove(*setting);
+        }
+        settings.iter().any(|&setting| rule.contains_key(setting))
+    });
+}
+
 fn merge(lower: &mut Table, upper: &Table) {
     for (key, value) in upper {
         match (lower.get_mut(key), value) {
@@ -210,6 +226,22 @@ mod tests {
         assert_eq!((spec.training.batch_size, spec.training.order.as_str()), (8, "sequential"));
         assert_eq!((spec.model.heads, spec.model.window), (2, 256));
         assert_eq!(spec.grid.width.0, [64, 128, 256]);
+    }
+
+    #[test]
+    fn what_an_upper_layer_says_of_all_architectures_goes_over_rules_below() {
+        let rules = "[[training.rules]]\ndepth = \"4..\"\nbatch_size = 8\nlearning_rate = 1e-4\n\
+                     [[training.rules]]\ndepth = 12\nbatch_size = 4";
+        let under = |upper: &str| layer(rules).under(&layer(upper)).study("s").unwrap().training;
+        assert_eq!(under("[model]\nheads = 2").rules.len(), 2);
+        let training = under("[training]\nbatch_size = 32");
+        assert_eq!((training.batch_size, training.rules.len()), (32, 1));
+        assert_eq!((training.rules[0].batch_size, training.rules[0].learning_rate), (None, Some(1e-4)));
+        // In one layer, rules go over what holds for all.
+        assert_eq!(
+            layer(&format!("[training]\nbatch_size = 32\n{rules}")).study("s").unwrap().training.rules.len(),
+            2
+        );
     }
 
     #[test]

@@ -77,7 +77,10 @@ impl Engine {
     pub async fn settle_down(&self) -> Result<()> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         self.reconcile().await?;
-        while self.executor.is_unsettled().await && tokio::time::Instant::now() < deadline {
+        // A queue ends its jobs by itself; a process of this machine has to be there to be forced.
+        let queue = self.executor.capabilities().queue;
+        let asked = || !queue && !self.stops.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        while (self.executor.is_unsettled().await || asked()) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.reconcile().await?;
         }

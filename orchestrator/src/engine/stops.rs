@@ -22,6 +22,11 @@ impl Stops {
         due.map(|(&attempt, _)| attempt).collect()
     }
 
+    /// Whether all that were asked are over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Notes that attempts were asked; what was asked before keeps its time.
     pub(super) fn asked(&mut self, attempts: impl IntoIterator<Item = AttemptId>, now: Instant) {
         for attempt in attempts {

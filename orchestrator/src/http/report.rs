@@ -85,7 +85,9 @@ pub(super) async fn show(
     let made = tokio::task::spawn_blocking(move || {
         let rows = report::select(&results, models.as_deref(), checkpoints)?;
         let shuffles = report::shuffles_for(rows.len() as u64);
-        report::report(&name, &rows, models.as_deref(), shuffles, SEED)
+        let left_out = report::left_out(&results, models.as_deref(), &rows);
+        let report = report::report(&name, &rows, models.as_deref(), shuffles, SEED)?;
+        Ok::<_, NoReport>(Report { left_out, ..report })
     });
     let made = made.await.map_err(|error| ApiError::internal("report", error))??;
     app.reports.keep(key, &made);

@@ -91,7 +91,7 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
     let failed = |error: minijinja::Error| NoReport(format!("the page could not be made: {error:#}"));
     environment.add_template("page", PAGE).map_err(failed)?;
     let page = environment.get_template("page").map_err(failed)?;
-    let (repeated, unfinished) = (repeated(&rows), unfinished(report, results));
+    let (repeated, unfinished) = (repeated(&rows), unfinished(report, &rows));
     let shown = Shown { report, repeated, unfinished, lines, gaps: gaps::gaps(report), figures };
     page.render(Serde(shown)).map_err(failed)
 }

@@ -55,6 +55,8 @@ impl Entry {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 self.summary(stats, stage)
             }
+            // A damaged one is begun anew by whoever goes on with it.
+            Err(Error::Input(_)) => Ok(None),
             other => other.map(Some),
         }
     }

@@ -106,7 +106,8 @@ pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<C
 fn from_squares<B: Kernels>(job: &Job<'_>, pass: &Pass<B>, means: Means) -> Result<CollectOutput> {
     let totals = means.within().ok_or_else(|| {
         Error::input(format!(
-            "{}: has no sums of squares, which --one-pass needs; collect the means again, or leave --one-pass out",
+            "{}: has no sums of squares, which --one-pass needs; collect the means again with --replace, or \
+             leave --one-pass out",
             job.means.display()
         ))
     })?;

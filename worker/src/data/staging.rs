@@ -140,6 +140,16 @@ fn resolved(out: &Path) -> Result<PathBuf> {
     })
 }
 
+/// Whether a folder holds prepared data whose manifest is damaged, so that nothing in it can be read.
+fn is_damaged(data: &Path) -> Result<bool> {
+    let is_json = |text: Vec<u8>| serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok();
+    match fs::read(data.join(FILES[0])) {
+        Ok(text) => Ok(!is_json(text) && FILES[1..].iter().any(|file| data.join(file).is_file())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::Io { path: data.join(FILES[0]), source }),
+    }
+}
+
 /// What `out` may be.
 const ACCEPTED: &str = "accepted: a folder to create, an empty one, or one made by `prepare`";
 
@@ -163,7 +173,7 @@ fn is_replaced(out: &Path) -> Result<bool> {
     match names.iter().find(|name| !FILES.iter().any(|ours| *name == ours)) {
         Some(other) => refuse(format!("has {} in it, which is no prepared data", Path::new(other).display())),
         None if names.is_empty() => Ok(false),
-        None if Manifest::is_in(out) => Ok(true),
+        None if Manifest::is_in(out) || is_damaged(out)? => Ok(true),
         None => refuse(format!("has no {} of prepared data", FILES[0])),
     }
 }

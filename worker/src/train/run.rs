@@ -9,7 +9,7 @@ use super::{
     memory,
     order::Order,
     resume,
-    state::{self, Settings, TrainerState},
+    state::{self, RANDOM, Settings, TrainerState},
 };
 use crate::{
     Error, Result,
@@ -118,7 +118,13 @@ fn run<B: Kernels>(
     let total = (per_epoch * u64::from(spec.epochs)).min(spec.max_steps.unwrap_or(u64::MAX));
     let data = (manifest.splits["train"].sha256.as_str(), sequences.block_size());
     let start = |folder| checkpoint::weights::hash(&checkpoint::locate(folder, None)?.folder);
-    let init = spec.init.as_deref().map(start).transpose()?;
+    let init = match spec.init.as_deref().map(start) {
+        None => Some(RANDOM.to_owned()),
+        Some(Ok(hash)) => Some(hash),
+        // What training began with may be gone when it is resumed; checkpoints of earlier versions do not ask for it.
+        Some(Err(_)) if spec.resume => None,
+        Some(Err(error)) => return Err(error),
+    };
     let settings = Settings::of(spec, total, data, order.sha256(), init.as_deref());
 
     let config = configuration(spec, &manifest, sequences.block_size())?;

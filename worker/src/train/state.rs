@@ -51,14 +51,14 @@ pub struct Settings {
 
 impl Settings {
     /// The settings of a specification; with the hash of the train split, its tokens per sequence, the hash of the
-    /// file with the order, and that of the weights to start from.
+    /// file with the order, and what training begins with as [`Self::init`] has it.
     #[must_use]
     pub fn of(
         spec: &TrainSpec,
         total_steps: u64,
         (data, block_size): (&str, usize),
         order_sha256: Option<&str>,
-        init_sha256: Option<&str>,
+        init: Option<&str>,
     ) -> Self {
         Self {
             seed: spec.seed,
@@ -70,7 +70,7 @@ impl Settings {
             order_sha256: order_sha256.map(str::to_owned),
             dtype: spec.dtype.clone(),
             total_steps,
-            init: Some(init_sha256.unwrap_or(RANDOM).to_owned()),
+            init: init.map(str::to_owned),
             data: data.to_owned(),
             block_size: Some(block_size),
         }

@@ -1,8 +1,11 @@
 //! How a plan is told.
 
-use crate::cli::{
-    output::{Screen, View},
-    table,
+use crate::{
+    cli::{
+        output::{Screen, View},
+        table,
+    },
+    domain::grid::expand,
 };
 use protocol::{
     keep::KeepCheckpoints,
@@ -74,18 +77,17 @@ impl<'a> Planned<'a> {
 
     /// A line on the runs whose weight decay does nothing, if there are such.
     fn lost_decay(&self) -> String {
-        let (rate, decays) = (self.spec.training.learning_rate, &self.spec.grid.weight_decay);
-        let lost: Vec<_> = decays.iter().filter(|&&decay| decay_is_lost(rate, decay)).collect();
-        // Every weight decay has as many runs.
-        let runs = self.plan.runs.len() * lost.len() / decays.len().max(1);
-        if runs == 0 {
+        let mut runs = expand(self.spec).unwrap_or_default();
+        runs.retain(|run| decay_is_lost(run.training.learning_rate, run.weight_decay));
+        if runs.is_empty() {
             return String::new();
         }
-        let lost: Vec<_> = lost.into_iter().map(f64::to_string).collect();
+        let is_lost = |decay: &&f64| runs.iter().any(|run| run.weight_decay == **decay);
+        let lost: Vec<_> = self.spec.grid.weight_decay.iter().filter(is_lost).map(f64::to_string).collect();
         format!(
             "\nnote: weight decay {} changes nothing in {}: 1 - learning rate x weight decay is 1 in f32",
             lost.join(", "),
-            count(runs as u64, "run")
+            count(runs.len() as u64, "run")
         )
     }
 
@@ -188,6 +190,7 @@ fn count(n: u64, what: &str) -> String {
 mod tests {
     use super::Planned;
     use protocol::{
+        axis::Counted,
         study::StudySpec,
         view::{PlannedRun, StudyPlan},
     };
@@ -218,6 +221,8 @@ mod tests {
     fn runs_whose_weight_decay_does_nothing_are_told_in_one_line() {
         let mut spec = StudySpec::named("s");
         spec.grid.weight_decay = vec![0.0, 0.0005, 0.1];
+        spec.grid.depth = Counted(vec![1, 2]);
+        spec.grid.seed = Counted(vec![0, 1]);
         let run = |name: String| PlannedRun { identifier: name.clone(), name, hash: "0".into(), new: true };
         let plan = StudyPlan {
             name: "s".into(),
@@ -233,6 +238,10 @@ mod tests {
             told.lines().filter(|line| line.contains("weight decay") && line.contains("changes nothing"));
         let expected = "note: weight decay 0.0005 changes nothing in 4 runs: 1 - learning rate x weight decay is 1 in f32";
         assert_eq!(line.collect::<Vec<_>>(), [expected]);
+        let rule = "depth = 2\nlearning_rate = 1e-3";
+        spec.training.rules = vec![toml::from_str(rule).unwrap()];
+        let told = Planned::new(&plan, &spec, true).summary();
+        assert!(told.contains("changes nothing in 2 runs"), "{told}");
         spec.training.learning_rate = 1e-3;
         let told = Planned::new(&plan, &spec, true).summary();
         assert!(!told.contains("changes nothing"), "{told}");

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long what the cluster says about itself is believed.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
 
+/// How old an answer may be before a study is refused because of it.
+pub(super) const JUST_NOW: Duration = Duration::from_secs(60);
+
 /// What the cluster says about itself.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -30,12 +33,17 @@ impl Slurm {
     /// # Errors
     /// When it can't be asked: one line.
     pub async fn describe(&self) -> Result<Cluster, String> {
+        self.describe_within(KNOWN_FOR).await
+    }
+
+    /// The same, asked anew where the answer is older than this.
+    pub(super) async fn describe_within(&self, age: Duration) -> Result<Cluster, String> {
         // One asks, and others wait for what it hears; whoever wants to know anything else does not.
         let _asking = self.asking.lock().await;
         {
             let memory = self.memory.lock().await;
             match (&memory.cluster, &memory.silent) {
-                (Some((at, cluster)), _) if at.elapsed() < KNOWN_FOR => return Ok(cluster.clone()),
+                (Some((at, cluster)), _) if at.elapsed() < age => return Ok(cluster.clone()),
                 (_, Some((at, why))) if at.elapsed() < Duration::from_secs(self.profile.tick_seconds) => {
                     return Err(why.clone());
                 }

@@ -230,10 +230,16 @@ impl Executor for Slurm {
     }
 
     async fn missing(&self, requests: &[Request]) -> Vec<String> {
-        match self.describe().await {
+        // A controller that is away for an hour is no reason to refuse a study.
+        let Ok(cluster) = self.describe().await else { return Vec::new() };
+        let missing = listing::missing(&cluster, requests);
+        if missing.is_empty() {
+            return missing;
+        }
+        // What was missing may be there by now.
+        match self.describe_within(about::JUST_NOW).await {
             Ok(cluster) => listing::missing(&cluster, requests),
-            // A controller that is away for an hour is no reason to refuse a study.
-            Err(_) => Vec::new(),
+            Err(_) => missing,
         }
     }
 
@@ -243,7 +249,9 @@ impl Executor for Slurm {
 
     async fn is_unsettled(&self) -> bool {
         let memory = self.memory.lock().await;
-        !memory.over.is_empty() || !memory.absent.is_empty()
+        // What accounting has to explain, while it can't be asked, settles at another time.
+        let settle = Duration::from_secs(self.profile.settle_seconds);
+        memory.over.values().any(|since| since.elapsed() <= settle) || !memory.absent.is_empty()
     }
 
     async fn cluster(&self) -> Option<ClusterView> {

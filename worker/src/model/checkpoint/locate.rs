@@ -147,8 +147,11 @@ pub fn find(model: &Path, index: Option<u32>) -> Result<Found> {
         siblings => siblings.transpose()?.unwrap_or_default(),
     };
     let own = position(model, &target, &siblings);
+    // Alone in its folder, and without a word on epochs, it may be any.
+    let is_known = siblings.len() > 1 || epoch(model)?.is_some();
     if let (Some(own), Some(wanted)) = (own, index)
         && own != wanted
+        && is_known
     {
         return Ok(Found::Missing(format!(
             "{}: is checkpoint {own} of its model, not {wanted}; leave --checkpoint out",

@@ -25,6 +25,8 @@ pub struct Config {
     pub min_job_age: u64,
     /// Whether there is a database, and so `sacct`.
     pub accounting: bool,
+    /// Whether jobs need an account that is their user's.
+    pub enforced: bool,
     /// Whether jobs are queued again by default when a node fails or they are preempted.
     pub requeue: bool,
 }
@@ -48,6 +50,7 @@ impl Config {
             max_job_count: narrow("MaxJobCount", 10_000),
             min_job_age: number("MinJobAge").unwrap_or(300),
             accounting: accounting.is_some_and(|kind| !kind.eq_ignore_ascii_case("accounting_storage/none")),
+            enforced: text("AccountingStorageEnforce").is_some_and(|enforced| enforced != "0"),
             requeue: number("JobRequeue").unwrap_or(1) != 0,
         })
     }
@@ -208,6 +211,7 @@ mod tests {
             max_job_count: 20_000,
             min_job_age: 300,
             accounting: true,
+            enforced: false,
             requeue: true,
         };
         assert_eq!(Config::parse(CONFIG), Some(expected));
@@ -222,6 +226,8 @@ mod tests {
         let storage = "AccountingStorageType   = accounting_storage/slurmdbd";
         assert!(!with(storage, "AccountingStorageType = accounting_storage/none").accounting);
         assert!(!with(storage, "AccountingStorageType = (null)").accounting);
+        let enforced = "AccountingStorageEnforce = associations,limits";
+        assert!(with("AccountingStorageEnforce = none", enforced).enforced);
         assert!(!with("JobRequeue              = 1", "JobRequeue = 0").requeue);
     }
 
