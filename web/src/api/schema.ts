@@ -1705,6 +1705,11 @@ export interface components {
         Real: number | ("inf" | "-inf" | "nan");
         /** @description `GET /api/v1/studies/{name}/report` */
         Report: {
+            /**
+             * Format: int64
+             * @description Models left out because they are not analysed at their last checkpoint (yet).
+             */
+            left_out: number;
             /** @description The glob that selects models; all if missing. */
             models?: string | null;
             /** @description One line per measure, in the order of the paper. */
