@@ -186,10 +186,11 @@ fn give_way(lower: &mut Table, upper: &Table) {
     let settings = ["batch_size", "learning_rate"];
     rules.retain_mut(|rule| {
         let Some(rule) = rule.as_table_mut() else { return true };
+        let before = rule.len();
         for setting in settings.iter().filter(|&&setting| above.contains_key(setting)) {
             rule.remove(*setting);
         }
-        settings.iter().any(|&setting| rule.contains_key(setting))
+        rule.len() == before || settings.iter().any(|&setting| rule.contains_key(setting))
     });
 }
 

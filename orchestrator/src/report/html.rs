@@ -99,7 +99,7 @@ pub fn page(report: &Report, results: &Results) -> Result<String, NoReport> {
 #[cfg(test)]
 mod tests {
     use super::page;
-    use crate::report::{report, select};
+    use crate::report::{left_out, report, select};
     use protocol::{output::MeasureRow, real::Real, study::Checkpoints, view::Results};
 
     #[test]
@@ -120,7 +120,8 @@ mod tests {
         }
         let page_of = |models| {
             let rows = select(&results, Some(models), Checkpoints::Last).unwrap();
-            let report = report("a < b", &rows, Some(models), 100, 0).unwrap();
+            let mut report = report("a < b", &rows, Some(models), 100, 0).unwrap();
+            report.left_out = left_out(&results, Some(models), &rows);
             page(&report, &results).unwrap()
         };
         let html = page_of("02x*");

@@ -181,11 +181,15 @@ impl StudyFlags {
         set_some(&mut spec.model.vocab_size, self.vocab_size);
         set(&mut spec.model.dropout, self.dropout);
         // A flag is meant for all architectures, whatever rules of the file say.
-        for rule in &mut spec.training.rules {
-            rule.batch_size = rule.batch_size.filter(|_| self.batch_size.is_none());
-            rule.learning_rate = rule.learning_rate.filter(|_| self.learning_rate.is_none());
-        }
-        spec.training.rules.retain(|rule| rule.batch_size.is_some() || rule.learning_rate.is_some());
+        let (size, rate) = (self.batch_size, self.learning_rate);
+        spec.training.rules.retain_mut(|rule| {
+            let before = (rule.batch_size, rule.learning_rate);
+            rule.batch_size = rule.batch_size.filter(|_| size.is_none());
+            rule.learning_rate = rule.learning_rate.filter(|_| rate.is_none());
+            // One that never said anything is for the check of the study to refuse.
+            let now = (rule.batch_size, rule.learning_rate);
+            now == before || now != (None, None)
+        });
         set(&mut spec.training.batch_size, self.batch_size);
         set(&mut spec.training.learning_rate, self.learning_rate);
         set(&mut spec.training.max_grad_norm, self.max_grad_norm);
@@ -272,6 +276,7 @@ mod tests {
             spec.training
         };
         assert_eq!(with(&[]).rules.len(), 2);
+        assert_eq!(with(&["--order", "sequential"]).rules.len(), 2);
         let training = with(&["--batch-size", "2"]);
         assert_eq!((training.batch_size, training.rules.len()), (2, 1));
         assert_eq!((training.rules[0].batch_size, training.rules[0].learning_rate), (None, Some(1e-4)));

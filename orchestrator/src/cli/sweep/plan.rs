@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn repeating_a_sweep_says_that_all_is_there() {
-        let spec = StudySpec::named("s");
+        let mut spec = StudySpec::named("s");
+        spec.grid.weight_decay = vec![0.1];
         let mut plan = StudyPlan {
             name: "s".into(),
             created: false,
