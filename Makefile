@@ -37,7 +37,7 @@ test: build ## Run every test
 	cd web && npm test
 	@deploy/test-dashboard.sh $(BIN)
 
-test-gpu: prerequisites ## Test the worker on a GPU, or on Mesa's software Vulkan (builds for a quarter of an hour)
+test-gpu: prerequisites ## Test the worker on a GPU, or on Mesa's software Vulkan (builds for minutes)
 	@deploy/test-gpu.sh
 
 lint-gpu: prerequisites ## Lints of the worker with its GPU kernels (checks all that they need, for minutes)
