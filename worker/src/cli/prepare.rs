@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
                         --block-size 512 --out data"
 )]
 pub(super) struct Args {
-    /// Texts: builtin:stories (made-up stories), a folder in Hugging Face layout, a .parquet, .jsonl
+    /// Texts: builtin:stories (synthetic stories), a folder in Hugging Face layout, a .parquet, .jsonl
     /// (column or key "text"), .txt or .safetensors ("input_ids") file, or hf:owner/name, downloaded once.
     #[arg(long, value_name = "DATASET")]
     dataset: String,

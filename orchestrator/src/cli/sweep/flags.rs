@@ -18,7 +18,7 @@ use std::path::Path;
 /// Study settings as flags; each goes over the study file.
 #[derive(Debug, Default, Args)]
 pub(in crate::cli) struct StudyFlags {
-    /// Texts: builtin:stories, a folder, a file, or hf:owner/name [default: builtin:stories, made-up stories for trying]
+    /// Texts: builtin:stories, a folder, a file, or hf:owner/name [default: builtin:stories, synthetic stories for trying]
     #[arg(long, value_name = "SOURCE", env = "LC_DATASET", hide_env_values = true, help_heading = "Data", value_hint = ValueHint::AnyPath)]
     dataset: Option<String>,
     /// Tokenizer: builtin, a tokenizer.json, or hf:owner/name [default: builtin, made from those stories]

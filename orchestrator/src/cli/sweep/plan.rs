@@ -132,7 +132,7 @@ impl<'a> Planned<'a> {
     /// What it trains on.
     fn data(&self) -> String {
         let DataSpec { dataset, tokenizer, block_size, .. } = &self.spec.data;
-        let made_up = if dataset == "builtin:stories" { " (made-up stories for trying)" } else { "" };
+        let made_up = if dataset == "builtin:stories" { " (synthetic stories for trying)" } else { "" };
         format!("data {dataset}{made_up}, tokenizer {tokenizer}, {block_size} tokens a sequence")
     }
 
@@ -210,7 +210,7 @@ mod tests {
         };
         let told = Planned::new(&plan, &spec, false).summary();
         assert!(told.ends_with("already there: nothing to add to 7 stages"), "{told}");
-        let data = "\ndata builtin:stories (made-up stories for trying), tokenizer builtin, 2048 tokens a sequence\n";
+        let data = "\ndata builtin:stories (synthetic stories for trying), tokenizer builtin, 2048 tokens a sequence\n";
         assert!(told.contains(data), "{told}");
         plan.retried_stages = 2;
         let again = Planned::new(&plan, &spec, true).summary();
