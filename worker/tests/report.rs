@@ -275,6 +275,28 @@ fn a_daemon_that_read_the_result_already_needs_no_more_events() {
 }
 
 #[test]
+fn events_that_are_on_their_way_when_the_daemon_reads_the_result_are_no_reason_to_give_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start();
+    daemon.announce(folder.path());
+    let (attempt, reporter, report) = start(folder.path());
+    eventually("the first event", || daemon.with(|record| !record.events.is_empty()));
+    // The next call is answered after the daemon has read the result from its file.
+    let before = daemon.with(|record| {
+        record.awaited = Some(folder.path().join("result.json"));
+        record.refusing = vec!["events"];
+        record.calls
+    });
+    report.metric(point(1));
+    eventually("a call under way", || daemon.with(|record| record.calls) > before);
+    let finished = reporter.finish(&attempt, failed(), PATIENT).unwrap();
+    assert_eq!(finished, Delivery::Delivered);
+    assert_eq!(report.fenced(), None);
+    assert!(has_result(folder.path()));
+    assert_eq!(steps(&spooled(folder.path())), [1]);
+}
+
+#[test]
 fn an_attempt_file_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attempt.json");

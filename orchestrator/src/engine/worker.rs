@@ -184,9 +184,10 @@ impl Engine {
     /// When the record can't be used.
     pub(super) async fn read_folder(&self, attempt: &AttemptRow, exit: Option<Exit>) -> Result<bool> {
         let (path, after) = (attempt.folder.clone(), attempt.accepted_through);
+        // In this order: all events are in the file before the result is, and with the result the attempt is over.
         let read =
-            tokio::task::spawn_blocking(move || (folder::events_after(&path, after), folder::result(&path)));
-        let Ok((events, result)) = read.await else { return Ok(false) };
+            tokio::task::spawn_blocking(move || (folder::result(&path), folder::events_after(&path, after)));
+        let Ok((result, events)) = read.await else { return Ok(false) };
         match events {
             Ok(events) if events.is_empty() => {}
             Ok(events) => self.take_spooled(attempt.id, events).await?,

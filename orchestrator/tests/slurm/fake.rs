@@ -146,7 +146,8 @@ const KINDS: [&str; 7] = ["prepare", "train", "evaluate", "means", "vars", "decs
 /// Runs what is queued, in order and beginning with this kind of stage, to the end of the study.
 pub fn finish(fake: &Fake, site: &Site, from: usize) {
     for kind in &KINDS[from..] {
-        assert!(fake.work(kind).contains("COMPLETED"), "{kind}");
+        let end = fake.work(kind);
+        assert!(end.contains("COMPLETED"), "{kind}: {end}{}", site.log());
     }
     wait(site, "end of the study", || (site.states("s").get(&StageState::Done) == Some(&7)).then_some(()));
     site.assert_done_once("s");

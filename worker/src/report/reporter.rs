@@ -112,6 +112,7 @@ impl Reporter {
             return Ok(Delivery::Refused(why.to_owned()));
         }
         let result = attempt.result(outcome);
+        uplink.sender.end_is_near();
         let written = uplink.spool.sync().and_then(|()| attempt.write_result(&result));
         let delivery = uplink.sender.finish(Some(result), limit);
         match (&delivery, written) {

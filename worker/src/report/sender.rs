@@ -40,7 +40,18 @@ pub enum Delivery {
 /// The thread's handle. Dropping it ends the thread after the call that is under way.
 pub struct Sender {
     thread: JoinHandle<Delivery>,
-    last_words: Arc<Mutex<Option<LastWords>>>,
+    end: Arc<Mutex<End>>,
+}
+
+/// How near the worker's end is.
+#[derive(Clone)]
+enum End {
+    /// It works.
+    Far,
+    /// Its result may be in the file, where the daemon may read it.
+    Near,
+    /// Nothing comes after this.
+    Here(LastWords),
 }
 
 #[derive(Clone)]
@@ -50,6 +61,20 @@ struct LastWords {
     until: Instant,
 }
 
+impl End {
+    const fn last_words(&self) -> Option<&LastWords> {
+        match self {
+            Self::Here(words) => Some(words),
+            Self::Far | Self::Near => None,
+        }
+    }
+
+    /// Whether the daemon may have read the result from its file.
+    const fn may_be_known(&self) -> bool {
+        matches!(self, Self::Near | Self::Here(LastWords { result: Some(_), .. }))
+    }
+}
+
 struct Courier {
     report: Report,
     client: Client,
@@ -57,7 +82,7 @@ struct Courier {
     claim: ClaimId,
     reader: Reader,
     /// Gone when the [`Sender`] was dropped.
-    last_words: Weak<Mutex<Option<LastWords>>>,
+    end: Weak<Mutex<End>>,
 }
 
 impl Sender {
@@ -72,20 +97,20 @@ impl Sender {
         path: &Path,
         accepted_through: u64,
     ) -> crate::Result<Self> {
-        let last_words = Arc::new(Mutex::new(None));
+        let end = Arc::new(Mutex::new(End::Far));
         let courier = Courier {
             report: report.clone(),
             client,
             attempt,
             claim,
             reader: Reader::open(path, accepted_through)?,
-            last_words: Arc::downgrade(&last_words),
+            end: Arc::downgrade(&end),
         };
         let thread = thread::Builder::new()
             .name("sender".into())
             .spawn(move || courier.run())
             .map_err(crate::Error::io("thread"))?;
-        Ok(Self { thread, last_words })
+        Ok(Self { thread, end })
     }
 
     /// The spool has grown.
@@ -93,12 +118,18 @@ impl Sender {
         self.thread.thread().unpark();
     }
 
+    /// The result is about to be written to its file. A daemon that reads it there takes no more events, not even those
+    /// that are on their way, and that is no refusal.
+    pub fn end_is_near(&self) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = End::Near;
+    }
+
     /// Delivers what is left and then the result, if there is one, for at most `limit`.
     #[must_use]
     pub fn finish(self, result: Option<ResultReport>, limit: Duration) -> Delivery {
-        let Self { thread, last_words } = self;
+        let Self { thread, end } = self;
         let until = Instant::now() + limit;
-        *last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastWords { result, until });
+        *end.lock().unwrap_or_else(PoisonError::into_inner) = End::Here(LastWords { result, until });
         thread.thread().unpark();
         thread.join().unwrap_or(Delivery::LeftInFiles)
     }
@@ -115,8 +146,9 @@ impl Courier {
     fn run(mut self) -> Delivery {
         let mut pause = FIRST_PAUSE;
         // Taken before the spool is read: what is read then holds every event that was written before.
-        while let Some(last_words) = self.last_words() {
-            match self.step(last_words.as_ref()) {
+        while let Some(end) = self.end() {
+            let last_words = end.last_words();
+            match self.step(last_words) {
                 Ok(Step::Sent) => pause = FIRST_PAUSE,
                 Ok(Step::NothingToSend) => thread::park_timeout(IDLE),
                 Ok(Step::Over) => return Delivery::Delivered,
@@ -145,9 +177,9 @@ impl Courier {
         let batch = self.reader.peek().map_err(|error| CallError::Unreachable(error.to_string()))?;
         if !batch.events.is_empty() {
             match self.send(batch, limit) {
-                // A daemon that has read the result from its file takes no more events, and says so when
-                // it is told the result.
-                Err(CallError::Refused(_)) if result.is_some() => {}
+                // Asked now: the result may have been written, and read, while the events were on their way. What a
+                // refusal means then is said when the daemon is told the result.
+                Err(CallError::Refused(_)) if self.end().is_some_and(|end| end.may_be_known()) => {}
                 sent => return sent.map(|()| Step::Sent),
             }
         }
@@ -173,15 +205,15 @@ impl Courier {
     /// Waits after a failed call; not for long at the end, and not any longer when the end comes.
     fn rest(&self, pause: Duration, closing: bool) {
         let end = Instant::now() + if closing { pause.min(FIRST_PAUSE) } else { pause };
-        while Instant::now() < end && (closing || matches!(self.last_words(), Some(None))) {
+        while Instant::now() < end && (closing || matches!(self.end(), Some(End::Far | End::Near))) {
             thread::park_timeout(end.saturating_duration_since(Instant::now()));
         }
     }
 
-    /// None when the handle is gone; `Some(None)` while the stage goes on.
-    fn last_words(&self) -> Option<Option<LastWords>> {
-        let last_words = self.last_words.upgrade()?;
-        let last_words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(last_words.clone())
+    /// None when the handle is gone.
+    fn end(&self) -> Option<End> {
+        let end = self.end.upgrade()?;
+        let end = end.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(end.clone())
     }
 }

@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 pub(crate) const TOKEN: &str = "the-attempt's-own-token";
@@ -42,6 +43,10 @@ pub(crate) struct Record {
     pub(crate) faults: VecDeque<Fault>,
     /// Endpoints that answer 409.
     pub(crate) refusing: Vec<&'static str>,
+    /// Calls that came.
+    pub(crate) calls: usize,
+    /// A file that must be there before the next calls are answered.
+    pub(crate) awaited: Option<PathBuf>,
     /// Whether the answer to events asks to stop.
     pub(crate) stop: bool,
     /// Complaints about calls that were not as they must be.
@@ -124,6 +129,14 @@ fn answer(stream: TcpStream, record: &Mutex<Record>) -> std::io::Result<()> {
     }
     let mut body = vec![0; length];
     lines.read_exact(&mut body)?;
+    let awaited = {
+        let mut record = record.lock().unwrap();
+        record.calls += 1;
+        record.awaited.clone()
+    };
+    while awaited.as_ref().is_some_and(|file| !file.exists()) {
+        thread::sleep(Duration::from_millis(5));
+    }
     let mut record = record.lock().unwrap();
     let fault = record.faults.pop_front();
     let (status, answer) = if fault == Some(Fault::Error) {
