@@ -2,7 +2,7 @@
 
 use super::{
     Matrix,
-    cross_entropy::{CHUNK_ELEMENTS, chunks, padded},
+    cross_entropy::{chunks, padded},
     cube_index, linear,
     memory::{arg, array, cubes, empty},
     over_cube::{self, UNITS},
@@ -62,7 +62,7 @@ pub(super) fn decide<R: CubeRuntime>(
     // Without offsets, the kernel is compiled to read none of this.
     let offsets_or_any = offsets.map_or_else(|| classes.clone(), array);
     let mut decided = Vec::new();
-    for (start, length) in chunks(rows, columns, CHUNK_ELEMENTS) {
+    for (start, length) in chunks(rows, columns) {
         let chunk = array(&x.clone().narrow(0, start, length));
         let scores = linear::product(chunk, linear::transposed(classes.clone()), precision);
         let best = empty(&scores, [1, length], DType::I32);

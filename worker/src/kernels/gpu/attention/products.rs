@@ -8,7 +8,7 @@ use super::{
 };
 use crate::kernels::gpu::tensor_cores::{
     DEEP, Eight, HIGH, Pair, Two, WIDE, add_products, as_left, largest_of_row, left, own_column, own_row,
-    rights, rights_of_rows, sum_of_row, zeros,
+    power, rights, rights_of_rows, sum_of_row, zeros,
 };
 use cubecl::prelude::*;
 use half::bf16;
@@ -235,7 +235,7 @@ pub(super) fn forward_kernel(
                 best = max(best, max(pair[0], pair[1]));
             }
             best = largest_of_row(best);
-            let factor = (largest[half] - best).exp();
+            let factor = power(largest[half] - best);
             largest[half] = best;
             let mut total = totals[half] * factor;
             #[unroll]
@@ -244,7 +244,7 @@ pub(super) fn forward_kernel(
                 let mut pair = score[half];
                 #[unroll]
                 for one in 0..2usize {
-                    pair[one] = (pair[one] - best).exp();
+                    pair[one] = power(pair[one] - best);
                     total += pair[one];
                 }
                 score[half] = pair;
@@ -366,7 +366,7 @@ pub(super) fn query_kernel(
                 for one in 0..2usize {
                     let key = tile + WIDE * at + own_column() + one;
                     let visible = key <= row && key + place.window > row;
-                    let weight = select(visible, (pair[one] - log_sum[half]).exp(), f32::new(0.0));
+                    let weight = select(visible, power(pair[one] - log_sum[half]), f32::new(0.0));
                     pair[one] = weight * (of_pair[one] - of_row[half]);
                 }
                 score[half] = pair;
@@ -445,7 +445,7 @@ pub(super) fn key_kernel(
                 for one in 0..2usize {
                     let asking = tile + column + one;
                     let visible = asking < place.length && row <= asking && row + place.window > asking;
-                    let weight = (pair[one] - tile_sums[column + one]).exp();
+                    let weight = power(pair[one] - tile_sums[column + one]);
                     let of_score = weight * (of_pair[one] - tile_along[column + one]);
                     pair[one] = select(visible, weight, f32::new(0.0));
                     of_pair[one] = select(visible, of_score, f32::new(0.0));

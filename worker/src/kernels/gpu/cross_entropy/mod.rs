@@ -22,7 +22,7 @@ use cubecl::prelude::*;
 use half::bf16;
 
 /// Most logits in memory at once: 1 GiB. Fewer, and adding up the head's gradients costs more.
-pub(super) const CHUNK_ELEMENTS: usize = 1 << 28;
+const CHUNK_ELEMENTS: usize = 1 << 28;
 /// Chunks have a multiple of so many rows, as products take them.
 const ROWS: usize = 128;
 /// The vocabulary is padded to a multiple of this.
@@ -180,16 +180,16 @@ pub(super) fn padded<R: CubeRuntime>(head: &Matrix<R>) -> Matrix<R> {
     matrix(y)
 }
 
-/// The ranges of rows to work through, of about the same size, with at most `most` entries: first and number.
-pub(super) fn chunks(rows: usize, columns: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = (rows * columns).div_ceil(most).max(1);
+/// The ranges of rows to work through, of about the same size: first and number.
+pub(super) fn chunks(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = (rows * columns).div_ceil(CHUNK_ELEMENTS).max(1);
     let step = rows.div_ceil(count).next_multiple_of(ROWS);
     (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
 }
 
-/// Losses of rows `hidden`, and `scale` times the gradient of their logits: by way of the logits.
+/// Losses of rows `hidden`, and `scale` times the gradient of their logits.
 #[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
-fn wide<R: CubeRuntime>(
+fn slopes<R: CubeRuntime>(
     hidden: &CubeTensor<R>,
     head: &CubeTensor<R>,
     targets: &CubeTensor<R>,
@@ -224,12 +224,22 @@ fn wide<R: CubeRuntime>(
     Slopes { losses, slopes }
 }
 
-/// What is found for some rows.
+/// Losses of some rows, and the gradient of their logits.
 struct Slopes<R: CubeRuntime> {
     /// Of each row, `[1, rows]`.
     losses: CubeTensor<R>,
     /// Gradient of the logits, `[rows, columns]`: zero in the columns that pad, in the numbers that products take.
     slopes: CubeTensor<R>,
+}
+
+/// Losses and gradients of all rows.
+struct Found<R: CubeRuntime> {
+    /// Of each row, `[1, rows]`.
+    losses: CubeTensor<R>,
+    /// `[rows, width]`.
+    hidden: CubeTensor<R>,
+    /// `[vocabulary, width]`.
+    head: CubeTensor<R>,
 }
 
 pub(super) fn gradients<R: CubeRuntime>(
@@ -240,23 +250,43 @@ pub(super) fn gradients<R: CubeRuntime>(
 ) -> Result<LossGradients<Cube<R>>> {
     let ([rows, width], [vocabulary, _]) = (hidden.dims(), head.dims());
     let head = array(&padded(&matrix(linear::factor(head, precision))));
-    let columns = head.meta.shape()[0];
     let shared = head.client.properties().hardware.max_shared_memory_size;
     let without_logits =
         precision == Precision::Bf16 && narrow::takes(width, shared) && tensor_cores::exist(&head.client);
-    let most = if without_logits { narrow::CHUNK_ELEMENTS } else { CHUNK_ELEMENTS };
     let scale = (1.0 / rows as f64) as f32;
+    let found = if without_logits {
+        let hidden = linear::factor(hidden, precision);
+        let targets = integers(&hidden, targets.to_vec());
+        narrow::gradients(&hidden, &head, &targets, vocabulary, scale)
+    } else {
+        in_chunks(hidden, &head, targets, vocabulary, scale, precision)
+    };
+    // As a column, whose rows are summed.
+    let losses = matrix(found.losses).reshape([rows, 1]);
+    Ok(LossGradients {
+        loss: Scalar::OnDevice(column_sums::sum(&losses) / rows as f64),
+        hidden: matrix(found.hidden),
+        head: matrix(found.head).reshape([vocabulary, width]),
+    })
+}
+
+/// Losses and gradients by way of logits in memory, some rows at a time.
+fn in_chunks<R: CubeRuntime>(
+    hidden: &Matrix<R>,
+    head: &CubeTensor<R>,
+    targets: &[i32],
+    vocabulary: usize,
+    scale: f32,
+    precision: Precision,
+) -> Found<R> {
+    let (rows, columns) = (hidden.dims()[0], head.meta.shape()[0]);
     let mut losses = Vec::new();
     let mut hidden_gradients = Vec::new();
     let mut head_gradient: Option<Matrix<R>> = None;
-    for (start, length) in chunks(rows, columns, most) {
+    for (start, length) in chunks(rows, columns) {
         let chunk = linear::factor(&hidden.clone().narrow(0, start, length), precision);
         let target = integers(&chunk, targets[start..start + length].to_vec());
-        let found = if without_logits {
-            narrow::slopes(&chunk, &head, &target, vocabulary, scale)
-        } else {
-            wide(&chunk, &head, &target, vocabulary, scale, precision)
-        };
+        let found = slopes(&chunk, head, &target, vocabulary, scale, precision);
         losses.push(matrix(found.losses));
         hidden_gradients.push(matrix(linear::product(found.slopes.clone(), head.clone(), precision)));
         let of_head = matrix(linear::product(linear::transposed(found.slopes), chunk, precision));
@@ -265,19 +295,17 @@ pub(super) fn gradients<R: CubeRuntime>(
             None => of_head,
         });
     }
-    // As a column, whose rows are summed.
-    let losses = Tensor::cat(losses, 1).reshape([rows, 1]);
     let hidden = if hidden_gradients.len() == 1 {
         hidden_gradients.remove(0)
     } else {
         Tensor::cat(hidden_gradients, 0)
     };
     let head = head_gradient.unwrap_or_else(|| hidden.zeros_like().narrow(0, 0, 0));
-    Ok(LossGradients {
-        loss: Scalar::OnDevice(column_sums::sum(&losses) / rows as f64),
-        hidden,
-        head: head.narrow(0, 0, vocabulary).reshape([vocabulary, width]),
-    })
+    Found {
+        losses: array(&Tensor::cat(losses, 1)),
+        hidden: array(&hidden),
+        head: array(&head.narrow(0, 0, vocabulary)),
+    }
 }
 
 #[expect(unsafe_code, reason = "one cube per row, and targets are below the vocabulary")]
@@ -290,7 +318,7 @@ pub(super) fn loss_and_hits<R: CubeRuntime>(
     let head = array(&padded(head));
     let columns = head.meta.shape()[0];
     let (mut losses, mut hits) = (Vec::new(), Vec::new());
-    for (start, length) in chunks(rows, columns, CHUNK_ELEMENTS) {
+    for (start, length) in chunks(rows, columns) {
         let chunk = array(&hidden.clone().narrow(0, start, length));
         let logits = linear::product(chunk, linear::transposed(head.clone()), Precision::F32);
         let target = integers(&logits, targets[start..start + length].to_vec());
