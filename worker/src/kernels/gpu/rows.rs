@@ -9,8 +9,34 @@ use cubecl::prelude::*;
 
 /// Most units of a cube.
 const UNITS: usize = 128;
-/// Rows that are fetched before the first of them is added, so that they do not wait for each other.
-const FETCHED: usize = 8;
+/// Rows that are fetched before the first of them is added, so that they do not wait for each other: the most frequent
+/// tokens have thousands, most have a few.
+const MANY: usize = 32;
+const FEW: usize = 4;
+
+/// Adds so many rows, the column of a unit alone.
+#[cube]
+fn fetched<S: Float, V: Float>(
+    sum: S,
+    values: &Array<V>,
+    order: &Array<i32>,
+    next: usize,
+    width: usize,
+    at: usize,
+    #[comptime] count: usize,
+) -> S {
+    let mut fetched = Array::<V>::new(count);
+    #[unroll]
+    for one in 0..count {
+        fetched[one] = values[order[next + one] as usize * width + at];
+    }
+    let mut sum = sum;
+    #[unroll]
+    for one in 0..count {
+        sum += S::cast_from(fetched[one]);
+    }
+    sum
+}
 
 #[cube(launch_unchecked)]
 fn kernel<S: Float, V: Float>(
@@ -32,17 +58,13 @@ fn kernel<S: Float, V: Float>(
     while at < width {
         let mut sum = sums[row + at];
         let mut next = starts[segment] as usize;
-        while next + FETCHED <= end {
-            let mut fetched = Array::<V>::new(FETCHED);
-            #[unroll]
-            for one in 0..FETCHED {
-                fetched[one] = values[order[next + one] as usize * width + at];
-            }
-            #[unroll]
-            for one in 0..FETCHED {
-                sum += S::cast_from(fetched[one]);
-            }
-            next += FETCHED;
+        while next + MANY <= end {
+            sum = fetched::<S, V>(sum, values, order, next, width, at, MANY);
+            next += MANY;
+        }
+        while next + FEW <= end {
+            sum = fetched::<S, V>(sum, values, order, next, width, at, FEW);
+            next += FEW;
         }
         while next < end {
             sum += S::cast_from(values[order[next] as usize * width + at]);
