@@ -139,6 +139,9 @@ pub struct EventBatch {
     pub attempt: AttemptId,
     /// The worker's claim.
     pub claim: ClaimId,
+    /// How often the cluster had started the attempt again before this worker: a later start holds it against an earlier.
+    #[serde(default)]
+    pub restarts: u32,
     /// At most 1,000 events with rising sequence numbers.
     pub events: Vec<Event>,
 }
@@ -231,6 +234,9 @@ pub struct ResultReport {
     pub attempt: AttemptId,
     /// The worker's claim.
     pub claim: ClaimId,
+    /// How often the cluster had started the attempt again before this worker.
+    #[serde(default)]
+    pub restarts: u32,
     /// When it ended, by the worker's clock.
     pub time: DateTime<Utc>,
     /// How it ended.

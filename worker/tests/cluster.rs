@@ -44,7 +44,7 @@ fn worker(folder: &Path, seconds: &str, arguments: &[&str]) -> Command {
         .args(["run", "--fake-work", seconds, "--attempt"])
         .arg(folder.join("attempt.json"))
         .args(arguments)
-        .envs([("LC_CLAIM_WAIT", "0"), ("LC_RESULT_WAIT", "0")])
+        .envs([("LC_CLAIM_WAIT", "0"), ("LC_RESULT_WAIT", "0"), ("LC_PARENTS_WAIT", "0")])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
@@ -78,6 +78,7 @@ fn write_result(folder: &Path, outcome: Outcome) {
     let report = ResultReport {
         attempt: protocol::ids::AttemptId("5f0c1f6e-0000-7000-8000-000000000001".parse().unwrap()),
         claim: ClaimId("5f0c1f6e-0000-4000-8000-000000000002".parse().unwrap()),
+        restarts: 0,
         time: "2026-01-01T00:00:00Z".parse().unwrap(),
         outcome,
     };
@@ -180,7 +181,7 @@ fn a_parents_result_may_appear_a_little_late() {
     let root = tempfile::tempdir().unwrap();
     let parent = root.path().join("a");
     child_of(std::slice::from_ref(&parent), root.path());
-    let child = worker(root.path(), "0", &[]).spawn().unwrap();
+    let child = worker(root.path(), "0", &[]).env("LC_PARENTS_WAIT", LONG).spawn().unwrap();
     eventually("the lock", || has(root.path(), "lock"));
     thread::sleep(Duration::from_millis(500));
     write_result(&parent, succeeded());
@@ -265,6 +266,22 @@ fn a_requeued_worker_that_lost_its_attempt_says_so() {
     assert_eq!(code(&output), Some(1), "{text}");
     assert!(text.contains("fenced"), "{text}");
     assert!(!has(root.path(), "result.json") && !has(root.path(), "exit.json"));
+}
+
+#[test]
+fn a_requeued_attempt_that_the_daemon_gives_up_is_over_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start();
+    daemon.announce(root.path());
+    daemon.with(|record| record.stop = true);
+    write_attempt(root.path(), |file| file.requeued = true);
+    let output = worker(root.path(), LONG, &[]).env("LC_RESULT_WAIT", "60").output().unwrap();
+    assert_eq!(code(&output), Some(75), "{}", stderr(&output));
+    daemon.with(|record| {
+        assert_eq!(record.results.len(), 1);
+        assert!(matches!(record.results[0].outcome, Outcome::Interrupted { .. }));
+    });
+    assert!(!has(root.path(), "exit.json"));
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub enum Event {
     Outdated,
     /// The queue lost the attempt before it started.
     Vanished,
+    /// The queue cancelled the attempt before it started, for a job that it waited for.
+    Orphaned,
     /// The queue started the attempt although its parents are not done.
     Premature,
     /// The queue does not take so many attempts at once; this one is to be handed over with fewer.
@@ -123,7 +125,10 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
         Event::Start => start(now, now.stage == StageState::Ready),
         Event::Queue => start(now, matches!(now.stage, StageState::Ready | StageState::Waiting)),
         Event::Outdated => Ok(outdated(now)),
-        Event::Vanished => vanished(now),
+        Event::Vanished => vanished(now, "the cluster's queue lost it before it started"),
+        Event::Orphaned => {
+            vanished(now, "the cluster's queue cancelled it, as a job before it did not end well")
+        }
         // It exits without work, and is queued again behind what it really waits for.
         Event::Premature => {
             without_work(now, "the queue started it before its parents were done", StageState::Waiting)
@@ -170,10 +175,9 @@ fn outdated(now: &Situation) -> Vec<Effect> {
 }
 
 /// Nothing was done, and nobody is to blame: once more.
-fn vanished(now: &Situation) -> Result<Vec<Effect>, Refused> {
+fn vanished(now: &Situation, message: &str) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
-    let message = "the cluster's queue lost it before it started".to_owned();
-    let ending = Ending { message: Some(message), ..Ending::default() };
+    let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
     Ok(if live.stopping {
         vec![Effect::Attempt(AttemptState::Cancelled, ending)]
     } else {
@@ -242,7 +246,7 @@ fn reported(now: &Situation, outcome: Outcome, exit: Exit) -> Result<Vec<Effect>
             match exit.cause {
                 Cause::Preempted => goes_on(now, live, AttemptState::Preempted, ending),
                 Cause::NodeFailed => goes_on(now, live, AttemptState::NodeFailed, ending),
-                Cause::Cancelled => cancelled(ending),
+                Cause::Cancelled | Cause::Orphaned => cancelled(ending),
                 Cause::TimedOut => interrupted(now, live, AttemptState::TimedOut, ending),
                 Cause::OutOfMemory | Cause::Unknown => {
                     interrupted(now, live, AttemptState::Preempted, ending)
@@ -303,7 +307,7 @@ fn gone(now: &Situation, exit: Exit) -> Result<Vec<Effect>, Refused> {
 /// The state of an attempt that ended without a result, and one line about it.
 fn ended(exit: &Exit) -> (AttemptState, String) {
     let (state, message) = match exit.cause {
-        Cause::Cancelled => (AttemptState::Cancelled, "cancelled in the cluster's queue"),
+        Cause::Cancelled | Cause::Orphaned => (AttemptState::Cancelled, "cancelled in the cluster's queue"),
         Cause::TimedOut => (AttemptState::TimedOut, "ran into its time limit"),
         Cause::OutOfMemory => (AttemptState::OutOfMemory, "ran out of memory"),
         Cause::NodeFailed => (AttemptState::NodeFailed, "its node failed"),

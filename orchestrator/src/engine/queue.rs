@@ -53,6 +53,12 @@ impl Engine {
             return Ok(());
         }
         let terms = self.terms().await;
+        // Before what may be queued is looked for: a parent that ends in between is recorded as what its children were
+        // queued behind, and these are queued again.
+        let mut live: Live = HashMap::new();
+        for attempt in self.store.live_attempts().await? {
+            live.insert(attempt.stage, (attempt.id, attempt.folder));
+        }
         let Queueable { mut candidates, placed } =
             self.store.queueable(&terms, room.attempts as usize).await?;
         if candidates.is_empty() {
@@ -69,10 +75,6 @@ impl Engine {
         }
         let parents: HashMap<_, _> =
             candidates.iter().map(|candidate| (candidate.stage, candidate.parents.clone())).collect();
-        let mut live: Live = HashMap::new();
-        for attempt in self.store.live_attempts().await? {
-            live.insert(attempt.stage, (attempt.id, attempt.folder));
-        }
         let batches = batch::batches(candidates, &placed, room.array.max(1));
         let mut handed_over = vec![false; batches.len()];
         for (position, batch) in batches.iter().enumerate() {

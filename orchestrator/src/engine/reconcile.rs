@@ -5,6 +5,7 @@ use super::{
     Engine, EngineError, Result,
     apply::{current, happen, settle},
     decide::Event,
+    worker::Left,
 };
 use crate::{
     executor::{Cause, Exit, Job, Liveness, Presence, folder},
@@ -62,6 +63,11 @@ impl Engine {
             tracing::debug!(milliseconds = took.as_millis() as u64, "reconciled");
             rest(took, &self.wake, &stop).await;
             if stop.is_cancelled() {
+                // What was cancelled just before must not start when nobody is there to be asked.
+                match self.store.live_attempts().await {
+                    Ok(live) => self.take_back(&live).await,
+                    Err(error) => tracing::error!(%error, "what was cancelled may still start"),
+                }
                 if let Err(error) = self.write_tables(true).await {
                     tracing::error!(%error, "failed to write the results; the next daemon does");
                 }
@@ -125,6 +131,7 @@ impl Engine {
             self.happens(attempt.id, Event::Gone(exit)).await?;
         }
         let live = rest;
+        self.take_back(&live).await;
         let unclear: Vec<_> = open
             .iter()
             .filter(|submission| submission.state != SubmissionState::Held)
@@ -190,6 +197,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes what is to stop out of the queue, without a look at it first: jobs that nobody needs are cancelled, and what
+    /// has not begun loses its `attempt.json`, so that it never does, whatever becomes of this daemon.
+    async fn take_back(&self, live: &[AttemptRow]) {
+        if !self.executor.capabilities().queue {
+            return;
+        }
+        let needed: HashSet<_> =
+            live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
+        let stopping: Vec<_> = live.iter().filter(|attempt| attempt.stop.is_some()).collect();
+        for attempt in &stopping {
+            if attempt.claim.is_none()
+                && !folder::was_entered(&attempt.folder)
+                && let Err(error) = folder::withdraw(&attempt.folder)
+            {
+                tracing::warn!(attempt = %attempt.id, %error, "can't be taken out of its job");
+            }
+        }
+        let alone =
+            stopping.iter().filter(|attempt| place(attempt).is_none_or(|place| !needed.contains(&place)));
+        let jobs: Vec<_> = alone.map(|attempt| job(attempt)).collect();
+        if !jobs.is_empty() {
+            self.executor.stop(&jobs, false).await;
+        }
+    }
+
     /// Looks after an attempt that is in the queue or runs.
     async fn tend(&self, attempt: &AttemptRow) -> Result<()> {
         let news = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.id);
@@ -207,8 +239,11 @@ impl Engine {
 
     /// Looks after an attempt that does not run, and is in no queue.
     async fn is_gone(&self, attempt: &AttemptRow, exit: Exit) -> Result<()> {
-        if self.read_folder(attempt, Some(exit.clone())).await? {
-            return Ok(());
+        match self.read_folder(attempt, Some(exit.clone())).await? {
+            Left::Nothing => {}
+            Left::Result => return Ok(()),
+            // What it did may be all there: nothing is concluded yet.
+            Left::Unreadable(_) => return Ok(()),
         }
         let entered = folder::was_entered(&attempt.folder);
         let untouched = attempt.claim.is_none() && !folder::has_events(&attempt.folder);
@@ -227,10 +262,16 @@ impl Engine {
                 tracing::warn!(attempt = %attempt.id, "the queue lost it before it started");
                 return self.happens(attempt.id, Event::Vanished).await;
             }
-            if exit.cause == Cause::Cancelled && !self.store.attempts_before(attempt.id).await?.is_empty() {
+            let cancelled = matches!(exit.cause, Cause::Cancelled | Cause::Orphaned);
+            if cancelled && !self.store.attempts_before(attempt.id).await?.is_empty() {
                 // A person cancelled it, or what it waits for failed and this is not recorded yet: what becomes of
                 // that tells.
                 return Ok(());
+            }
+            if exit.cause == Cause::Orphaned {
+                // The job before it succeeded by its worker's word, but did not end well for the queue.
+                tracing::warn!(attempt = %attempt.id, "the queue cancelled it for a job before it");
+                return self.happens(attempt.id, Event::Orphaned).await;
             }
         }
         tracing::warn!(attempt = %attempt.id, ?exit, "the worker is gone without a result");

@@ -20,6 +20,7 @@ use protocol::{
     ids::{AttemptId, ClaimId},
     stage::{AttemptState, StageKind, SubmissionState},
 };
+use std::io;
 
 impl Engine {
     /// Gives an attempt to the worker that asks first; to the same worker as often as it asks.
@@ -32,7 +33,10 @@ impl Engine {
         }
         // Parents may have ended without a daemon to tell.
         for before in self.store.attempts_before(request.attempt).await? {
-            self.read_folder(&before, None).await?;
+            if let Left::Unreadable(source) = self.read_folder(&before, None).await? {
+                // Asked again in a moment, rather than taking the parent for one that is not done.
+                return Err(EngineError::File { path: before.folder.display().to_string(), source });
+            }
         }
         let restarts = request.process.slurm.as_ref().map_or(0, |job| job.restart_count);
         let mut tx = self.store.begin(Utc::now).await?;
@@ -105,7 +109,7 @@ impl Engine {
         }
         let mut tx = self.store.begin(Utc::now).await?;
         let (attempt, stage) = current(&mut tx, batch.attempt).await?;
-        held(&attempt, batch.claim)?;
+        hold(&mut tx, &attempt, batch.claim, batch.restarts).await?;
         let mut events = batch.events;
         events.sort_by_key(|event| event.seq);
         let next = attempt.accepted_through + 1;
@@ -143,7 +147,7 @@ impl Engine {
             return Ok(());
         }
         let (attempt, stage) = current(&mut tx, report.attempt).await?;
-        held(&attempt, report.claim)?;
+        hold(&mut tx, &attempt, report.claim, report.restarts).await?;
         if let Outcome::Succeeded { output } = &report.outcome
             && output.kind() != stage.kind
         {
@@ -157,6 +161,7 @@ impl Engine {
             && attempt.stop.is_none()
         {
             tracing::info!(attempt = %attempt.id, message, "was interrupted; the queue is asked why");
+            tx.commit().await?;
             self.wake.notify_one();
             return Ok(());
         }
@@ -178,40 +183,44 @@ impl Engine {
     }
 
     /// Takes what a worker left in its folder: events that did not arrive, then its result, with what the executor saw
-    /// of its end, if it did. Answers whether there was a result.
+    /// of its end, if it did.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub(super) async fn read_folder(&self, attempt: &AttemptRow, exit: Option<Exit>) -> Result<bool> {
+    pub(super) async fn read_folder(&self, attempt: &AttemptRow, exit: Option<Exit>) -> Result<Left> {
         let (path, after) = (attempt.folder.clone(), attempt.accepted_through);
         // In this order: all events are in the file before the result is, and with the result the attempt is over.
         let read =
             tokio::task::spawn_blocking(move || (folder::result(&path), folder::events_after(&path, after)));
-        let Ok((result, events)) = read.await else { return Ok(false) };
+        let (result, events) =
+            read.await.unwrap_or_else(|error| (Err(io::Error::other(error)), Ok(Vec::new())));
+        let report = match result {
+            Ok(report) => report.filter(|report| report.attempt == attempt.id),
+            // What is no result never becomes one; a file server that is away comes back.
+            Err(error) if folder::is_no_result(&error) => {
+                tracing::warn!(attempt = %attempt.id, %error, "its result is none");
+                None
+            }
+            Err(error) => return Ok(Left::unreadable(attempt, error)),
+        };
         match events {
             Ok(events) if events.is_empty() => {}
             Ok(events) => self.take_spooled(attempt.id, events).await?,
-            Err(error) => tracing::warn!(attempt = %attempt.id, %error, "its events could not be read"),
+            Err(error) => return Ok(Left::unreadable(attempt, error)),
         }
-        match result {
-            Ok(Some(report)) if report.attempt == attempt.id => match self.take_result(report, exit).await {
-                Ok(()) => Ok(true),
-                // An earlier worker's word, or not of this stage: the attempt counts as without result.
-                Err(EngineError::Refused(why)) => {
-                    tracing::warn!(attempt = %attempt.id, why, "its result was refused");
-                    Ok(false)
-                }
-                Err(EngineError::Invalid(why)) => {
-                    tracing::warn!(attempt = %attempt.id, ?why, "its result was refused");
-                    Ok(false)
-                }
-                Err(error) => Err(error),
-            },
-            Ok(_) => Ok(false),
-            Err(error) => {
-                tracing::warn!(attempt = %attempt.id, %error, "its result could not be read");
-                Ok(false)
+        let Some(report) = report else { return Ok(Left::Nothing) };
+        match self.take_result(report, exit).await {
+            Ok(()) => Ok(Left::Result),
+            // An earlier worker's word, or not of this stage: the attempt counts as without result.
+            Err(EngineError::Refused(why)) => {
+                tracing::warn!(attempt = %attempt.id, why, "its result was refused");
+                Ok(Left::Nothing)
             }
+            Err(EngineError::Invalid(why)) => {
+                tracing::warn!(attempt = %attempt.id, ?why, "its result was refused");
+                Ok(Left::Nothing)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -230,14 +239,33 @@ impl Engine {
 /// The most events that one batch may hold.
 const MOST_EVENTS: usize = 1_000;
 
-/// Whether the worker holds the attempt.
-fn held(attempt: &AttemptRow, claim: ClaimId) -> Result<()> {
+/// What a worker left in its folder.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// A result, which was taken.
+    Result,
+    /// None that counts.
+    Nothing,
+    /// Perhaps one: the files can't be read now.
+    Unreadable(io::Error),
+}
+
+impl Left {
+    fn unreadable(attempt: &AttemptRow, error: io::Error) -> Self {
+        tracing::warn!(attempt = %attempt.id, %error, "its files can't be read; trying again");
+        Self::Unreadable(error)
+    }
+}
+
+/// Requires that the worker holds the attempt. One that reached no daemon may have begun without asking, and holds it from
+/// its first word on: nobody held it, or an earlier start.
+async fn hold(tx: &mut Tx, attempt: &AttemptRow, claim: ClaimId, restarts: u32) -> Result<()> {
     match attempt.claim {
-        Some(held) if held != claim => {
+        Some(held) if held == claim => Ok(()),
+        Some(_) if restarts <= attempt.restarts => {
             Err(EngineError::Refused(format!("attempt {} was claimed by another worker", attempt.id)))
         }
-        // A worker that could not reach the daemon may have worked without asking.
-        _ => Ok(()),
+        _ => Ok(tx.adopt(attempt.id, claim, restarts).await?),
     }
 }
 

@@ -66,6 +66,12 @@ pub fn result(folder: &Path) -> io::Result<Option<ResultReport>> {
     }
 }
 
+/// Whether reading a result failed at its content, which no later look mends.
+#[must_use]
+pub fn is_no_result(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 /// How the process of an attempt ended that left no result, if its end was noted.
 #[must_use]
 pub fn noted_exit(folder: &Path) -> Option<NotedExit> {

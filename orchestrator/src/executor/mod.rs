@@ -89,8 +89,10 @@ pub enum Cause {
     /// Nothing is known but exit code and signal.
     #[default]
     Unknown,
-    /// Cancelled, by whomever.
+    /// Cancelled, by a person or for a reason that is not told.
     Cancelled,
+    /// Cancelled before it started, as a job that it waited for did not end well.
+    Orphaned,
     /// Ran into its time limit.
     TimedOut,
     /// Ran out of memory.

@@ -28,7 +28,12 @@ pub use problem::ApiError;
 pub use report::Reports;
 
 use crate::{engine::Engine, store::Store, table::Table};
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
 use chrono::{DateTime, Utc};
 use std::{net::SocketAddr, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -160,6 +165,17 @@ pub fn document() -> utoipa::openapi::OpenApi {
     OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", people().merge(workers())).into_openapi()
 }
 
+/// Does what changes something to its end, also where whoever asked hangs up meanwhile: what is in the record by then has to
+/// be told to those who watch, too.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    tokio::spawn(next.run(request))
+        .await
+        .unwrap_or_else(|error| ApiError::internal("panic", error).into_response())
+}
+
 /// The whole interface.
 pub fn router(app: App) -> Router {
     let people =
@@ -175,5 +191,6 @@ pub fn router(app: App) -> Router {
         // Streams of events are left as they are.
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(middleware::from_fn(to_its_end))
         .with_state(app)
 }

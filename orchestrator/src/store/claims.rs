@@ -33,6 +33,25 @@ impl Tx {
         Ok(())
     }
 
+    /// Records who works on an attempt without having asked for it.
+    ///
+    /// # Errors
+    /// When another worker holds it, or the record can't be used.
+    pub async fn adopt(&mut self, id: AttemptId, claim: ClaimId, restarts: u32) -> Result<()> {
+        let (id, claim) = (id.to_string(), claim.to_string());
+        let changed = sqlx::query!(
+            "UPDATE attempts SET claim = ?1, restarts = max(restarts, ?3)
+             WHERE id = ?2 AND live = 1 AND (claim IS NULL OR restarts < ?3)",
+            claim,
+            id,
+            restarts
+        );
+        if changed.execute(self.conn()).await?.rows_affected() != 1 {
+            return Err(StoreError::Stale { what: "attempt", id });
+        }
+        Ok(())
+    }
+
     /// Gives an attempt to a worker; to that of a later start in place of the one before.
     ///
     /// # Errors

@@ -285,12 +285,14 @@ pub struct Worker {
     pub file: AttemptFile,
     pub folder: PathBuf,
     pub claim: ClaimId,
+    /// How often the cluster had started it again.
+    pub restarts: u32,
 }
 
 impl Worker {
     pub fn at(folder: &Path) -> Self {
         let file = serde_json::from_slice(&fs::read(folder.join("attempt.json")).unwrap()).unwrap();
-        Self { file, folder: folder.to_owned(), claim: ClaimId(uuid::Uuid::new_v4()) }
+        Self { file, folder: folder.to_owned(), claim: ClaimId(uuid::Uuid::new_v4()), restarts: 0 }
     }
 
     pub fn id(&self) -> AttemptId {
@@ -332,7 +334,8 @@ impl Worker {
     }
 
     pub async fn try_events(&self, bench: &Bench, events: &[Value]) -> (StatusCode, Value) {
-        let body = json!({"attempt": self.id(), "claim": self.claim, "events": events});
+        let body =
+            json!({"attempt": self.id(), "claim": self.claim, "restarts": self.restarts, "events": events});
         self.call(bench, "events", &body).await
     }
 
@@ -346,6 +349,7 @@ impl Worker {
         let mut report = serde_json::to_value(protocol::attempt::ResultReport {
             attempt: self.id(),
             claim: self.claim,
+            restarts: self.restarts,
             time: Utc::now(),
             outcome: outcome.clone(),
         });

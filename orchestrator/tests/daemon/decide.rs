@@ -30,6 +30,7 @@ fn interrupted() -> Outcome {
 const CAUSES: &[Cause] = &[
     Cause::Unknown,
     Cause::Cancelled,
+    Cause::Orphaned,
     Cause::TimedOut,
     Cause::OutOfMemory,
     Cause::NodeFailed,
@@ -54,6 +55,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::Queue),
         1 => Just(Event::Outdated),
         1 => Just(Event::Vanished),
+        1 => Just(Event::Orphaned),
         1 => Just(Event::Premature),
         1 => Just(Event::Split),
         1 => Just(Event::Cancel),

@@ -152,3 +152,66 @@ async fn a_worker_that_was_given_up_can_do_no_harm() {
     next.succeed(&bench).await;
     assert_eq!(train_stage(&bench).await.state.as_str(), "done");
 }
+
+#[tokio::test]
+async fn a_result_that_the_daemon_found_itself_may_be_told_by_a_worker_that_never_asked() {
+    let (bench, worker) = training().await;
+    worker.leave(&[metric(1, 1, 5.0)], Some(&worker.success()));
+    let bench = bench.restarted().await;
+    bench.engine.reconcile().await.unwrap();
+    assert_eq!(train_stage(&bench).await.state.as_str(), "done");
+    for _ in 0..2 {
+        assert_eq!(worker.try_result(&bench, &worker.success()).await.0, StatusCode::NO_CONTENT);
+    }
+    let copy = Worker::at(&worker.folder);
+    assert_eq!(copy.try_result(&bench, &copy.success()).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn who_goes_on_alone_after_the_cluster_started_it_again_holds_the_attempt() {
+    let (bench, first) = training().await;
+    first.claim(&bench).await;
+    // No daemon answered the second one.
+    let second = Worker { restarts: 1, ..Worker::at(&first.folder) };
+    second.events(&bench, &[progress(1, 1)]).await;
+    assert_eq!(first.try_events(&bench, &[progress(2, 2)]).await.0, StatusCode::CONFLICT);
+    let third = Worker { restarts: 2, ..Worker::at(&first.folder) };
+    third.leave(&[], Some(&third.success()));
+    bench.hands.is_gone(third.id(), Exit::default());
+    bench.engine.reconcile().await.unwrap();
+    let stage = train_stage(&bench).await;
+    assert_eq!((stage.state.as_str(), stage.attempts), ("done", 1));
+}
+
+#[tokio::test]
+async fn a_result_that_can_not_be_read_now_is_waited_for() {
+    let (bench, worker) = training().await;
+    worker.claim(&bench).await;
+    worker.leave(&[], None);
+    let file = worker.folder.join("result.json");
+    std::fs::create_dir(&file).unwrap();
+    bench.hands.is_gone(worker.id(), Exit { code: Some(0), ..Exit::default() });
+    bench.engine.reconcile().await.unwrap();
+    assert_eq!(train_stage(&bench).await.state.as_str(), "running");
+    std::fs::remove_dir(&file).unwrap();
+    worker.leave(&[], Some(&worker.success()));
+    bench.engine.reconcile().await.unwrap();
+    let stage = train_stage(&bench).await;
+    assert_eq!((stage.state.as_str(), stage.attempts), ("done", 1));
+}
+
+#[tokio::test]
+async fn what_was_told_is_taken_though_the_worker_hangs_up() {
+    let (bench, worker) = training().await;
+    worker.claim(&bench).await;
+    let success = worker.success();
+    let mut telling = Box::pin(worker.try_result(&bench, &success));
+    assert!(futures_util::poll!(&mut telling).is_pending());
+    drop(telling);
+    let done = async {
+        while train_stage(&bench).await.state.as_str() != "done" {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), done).await.unwrap();
+}

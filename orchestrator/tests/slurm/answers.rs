@@ -108,7 +108,7 @@ fn a_queue_that_does_not_answer_proves_nothing() {
     let site = fake.site("");
     site.profile(
         &fake_work(0.0, "")
-            .replace("call_seconds = 20", "call_seconds = 1")
+            .replace("call_seconds = 20", "call_seconds = 5")
             .replace("settle_seconds = 4", "settle_seconds = 2"),
     );
     sweep(&site);

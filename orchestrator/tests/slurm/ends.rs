@@ -1,6 +1,9 @@
 //! How jobs end, and what is queued behind them, with a played Slurm: no real one does so on request.
 
-use super::fake::{Fake, WITHOUT_ACCOUNTING, attempts, finish, stage, sweep, wait};
+use super::{
+    chain::fake_work,
+    fake::{Fake, WITHOUT_ACCOUNTING, attempts, finish, stage, sweep, wait},
+};
 use protocol::stage::{AttemptState, StageKind, StageState};
 use serde_json::{Value, json};
 use std::fs;
@@ -95,6 +98,51 @@ fn a_stage_that_is_cancelled_in_the_queue_stays_cancelled() {
         let tasks = || jobs.iter().flat_map(|job| job["tasks"].as_array().unwrap());
         tasks().all(|task| task["state"] != "PENDING").then_some(())
     });
+}
+
+#[test]
+fn what_the_queue_cancels_for_a_job_that_succeeded_by_its_workers_word_is_queued_again() {
+    for forgotten in [false, true] {
+        let Some(fake) = Fake::new() else { return };
+        let site = fake.site("");
+        sweep(&site);
+        wait(&site, "all jobs", || fake.job("analyze"));
+        fake.work("prepare");
+        wait(&site, "its end", || (stage(&site, StageKind::Prepare).0 == StageState::Done).then_some(()));
+        // The node went away when the result was told, say. The queue may have forgotten until somebody looks.
+        let (last, _) = fake.job("analyze").unwrap();
+        if forgotten {
+            site.kill();
+        }
+        let (id, _) = fake.job("prepare").unwrap();
+        fake.fake(&["set", &format!("{id}_0"), "NODE_FAIL"]);
+        if forgotten {
+            fake.jobs().iter().for_each(|job| drop(fake.fake(&["forget", &job["job"].to_string()])));
+        }
+        wait(&site, "all jobs again", || {
+            site.study("s");
+            fake.job("analyze").filter(|(id, _)| *id > last + 5)
+        });
+        finish(&fake, &site, 1);
+        let trainings = attempts(&site, StageKind::Train);
+        assert_eq!(trainings, [AttemptState::Lost, AttemptState::Succeeded], "forgotten: {forgotten}");
+    }
+}
+
+#[test]
+fn what_is_cancelled_does_not_start_when_the_daemon_stops_at_once() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("");
+    site.profile(&fake_work(0.0, "").replace("tick_seconds = 1\n", "tick_seconds = 600\n"));
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    // Not even where the queue can't be told.
+    fake.behave(&json!({"scancel": [{"rc": 1, "stderr": "scancel: error: slurm_kill_job failed\n", "times": "forever"}]}));
+    site.run(&["cancel", "s", "--quiet"]);
+    site.run(&["stop", "--quiet"]);
+    assert!(fake.calls("scancel") > 0);
+    assert!(fake.work("prepare").contains("FAILED 2:0"));
+    assert_eq!(site.ledger(), []);
 }
 
 /// The time that a script asks for.

@@ -18,9 +18,6 @@ use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 /// whether one lives.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long results of parents are looked for that are not there.
-const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
-
 /// Do the stage that an attempt file describes, and report to the daemon.
 ///
 /// The attempt is claimed first; if the daemon refuses, nothing is touched. Without a daemon the work goes
@@ -42,7 +39,9 @@ const PARENTS_PATIENCE: Duration = Duration::from_secs(5);
                         lc-worker run --attempt lc-root/logs/train/91ab.../2/attempt.json --pack 4\n\
                         Environment: LC_CLAIM_WAIT and LC_RESULT_WAIT are the seconds that a daemon which does not \
                         answer is waited for, at the start (default 30) and at the end (default 10); LC_LOCK_WAIT \
-                        those that a worker which was started again waits for the earlier one (default 120)."
+                        those that a worker which was started again waits for the earlier one (default 120); \
+                        LC_PARENTS_WAIT those that results of the attempts before are looked for without a daemon \
+                        (default 15)."
 )]
 pub(super) struct Args {
     /// The attempt.json that the daemon wrote.
@@ -75,6 +74,10 @@ pub(super) struct Args {
     #[arg(long, env = "LC_RESULT_WAIT", default_value_t = 10, hide = true)]
     result_wait: u64,
 
+    /// Seconds to look for results of parents that are not there: on a shared file system they may appear late.
+    #[arg(long, env = "LC_PARENTS_WAIT", default_value_t = 15, hide = true)]
+    parents_wait: u64,
+
     /// Seconds to wait for an earlier worker of the attempt to end.
     #[arg(long, env = "LC_LOCK_WAIT", default_value_t = 120, hide = true)]
     lock_wait: u64,
@@ -101,7 +104,7 @@ impl Args {
         let accepted_through = match claim {
             Claim::Granted { accepted_through } => accepted_through,
             Claim::Unanswered => {
-                attempt.require_parents(&report, PARENTS_PATIENCE)?;
+                attempt.require_parents(&report, Duration::from_secs(self.parents_wait))?;
                 report.warn("daemon not reachable, going on alone");
                 0
             }
@@ -118,8 +121,8 @@ impl Args {
         };
         let outcome = match &worked {
             Ok(output) => Some(Outcome::Succeeded { output: output.clone() }),
-            // The cluster starts it again.
-            Err(Error::Interrupted(_)) if attempt.file().requeued => None,
+            // The cluster starts it again, unless the daemon gave it up.
+            Err(Error::Interrupted(_)) if attempt.file().requeued && !report.is_given_up() => None,
             Err(error @ Error::Interrupted(_)) => Some(Outcome::Interrupted { message: one_line(error) }),
             Err(error) => {
                 let permanent = matches!(error, Error::Input(_));

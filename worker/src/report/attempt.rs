@@ -250,7 +250,8 @@ impl Attempt {
     /// The result that says `outcome`, as of now.
     pub(super) fn result(&self, outcome: Outcome) -> ResultReport {
         let Assignment { file, claim, .. } = &self.assignment;
-        ResultReport { attempt: file.attempt, claim: *claim, time: Utc::now(), outcome }
+        let (attempt, restarts) = (file.attempt, process::restarts());
+        ResultReport { attempt, claim: *claim, restarts, time: Utc::now(), outcome }
     }
 
     pub(super) fn write_result(&self, result: &ResultReport) -> Result<()> {

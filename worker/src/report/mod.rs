@@ -49,6 +49,7 @@ struct Shared {
     stop: Arc<AtomicBool>,
     /// The last signal that asked to stop; 0 for none.
     signal: Arc<AtomicUsize>,
+    given_up: AtomicBool,
     fenced: OnceLock<String>,
 }
 
@@ -135,6 +136,18 @@ impl Report {
     /// Asks the stage to stop, as a signal does.
     pub fn request_stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The daemon asks the stage to stop: nobody wants it to go on, not even later.
+    fn give_up(&self) {
+        self.shared.given_up.store(true, Ordering::Relaxed);
+        self.request_stop();
+    }
+
+    /// Whether the daemon asked to stop.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.shared.given_up.load(Ordering::Relaxed)
     }
 
     /// Why this worker no longer holds its attempt, if it does not. Then its result counts nowhere.

@@ -6,6 +6,7 @@
 use super::{
     Report,
     client::{CallError, Client},
+    process,
     spool::{Batch, Reader},
 };
 use protocol::{
@@ -192,12 +193,13 @@ impl Courier {
 
     fn send(&mut self, mut batch: Batch, limit: Duration) -> Result<(), CallError> {
         let events = std::mem::take(&mut batch.events);
-        let message = EventBatch { attempt: self.attempt, claim: self.claim, events };
+        let (attempt, claim) = (self.attempt, self.claim);
+        let message = EventBatch { attempt, claim, restarts: process::restarts(), events };
         let accepted = self.client.events(&message, limit)?;
         self.reader.delivered(&batch);
-        if accepted.stop && !self.report.stop_requested() {
+        if accepted.stop && !self.report.is_given_up() {
             self.report.info("asked to stop");
-            self.report.request_stop();
+            self.report.give_up();
         }
         Ok(())
     }

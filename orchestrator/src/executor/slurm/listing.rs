@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::resources::{self, Request},
-    executor::{Exit, Job, folder},
+    executor::{Cause, Exit, Job, folder},
 };
 use protocol::ids::SubmissionId;
 use std::collections::{BTreeSet, HashMap};
@@ -34,6 +34,8 @@ pub enum Said {
     },
     /// It ended.
     Over(SlurmCause),
+    /// It was cancelled before it started, as a job that it waited for did not end well.
+    Orphaned,
     /// It is not listed, but others of its array are: cancelled before it started, or over for long.
     Removed,
     /// It is not listed.
@@ -91,6 +93,11 @@ impl Listing {
                 }
             }
             Meaning::Running => Said::Runs { node: found.nodes.clone() },
+            Meaning::Over(SlurmCause::Cancelled)
+                if found.reason.as_deref().is_some_and(reason::dependency_never) =>
+            {
+                Said::Orphaned
+            }
             Meaning::Over(cause) => Said::Over(cause),
             Meaning::Unknown => Said::Unclear,
         }
@@ -141,7 +148,9 @@ impl Accounts {
         });
         let word = recorded.as_ref().map(|(_, record)| record.state.word());
         let node = recorded.as_ref().and_then(|(_, record)| record.nodes.clone());
+        let orphaned = said == Said::Orphaned || recorded.as_ref().is_some_and(|(_, record)| record.orphaned);
         let exit = match (said, recorded) {
+            _ if orphaned => Exit { cause: Cause::Orphaned, ..Exit::default() },
             (_, Some((cause @ (SlurmCause::Failed | SlurmCause::Completed), record))) => Exit {
                 code: Some(record.exit_code),
                 signal: Some(record.signal).filter(|&signal| signal > 0),

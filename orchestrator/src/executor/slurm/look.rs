@@ -117,14 +117,24 @@ impl Slurm {
                 let counts = match result {
                     // What never began leaves no result that could still be on its way through a file system.
                     Ok(None) => {
-                        said == Said::Over(parse::state::SlurmCause::Cancelled)
-                            && !folder::was_entered(&job.folder)
+                        let cancelled = Said::Over(parse::state::SlurmCause::Cancelled);
+                        (said == cancelled || said == Said::Orphaned) && !folder::was_entered(&job.folder)
                     }
                     Ok(Some(ResultReport { outcome: Outcome::Interrupted { .. }, .. })) => {
-                        matches!(said, Said::Over(_))
+                        matches!(said, Said::Over(_) | Said::Orphaned)
                     }
-                    Ok(Some(_)) | Err(_) => {
+                    Ok(Some(_)) => {
                         survey.jobs.insert(job.attempt, Liveness::Gone(Exit::default()));
+                        continue;
+                    }
+                    // A file server that is away comes back.
+                    Err(error) => {
+                        let liveness = if folder::is_no_result(&error) {
+                            Liveness::Gone(Exit::default())
+                        } else {
+                            Liveness::Unexplained
+                        };
+                        survey.jobs.insert(job.attempt, liveness);
                         continue;
                     }
                 };
@@ -208,6 +218,7 @@ fn says_how(said: &Said, told: bool) -> bool {
     use parse::state::SlurmCause as C;
     match said {
         Said::Over(C::Cancelled | C::TimedOut | C::OutOfMemory | C::NodeFailed | C::Preempted) => true,
+        Said::Orphaned => true,
         Said::Over(C::Completed | C::Failed) => told,
         _ => false,
     }

@@ -141,7 +141,9 @@ impl Executor for Slurm {
                     let liveness = ended.map_or(Liveness::Alive { node }, Liveness::Gone);
                     survey.jobs.insert(job.attempt, liveness);
                 }
-                said @ (Said::Over(_) | Said::Removed | Said::Nothing) => over.push((job.clone(), said)),
+                said @ (Said::Over(_) | Said::Orphaned | Said::Removed | Said::Nothing) => {
+                    over.push((job.clone(), said))
+                }
                 Said::Unclear => {}
             }
         }

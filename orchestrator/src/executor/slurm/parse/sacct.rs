@@ -23,6 +23,9 @@ pub struct Accounted {
     pub signal: i32,
     /// The nodes it had, as a host list.
     pub nodes: Option<String>,
+    /// Whether nobody cancelled it, but a job that it waited for did not end well: `CANCELLED`, where a person's word makes
+    /// `CANCELLED by 1000`, without ever having had nodes.
+    pub orphaned: bool,
 }
 
 /// The runs, in the order of the lines. Steps (`4.batch`) are passed over; a line that stands for many
@@ -48,6 +51,7 @@ fn line(line: &str) -> Option<Vec<Accounted>> {
         exit_code: exit_code.parse().ok()?,
         signal: signal.parse().ok()?,
         nodes: field::present(nodes),
+        orphaned: state == "CANCELLED" && field::present(nodes).is_none(),
     };
     let Some(task) = task else { return Some(vec![one]) };
     let tasks = tasks::expand(task)?;
@@ -105,6 +109,14 @@ mod tests {
         let last = runs.last().unwrap();
         assert_eq!((last.array_job, last.task), (21, Some(99)));
         assert_eq!(parse("7_[1,3,12...]|x|PENDING|0:0|").len(), 2);
+    }
+
+    #[test]
+    fn what_waited_for_a_job_that_failed_is_cancelled_by_nobody() {
+        let orphaned = |line: &str| parse(line).iter().all(|run| run.orphaned);
+        assert!(orphaned("3_[0-1]|x|CANCELLED|0:0|None assigned") && orphaned("2_0|x|CANCELLED|0:0|"));
+        assert!(!orphaned("4|x|CANCELLED by 0|0:0|None assigned") && !orphaned("4|x|CANCELLED|0:0|n1"));
+        assert!(!orphaned("5|x|FAILED|1:0|None assigned"));
     }
 
     #[test]
