@@ -125,10 +125,12 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
         Event::Start => start(now, now.stage == StageState::Ready),
         Event::Queue => start(now, matches!(now.stage, StageState::Ready | StageState::Waiting)),
         Event::Outdated => Ok(outdated(now)),
-        Event::Vanished => vanished(now, "the cluster's queue lost it before it started"),
-        Event::Orphaned => {
-            vanished(now, "the cluster's queue cancelled it, as a job before it did not end well")
-        }
+        Event::Vanished => vanished(now),
+        Event::Orphaned => without_work(
+            now,
+            "the cluster's queue cancelled it, as a job before it did not end well",
+            open(now),
+        ),
         // It exits without work, and is queued again behind what it really waits for.
         Event::Premature => {
             without_work(now, "the queue started it before its parents were done", StageState::Waiting)
@@ -175,9 +177,10 @@ fn outdated(now: &Situation) -> Vec<Effect> {
 }
 
 /// Nothing was done, and nobody is to blame: once more.
-fn vanished(now: &Situation, message: &str) -> Result<Vec<Effect>, Refused> {
+fn vanished(now: &Situation) -> Result<Vec<Effect>, Refused> {
     let live = live(now)?;
-    let ending = Ending { message: Some(message.to_owned()), ..Ending::default() };
+    let message = "the cluster's queue lost it before it started".to_owned();
+    let ending = Ending { message: Some(message), ..Ending::default() };
     Ok(if live.stopping {
         vec![Effect::Attempt(AttemptState::Cancelled, ending)]
     } else {

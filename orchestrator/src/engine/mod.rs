@@ -46,8 +46,12 @@ pub struct Engine {
     served: Option<Served>,
     /// Studies whose table may be older than the record.
     stale: Mutex<BTreeSet<String>>,
+    /// Held while a table is written.
+    tables: tokio::sync::Mutex<()>,
     /// Attempts of an earlier daemon whose files were read.
     caught_up: Mutex<HashSet<AttemptId>>,
+    /// Attempts that are to stop and have no `attempt.json` any more.
+    withdrawn: Mutex<HashSet<AttemptId>>,
     /// Attempts that were asked to stop.
     stops: Mutex<stops::Stops>,
     /// What was last noted about attempts in a queue.
@@ -106,7 +110,9 @@ impl Engine {
             wake,
             served: None,
             stale: Mutex::default(),
+            tables: tokio::sync::Mutex::default(),
             caught_up: Mutex::default(),
+            withdrawn: Mutex::default(),
             stops: Mutex::default(),
             noted: tokio::sync::Mutex::default(),
             queue_pauses: Mutex::default(),

@@ -19,6 +19,7 @@ use protocol::{
 };
 use std::{
     collections::{HashMap, HashSet},
+    path::PathBuf,
     sync::PoisonError,
     time::{Duration, Instant},
 };
@@ -154,8 +155,7 @@ impl Engine {
         }
         self.note_queue(&live, &survey.jobs).await?;
         // A job that others still need is not cancelled: who is to stop hears it from the daemon.
-        let needed: HashSet<_> =
-            live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
+        let needed = needed(&live);
         let is_needed = |attempt: &AttemptRow| place(attempt).is_some_and(|place| needed.contains(&place));
         let stopping =
             live.iter().filter(|attempt| attempt.stop.is_some()).map(|attempt| attempt.id).collect();
@@ -169,11 +169,7 @@ impl Engine {
                         self.happens(attempt.id, Event::Outdated).await?;
                     }
                     match attempt.stop {
-                        Some(_) if is_needed(attempt) => {
-                            if let Err(error) = folder::withdraw(&attempt.folder) {
-                                tracing::warn!(attempt = %attempt.id, %error, "can't be taken out of its job");
-                            }
-                        }
+                        Some(_) if is_needed(attempt) => {}
                         Some(_) if due.contains(&attempt.id) => kill.push(job(attempt)),
                         Some(_) => stop.push(job(attempt)),
                         None => {}
@@ -197,26 +193,36 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what is to stop out of the queue, without a look at it first: jobs that nobody needs are cancelled, and what
-    /// has not begun loses its `attempt.json`, so that it never does, whatever becomes of this daemon.
+    /// Takes what is to stop out of the queue, without a look at it first: each loses its `attempt.json`, so that what has not
+    /// begun never does, whatever becomes of this daemon, and jobs that nobody needs are cancelled.
     async fn take_back(&self, live: &[AttemptRow]) {
-        if !self.executor.capabilities().queue {
-            return;
-        }
-        let needed: HashSet<_> =
-            live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
-        let stopping: Vec<_> = live.iter().filter(|attempt| attempt.stop.is_some()).collect();
-        for attempt in &stopping {
-            if attempt.claim.is_none()
-                && !folder::was_entered(&attempt.folder)
-                && let Err(error) = folder::withdraw(&attempt.folder)
-            {
-                tracing::warn!(attempt = %attempt.id, %error, "can't be taken out of its job");
-            }
-        }
-        let alone =
-            stopping.iter().filter(|attempt| place(attempt).is_none_or(|place| !needed.contains(&place)));
-        let jobs: Vec<_> = alone.map(|attempt| job(attempt)).collect();
+        let stopping = || live.iter().filter(|attempt| attempt.stop.is_some() && attempt.queued.is_some());
+        let fresh: Vec<_> = {
+            let mut withdrawn = self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner);
+            let ids: HashSet<_> = stopping().map(|attempt| attempt.id).collect();
+            withdrawn.retain(|id| ids.contains(id));
+            stopping()
+                .filter(|attempt| !withdrawn.contains(&attempt.id))
+                .map(|attempt| (attempt.id, attempt.folder.clone()))
+                .collect()
+        };
+        let withdraw = move || {
+            let done = |(id, folder): &(AttemptId, PathBuf)| match folder::withdraw(folder) {
+                Ok(()) => Some(*id),
+                Err(error) => {
+                    tracing::warn!(attempt = %id, %error, "can't be taken out of its job");
+                    None
+                }
+            };
+            fresh.iter().filter_map(done).collect::<Vec<_>>()
+        };
+        let done = tokio::task::spawn_blocking(withdraw).await.unwrap_or_default();
+        self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
+        let needed = needed(live);
+        let jobs: Vec<_> = stopping()
+            .filter(|attempt| place(attempt).is_none_or(|place| !needed.contains(&place)))
+            .map(job)
+            .collect();
         if !jobs.is_empty() {
             self.executor.stop(&jobs, false).await;
         }
@@ -378,6 +384,11 @@ fn pause(took: Duration) -> Duration {
 /// The job in the queue that an attempt may share with others.
 fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
     attempt.queued.map(|queued| (queued.submission, queued.array_task()))
+}
+
+/// Jobs in the queue that somebody still needs.
+fn needed(live: &[AttemptRow]) -> HashSet<(SubmissionId, u32)> {
+    live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect()
 }
 
 /// An attempt, as the executor wants it.

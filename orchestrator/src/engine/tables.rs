@@ -26,26 +26,37 @@ impl Engine {
     pub(super) async fn write_tables(&self, all: bool) -> Result<()> {
         let stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for study in stale {
-            if !all && self.store.is_open(&study).await? {
-                continue;
+            if all || !self.store.is_open(&study).await? {
+                self.write_table(&study).await?;
             }
-            // What is recorded from here on makes it stale again.
-            self.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&study);
-            let table = match self.store.results(&study).await {
-                Ok(Some(table)) => table,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.make_stale(&study);
-                    return Err(error.into());
-                }
-            };
-            let path = self.layout.results_csv(&study);
-            let file = path.clone();
-            let written = tokio::task::spawn_blocking(move || results::write_csv(&file, &table)).await;
-            if let Ok(Err(error)) = written {
-                tracing::error!(path = %path.display(), %error, "failed to write the results; trying again");
-                self.make_stale(&study);
+        }
+        Ok(())
+    }
+
+    /// Writes a study's table if it is older than the record. Who comes while it is written waits.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn write_table(&self, study: &str) -> Result<()> {
+        let _one_writes = self.tables.lock().await;
+        // What is recorded from here on makes it stale again.
+        if !self.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(study) {
+            return Ok(());
+        }
+        let table = match self.store.results(study).await {
+            Ok(Some(table)) => table,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.make_stale(study);
+                return Err(error.into());
             }
+        };
+        let path = self.layout.results_csv(study);
+        let file = path.clone();
+        let written = tokio::task::spawn_blocking(move || results::write_csv(&file, &table)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(path = %path.display(), %error, "failed to write the results; trying again");
+            self.make_stale(study);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use protocol::{
     problem::Problem,
     study::StudySpec,
     target::Target,
-    view::{Changed, StudyDetail, StudyPage, StudyPlan, StudySummary},
+    view::{Changed, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary},
 };
 use serde::Deserialize;
 use std::slice;
@@ -79,8 +79,12 @@ pub(super) async fn show(
     }
     app.table.complete(slice::from_mut(&mut summary)).await?;
     // Read after the stages were counted: a study that is over by its summary is so by its runs, too, and has its results.
-    let mut detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", name))?;
+    let mut detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", &name))?;
     app.engine.explain(detail.runs.iter_mut().flat_map(|run| &mut run.stages));
+    if summary.state != StudyState::Active {
+        // Whoever reads that it is over finds its results in the file, too.
+        app.engine.write_table(&name).await?;
+    }
     let summary = StudySummary { results: detail.summary.results, ..summary };
     Ok(Json(StudyDetail { summary, ..detail }))
 }

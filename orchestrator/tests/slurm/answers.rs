@@ -106,13 +106,11 @@ fn a_refusal_fails_with_slurms_words_and_a_retry_goes_on() {
 fn a_queue_that_does_not_answer_proves_nothing() {
     let Some(fake) = Fake::new() else { return };
     let site = fake.site("");
-    site.profile(
-        &fake_work(0.0, "")
-            .replace("call_seconds = 20", "call_seconds = 5")
-            .replace("settle_seconds = 4", "settle_seconds = 2"),
-    );
     sweep(&site);
     wait(&site, "all jobs", || fake.job("analyze"));
+    site.run(&["stop", "--quiet"]);
+    let impatient = fake_work(0.0, "").replace("call_seconds = 20", "call_seconds = 1");
+    site.profile(&impatient.replace("settle_seconds = 4", "settle_seconds = 2"));
     // Half a minute for an answer, then nonsense, then none at all.
     fake.behave(&json!({"squeue": [
         {"delay": 30}, {"rc": 1, "stderr": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n"},

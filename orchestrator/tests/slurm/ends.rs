@@ -125,7 +125,7 @@ fn what_the_queue_cancels_for_a_job_that_succeeded_by_its_workers_word_is_queued
         });
         finish(&fake, &site, 1);
         let trainings = attempts(&site, StageKind::Train);
-        assert_eq!(trainings, [AttemptState::Lost, AttemptState::Succeeded], "forgotten: {forgotten}");
+        assert_eq!(trainings, [AttemptState::Cancelled, AttemptState::Succeeded], "forgotten: {forgotten}");
     }
 }
 
