@@ -1201,6 +1201,11 @@ export interface components {
             claim: components["schemas"]["ClaimId"];
             /** @description At most 1,000 events with rising sequence numbers. */
             events: components["schemas"]["Event"][];
+            /**
+             * Format: int32
+             * @description How often the cluster had started the attempt again before this worker: a later start holds it against an earlier.
+             */
+            restarts?: number;
         };
         /** @description What happened. */
         EventBody: (components["schemas"]["Progress"] & {
@@ -1828,6 +1833,11 @@ export interface components {
             claim: components["schemas"]["ClaimId"];
             /** @description How it ended. */
             outcome: components["schemas"]["Outcome"];
+            /**
+             * Format: int32
+             * @description How often the cluster had started the attempt again before this worker.
+             */
+            restarts?: number;
             /**
              * Format: date-time
              * @description When it ended, by the worker's clock.
