@@ -33,6 +33,11 @@ FILE *launches() {
 }
 
 int allocate(void **pointer, size_t bytes) {
+    // A card refuses, which only the thread that asked would tell.
+    if (!bytes) {
+        std::fprintf(stderr, "memory of no bytes was asked for\n");
+        std::abort();
+    }
     if (FILE *file = launches()) std::fprintf(file, "memory +%zu\n", bytes);
     // As a card aligns memory.
     *pointer = std::aligned_alloc(512, (bytes + 511) / 512 * 512);

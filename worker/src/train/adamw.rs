@@ -58,8 +58,9 @@ impl<B: Kernels> AdamW<B> {
         let count = step.min(i32::MAX as u64) as i32;
         let rate = learning_rate / (1.0 - BETA_1.powi(count));
         let correction = (1.0 - BETA_2.powi(count)).sqrt();
-        // Takes the place of what is changed, so that this has one owner and is changed where it is.
-        let nothing = Tensor::empty([0, 0], &model.token_embedding().device());
+        // Takes the place of what is changed, so that this has one owner and is changed where it is. Of one entry: no card
+        // gives memory of no bytes.
+        let nothing = Tensor::empty([1, 1], &model.token_embedding().device());
         let mut gradients: Vec<_> = gradients.into_iter().map(Some).collect();
         for decay in [true, false] {
             let keep = if decay { 1.0 - learning_rate * self.weight_decay } else { 1.0 };
