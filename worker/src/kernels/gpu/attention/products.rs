@@ -20,10 +20,13 @@ type Four = Vector<bf16, Const<4>>;
 pub(super) const ROWS: usize = UNITS / 32 * HIGH;
 /// Keys of a tile of the forward pass.
 const WIDE_TILE: usize = 64;
-/// Rows of a tile of the backward pass, which holds more sums.
-const TILE: usize = 32;
 /// What the largest score starts from: above those of keys that are not seen, so that these weigh nothing.
 const START: f32 = LOWEST / 10.0;
+
+/// Rows of a tile of the backward pass, which holds more sums: fewer where heads are wide.
+const fn tile_rows(split: Split) -> usize {
+    if split.deep() <= 32 { 64 } else { 32 }
+}
 
 /// Where a cube works.
 #[derive(CubeType, Clone, Copy)]
@@ -294,9 +297,10 @@ pub(super) fn query_kernel(
     let value_rows = projected_rows(place, split, VALUES);
     let query_rows = projected_rows(place, split, QUERIES);
     let mixed_rows = alone(place, split);
+    let high = comptime!(tile_rows(split));
     let mut own = room(ROWS, size);
-    let mut keys = room(TILE, size);
-    let mut values = room(TILE, size);
+    let mut keys = room(high, size);
+    let mut values = room(high, size);
     bring(projected, query_rows, &mut own, block.first, place, ROWS, split);
     sync_cube();
     let asked = rows_of_plane(&own, &block, size);
@@ -345,35 +349,51 @@ pub(super) fn query_kernel(
 
     let mut sums = zeros(comptime!(size / WIDE));
     let end = min(block.first + ROWS, place.length);
-    let mut tile = (max(block.first + 1, place.window) - place.window) / TILE * TILE;
+    let mut tile = (max(block.first + 1, place.window) - place.window) / high * high;
     while tile < end {
         sync_cube();
-        bring(projected, key_rows, &mut keys, tile, place, TILE, split);
-        bring(projected, value_rows, &mut values, tile, place, TILE, split);
+        bring(projected, key_rows, &mut keys, tile, place, high, split);
+        bring(projected, value_rows, &mut values, tile, place, high, split);
         sync_cube();
-        let mut scores = with_rows(&asked, &keys, TILE, size);
-        let of_weights = with_rows(&slopes, &values, TILE, size);
+        let mut scores = with_rows(&asked, &keys, high, size);
+        let of_weights = with_rows(&slopes, &values, high, size);
         #[unroll]
-        for at in 0..comptime!(TILE / WIDE) {
+        for at in 0..comptime!(high / WIDE) {
             let score = scores.index_mut(at);
             let of_weight = of_weights.index(at);
             #[unroll]
             for half in 0..2usize {
-                let row = row + 8 * half;
                 let mut pair = score[half];
                 let of_pair = of_weight[half];
                 #[unroll]
                 for one in 0..2usize {
-                    let key = tile + WIDE * at + own_column() + one;
-                    let visible = key <= row && key + place.window > row;
-                    let weight = select(visible, power(pair[one] - log_sum[half]), f32::new(0.0));
-                    pair[one] = weight * (of_pair[one] - of_row[half]);
+                    pair[one] = power(pair[one] - log_sum[half]) * (of_pair[one] - of_row[half]);
                 }
                 score[half] = pair;
             }
         }
-        add_weighted(&mut sums, &scores, &keys, TILE, size);
-        tile += TILE;
+        // As in the forward pass. Rows that are none have zeros for gradients.
+        let first = block.first + block.plane;
+        if tile + high > first + 1 || tile + place.window < first + HIGH {
+            #[unroll]
+            for at in 0..comptime!(high / WIDE) {
+                let score = scores.index_mut(at);
+                #[unroll]
+                for half in 0..2usize {
+                    let row = row + 8 * half;
+                    let mut pair = score[half];
+                    #[unroll]
+                    for one in 0..2usize {
+                        let key = tile + WIDE * at + own_column() + one;
+                        let visible = key <= row && key + place.window > row;
+                        pair[one] = select(visible, pair[one], f32::new(0.0));
+                    }
+                    score[half] = pair;
+                }
+            }
+        }
+        add_weighted(&mut sums, &scores, &keys, high, size);
+        tile += high;
     }
     keep(&sums, of_projected, query_rows, &block, place, split);
 }
@@ -395,11 +415,12 @@ pub(super) fn key_kernel(
     let value_rows = projected_rows(place, split, VALUES);
     let query_rows = projected_rows(place, split, QUERIES);
     let mixed_rows = alone(place, split);
+    let high = comptime!(tile_rows(split));
     let mut own = room(ROWS, size);
-    let mut queries = room(TILE, size);
-    let mut slopes = room(TILE, size);
-    let mut tile_sums = SharedMemory::<f32>::new(TILE);
-    let mut tile_along = SharedMemory::<f32>::new(TILE);
+    let mut queries = room(high, size);
+    let mut slopes = room(high, size);
+    let mut tile_sums = SharedMemory::<f32>::new(high);
+    let mut tile_along = SharedMemory::<f32>::new(high);
     bring(projected, key_rows, &mut own, block.first, place, ROWS, split);
     sync_cube();
     let found = rows_of_plane(&own, &block, size);
@@ -414,13 +435,14 @@ pub(super) fn key_kernel(
     // The last query that sees the last key.
     let last = block.first + comptime!(ROWS - 1);
     let end = min(last + min(place.window, place.length), place.length);
-    let mut tile = block.first / TILE * TILE;
+    let mut tile = block.first / high * high;
     while tile < end {
         sync_cube();
-        bring(projected, query_rows, &mut queries, tile, place, TILE, split);
-        bring(gradient, mixed_rows, &mut slopes, tile, place, TILE, split);
+        bring(projected, query_rows, &mut queries, tile, place, high, split);
+        bring(gradient, mixed_rows, &mut slopes, tile, place, high, split);
         let unit = UNIT_POS as usize;
-        if unit < TILE {
+        if unit < high {
+            // A query that is none has zeros for columns and gradients, so that its weight matters to nobody.
             tile_sums[unit] = f32::new(0.0);
             tile_along[unit] = f32::new(0.0);
             if tile + unit < place.length {
@@ -429,34 +451,53 @@ pub(super) fn key_kernel(
             }
         }
         sync_cube();
-        let mut weights = with_rows(&found, &queries, TILE, size);
-        let mut of_scores = with_rows(&given, &slopes, TILE, size);
+        let mut weights = with_rows(&found, &queries, high, size);
+        let mut of_scores = with_rows(&given, &slopes, high, size);
         #[unroll]
-        for at in 0..comptime!(TILE / WIDE) {
+        for at in 0..comptime!(high / WIDE) {
             let weight = weights.index_mut(at);
             let of_score = of_scores.index_mut(at);
             let column = WIDE * at + own_column();
             #[unroll]
             for half in 0..2usize {
-                let row = row + 8 * half;
                 let mut pair = weight[half];
                 let mut of_pair = of_score[half];
                 #[unroll]
                 for one in 0..2usize {
-                    let asking = tile + column + one;
-                    let visible = asking < place.length && row <= asking && row + place.window > asking;
-                    let weight = power(pair[one] - tile_sums[column + one]);
-                    let of_score = weight * (of_pair[one] - tile_along[column + one]);
-                    pair[one] = select(visible, weight, f32::new(0.0));
-                    of_pair[one] = select(visible, of_score, f32::new(0.0));
+                    pair[one] = power(pair[one] - tile_sums[column + one]);
+                    of_pair[one] = pair[one] * (of_pair[one] - tile_along[column + one]);
                 }
                 weight[half] = pair;
                 of_score[half] = of_pair;
             }
         }
-        add_weighted(&mut value_sums, &weights, &slopes, TILE, size);
-        add_weighted(&mut key_sums, &of_scores, &queries, TILE, size);
-        tile += TILE;
+        // Whether the tile's first query sees the plane's last key, and its last query the first one.
+        let first = block.first + block.plane;
+        if first + HIGH > tile + 1 || first + place.window < tile + high {
+            #[unroll]
+            for at in 0..comptime!(high / WIDE) {
+                let weight = weights.index_mut(at);
+                let of_score = of_scores.index_mut(at);
+                #[unroll]
+                for half in 0..2usize {
+                    let row = row + 8 * half;
+                    let mut pair = weight[half];
+                    let mut of_pair = of_score[half];
+                    #[unroll]
+                    for one in 0..2usize {
+                        let asking = tile + WIDE * at + own_column() + one;
+                        let visible = row <= asking && row + place.window > asking;
+                        pair[one] = select(visible, pair[one], f32::new(0.0));
+                        of_pair[one] = select(visible, of_pair[one], f32::new(0.0));
+                    }
+                    weight[half] = pair;
+                    of_score[half] = of_pair;
+                }
+            }
+        }
+        add_weighted(&mut value_sums, &weights, &slopes, high, size);
+        add_weighted(&mut key_sums, &of_scores, &queries, high, size);
+        tile += high;
     }
     keep(&key_sums, of_projected, key_rows, &block, place, split);
     keep(&value_sums, of_projected, value_rows, &block, place, split);
