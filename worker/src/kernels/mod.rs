@@ -8,7 +8,7 @@
 //!
 //! What they are told and give is here as well: [`backend`], which burn backend a device means; [`Precision`], in which
 //! numbers matrix products are computed; [`dropout`], masks from the run's seed; [`Scalar`] and [`host_floats`], what
-//! comes back from a device.
+//! comes back from a device; [`device_ints`], how indices get there.
 //!
 //! Backward passes are written out, not recorded: the model ([`crate::model`]) calls them in reverse order
 //! and decides what is kept and what is computed again.
@@ -30,7 +30,7 @@ mod tests;
 use crate::Result;
 use burn::tensor::{Tensor, backend::Backend};
 use dropout::Mask;
-pub use host::{host_floats, host_ints};
+pub use host::{device_ints, host_floats, host_ints};
 pub use precision::Precision;
 pub use scalar::Scalar;
 

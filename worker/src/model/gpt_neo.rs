@@ -5,10 +5,10 @@ use super::{
     block::{self, Block},
 };
 use crate::kernels::{
-    Kernels, Precision,
+    Kernels, Precision, device_ints,
     dropout::{Dropout, Place},
 };
-use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 use std::{convert::Infallible, sync::Arc};
 
 /// The parameters of a block, in the order of the library.
@@ -326,9 +326,7 @@ impl<B: Kernels> GptNeo<B> {
     fn embed(&self, ids: &Batch) -> Tensor<B, 2> {
         let (batch, length, width) = (ids.sequences(), ids.length, self.config.hidden_size);
         let device = self.parameters[0].device();
-        let indices =
-            Tensor::<B, 1, Int>::from_data(TensorData::new(ids.ids.clone(), [batch * length]), &device);
-        let tokens = self.parameters[0].clone().select(0, indices);
+        let tokens = self.parameters[0].clone().select(0, device_ints(&ids.ids, &device));
         let positions = self.parameters[1].clone().narrow(0, 0, length);
         let x = tokens.reshape([batch, length, width]) + positions.unsqueeze_dim(0);
         x.reshape([batch * length, width])

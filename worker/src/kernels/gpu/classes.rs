@@ -59,7 +59,7 @@ fn distances<R: CubeRuntime>(
     classes: &[i32],
 ) -> CubeTensor<R> {
     let [rows, width] = x.meta.shape().dims();
-    let classes = integers(x, classes.to_vec());
+    let classes = integers(x, classes);
     let distances = empty(x, [rows, 1], DType::F64);
     // SAFETY: see above.
     unsafe {

@@ -3,7 +3,8 @@
 //! Kernels index arrays without holes: what they get is made contiguous first, what they fill is allocated so.
 
 use super::{Cube, Matrix};
-use burn::tensor::{DType, Int, Shape, Tensor, TensorData, TensorPrimitive};
+use crate::kernels::device_ints;
+use burn::tensor::{DType, Shape, Tensor, TensorPrimitive};
 use burn_cubecl::{
     CubeRuntime, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype, tensor::CubeTensor,
 };
@@ -52,10 +53,8 @@ pub(super) fn floats<R: CubeRuntime>(beside: &CubeTensor<R>, shape: [usize; 2]) 
 }
 
 /// Whole numbers for a kernel.
-pub(super) fn integers<R: CubeRuntime>(beside: &CubeTensor<R>, values: Vec<i32>) -> CubeTensor<R> {
-    let count = values.len();
-    let data = TensorData::new(values, [count]);
-    Tensor::<Cube<R>, 1, Int>::from_data(data, &beside.device).into_primitive()
+pub(super) fn integers<R: CubeRuntime>(beside: &CubeTensor<R>, values: &[i32]) -> CubeTensor<R> {
+    device_ints::<Cube<R>>(values, &beside.device).into_primitive()
 }
 
 /// A tensor as an argument of a launch.

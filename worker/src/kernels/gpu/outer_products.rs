@@ -117,7 +117,7 @@ pub(super) fn add<R: CubeRuntime>(
 ) -> Matrix<R> {
     let [rows, width] = x.dims();
     let (sums, means, x) = (owned(sums), array(means), array(x));
-    let classes = integers(&x, classes.to_vec());
+    let classes = integers(&x, classes);
     // Small tiles where there are few, so that they fill more of the card.
     let own = if width >= 512 { 4 } else { 2 };
     let tiles = width.div_ceil(UNITS * own);

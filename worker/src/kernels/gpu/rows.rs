@@ -123,7 +123,7 @@ impl<R: CubeRuntime> Sorted<R> {
     pub(super) fn of(indices: &[i32], targets: usize, beside: &CubeTensor<R>) -> Self {
         let Segments { order, starts, targets } = Segments::of(indices, targets);
         let segments = targets.len();
-        let [order, starts, targets] = [order, starts, targets].map(|values| integers(beside, values));
+        let [order, starts, targets] = [order, starts, targets].map(|values| integers(beside, &values));
         Self { order, starts, targets, segments }
     }
 

@@ -256,7 +256,7 @@ pub(super) fn gradients<R: CubeRuntime>(
     let scale = (1.0 / rows as f64) as f32;
     let found = if without_logits {
         let hidden = linear::factor(hidden, precision);
-        let targets = integers(&hidden, targets.to_vec());
+        let targets = integers(&hidden, targets);
         narrow::gradients(&hidden, &head, &targets, vocabulary, scale)
     } else {
         in_chunks(hidden, &head, targets, vocabulary, scale, precision)
@@ -285,7 +285,7 @@ fn in_chunks<R: CubeRuntime>(
     let mut head_gradient: Option<Matrix<R>> = None;
     for (start, length) in chunks(rows, columns) {
         let chunk = linear::factor(&hidden.clone().narrow(0, start, length), precision);
-        let target = integers(&chunk, targets[start..start + length].to_vec());
+        let target = integers(&chunk, &targets[start..start + length]);
         let found = slopes(&chunk, head, &target, vocabulary, scale, precision);
         losses.push(matrix(found.losses));
         hidden_gradients.push(matrix(linear::product(found.slopes.clone(), head.clone(), precision)));
@@ -321,7 +321,7 @@ pub(super) fn loss_and_hits<R: CubeRuntime>(
     for (start, length) in chunks(rows, columns) {
         let chunk = array(&hidden.clone().narrow(0, start, length));
         let logits = linear::product(chunk, linear::transposed(head.clone()), Precision::F32);
-        let target = integers(&logits, targets[start..start + length].to_vec());
+        let target = integers(&logits, &targets[start..start + length]);
         let (loss, hit) = (floats(&logits, [1, length]), floats(&logits, [1, length]));
         // SAFETY: see above.
         unsafe {
