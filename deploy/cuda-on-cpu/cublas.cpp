@@ -90,7 +90,11 @@ int cublasLtMatmulPreferenceCreate(Preference **preference) { return *preference
 
 int cublasLtMatmulPreferenceSetAttribute(Preference *preference, int attribute, const void *value, size_t size) {
     if (attribute == 1 && size == 8) return std::memcpy(&preference->workspace, value, 8), SUCCESS;
-    return attribute >= 5 && attribute <= 8 && size == 4 ? SUCCESS : INVALID_VALUE; // alignment
+    if (size != 4) return INVALID_VALUE;
+    uint32_t wish;
+    std::memcpy(&wish, value, 4);
+    // How parts of sums are added up (3: none, or of bits 1, 2 and 4); alignment.
+    return (attribute == 3 && wish < 8) || (attribute >= 5 && attribute <= 8) ? SUCCESS : INVALID_VALUE;
 }
 
 struct Found {

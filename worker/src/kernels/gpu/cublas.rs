@@ -16,7 +16,7 @@ use cudarc::{
         sys::{
             self, cublasComputeType_t as Compute, cublasLtMatmulDescAttributes_t as OfProduct,
             cublasLtMatmulPreferenceAttributes_t as Wish, cublasLtMatrixLayoutAttribute_t as OfMatrix,
-            cudaDataType as Numbers,
+            cublasLtReductionScheme_t as Reduction, cudaDataType as Numbers,
         },
     },
     driver::{
@@ -37,6 +37,11 @@ use std::{
 const WORKSPACE: usize = 32 << 20;
 /// What pointers are aligned to at most, in bytes.
 const ALIGNED: u64 = 256;
+
+/// How parts of a sum may be added up, where several blocks have some: in the numbers of the computation. Else they could
+/// be in those of the result, where `bf16` would be rounded once for each part.
+const IN_F32: u32 = Reduction::CUBLASLT_REDUCTION_SCHEME_NONE as u32
+    | Reduction::CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE as u32;
 
 /// Whether there is such a library, and a driver that can keep its stream in order.
 pub(super) fn exists() -> bool {
@@ -242,6 +247,7 @@ impl Card {
             (Wish::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.aligned as u32),
             (Wish::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.aligned as u32),
             (Wish::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.aligned as u32),
+            (Wish::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, IN_F32),
         ];
         // SAFETY: all of this exists, and the attributes have these types.
         let found = unsafe {
@@ -253,8 +259,8 @@ impl Card {
                 result::set_matmul_desc_attribute(product, of, ptr::from_ref(&transposed).cast(), 4)
                     .map_err(said)?;
             }
-            for (of, bytes) in wanted {
-                result::set_matmul_pref_attribute(wishes, of, ptr::from_ref(&bytes).cast(), 4)
+            for (of, wish) in wanted {
+                result::set_matmul_pref_attribute(wishes, of, ptr::from_ref(&wish).cast(), 4)
                     .map_err(said)?;
             }
             let most = WORKSPACE as u64;
