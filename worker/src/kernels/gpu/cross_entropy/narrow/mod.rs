@@ -33,8 +33,10 @@ const TILE: usize = 64;
 /// Rows of a tile that are multiplied at once, and products beside each other that this takes.
 const SOME: usize = 32;
 const PRODUCTS: usize = SOME / 8;
-/// Cubes that keep a card busy: stripes are as long as they can be with so many.
-const CUBES: usize = 2048;
+/// Cubes that keep a card busy: stripes are as long as they can be with so many. An H200 has 132 multiprocessors with room for
+/// the registers of two cubes, 264 at a time. 32,752 rows are 256 blocks, which get three stripes: 2.9 rounds of the card. 50,304
+/// classes are 393 blocks, which get two: 2.98 rounds. So hardly anything idles in the last one, and few stripes are put together.
+const CUBES: usize = 768;
 /// Tiles of a stripe at least.
 const SHORTEST: usize = 4;
 /// What the largest logit starts from.
@@ -214,6 +216,19 @@ mod tests {
                 let all = others.div_ceil(TILE);
                 assert!(stripes * tiles >= all && (stripes - 1) * tiles < all, "{own} {others} {eights}");
                 assert!(tiles == SHORTEST || blocks * stripes >= CUBES / 2, "{own} {others} {eights}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_round_of_a_card_is_almost_full() {
+        // Cubes at a time.
+        const ROUND: usize = 264;
+        for (own, others) in [(32_752, 50_304), (50_304, 32_752), (8_188, 50_304), (50_304, 8_188)] {
+            for eights in [8, 16, 32] {
+                let Shares { blocks, stripes, .. } = Shares::new(own, others, eights);
+                let (cubes, room) = (blocks * stripes, (blocks * stripes).next_multiple_of(ROUND));
+                assert!(cubes * 20 >= room * 19, "{own} {others} {eights}: {cubes} of {room}");
             }
         }
     }
