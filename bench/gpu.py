@@ -25,6 +25,8 @@ from gpu_table import CHECKS, COUNTS, Table
 from gpu_targets import targets
 
 HERE = pathlib.Path(__file__).resolve().parent
+# About so many seconds it takes to find out whether products are right, and to compile the rest.
+BEFORE = 200
 PARTS = ["train", "torch", "packed", "collect", "sums", "measures", "kernels", "mps", "endurance", "tf32", "checks"]
 
 p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,10 +122,10 @@ def measure(key, command, limit):
 
 def train(shape):
     key, command = ("train", shape, training), commands.bench("train", shape, training)
-    if measure(key, command, 80) or shape != shapes[0] or not cuda or PRODUCTS in os.environ or run.left() < 60:
+    if measure(key, command, 90) or shape != shapes[0] or not cuda or PRODUCTS in os.environ or run.left() < 60:
         return
     os.environ[PRODUCTS] = "Cyclic"
-    if measure(key, command, 80):
+    if measure(key, command, 90):
         found.note(("products",), f"The first training failed, but not with {PRODUCTS}=Cyclic: with this was measured all else, too.")
     else:
         del os.environ[PRODUCTS]
@@ -195,7 +197,7 @@ def everything():
     first = shown()[0]
     for shape in shapes:
         depth = int(shape.split("x")[1])
-        yield Step("train", [("train", shape, training)], 15 + depth, lambda shape=shape: train(shape), ahead("train", shape, training))
+        yield Step("train", [("train", shape, training)], 20 + depth, lambda shape=shape: train(shape), ahead("train", shape, training))
         yield measured("torch", ("torch", shape), 35 + 3 * depth, commands.torch_races(shape), 70 + 5 * depth,
                        theirs=[commands.torch_ahead(shape)])
     for count in reversed(COUNTS):
@@ -225,7 +227,7 @@ def wanted(keys):
 
 def plan(every):
     """What is to be done, and about when."""
-    at = time.monotonic() - started + 110
+    at = time.monotonic() - started + BEFORE
     run.say(f"plan, of {args.minutes * 60:.0f} s: products and kernels until about {at:.0f} s")
     for part in dict.fromkeys(step.part for step in every):
         if part == "checks":
@@ -265,7 +267,7 @@ def main(folder):
     once = lambda jobs: list({str(job): job for job in jobs}.values())
     ours, theirs = once(job for step in every for job in step.ours), once(job for step in every for job in step.theirs)
     checks = [step.keys[0][1] for step in every if step.part == "checks"]
-    attempt(("ahead",), lambda: ahead_of_all.compile(ours, theirs, checks), 110)
+    attempt(("ahead",), lambda: ahead_of_all.compile(ours, theirs, checks), BEFORE)
     write()
     for step in every:
         # What passed while kernels were compiled is not asked again.

@@ -8,8 +8,10 @@ PRODUCTS = "LC_GPU_PRODUCTS"
 # Kernels for products that need no unit for memory, and NVIDIA's library.
 PLAIN, OF_MEMORY, LIBRARY = ["Cyclic", "DoubleCyclic", "Ordered"], ["Tma", "SpecializedTma"], "CublasRounded"
 OF_PRODUCTS = "products_are_right_whichever_kernel_is_the_fastest"
-# One kernel after the other is compiled, a second each: for so long it may take, and be silent.
-WHOLE, SILENT = 90, 20
+# One kernel after the other is compiled, a second each, some hundred: for so long it may take, and be silent.
+WHOLE, SILENT = 150, 20
+# Unit tests compile more than twice as many: so many processes share them.
+SHARES = 12
 
 
 def passed(outputs):
@@ -29,6 +31,8 @@ class Ahead:
         """`cache` is the folder for what is compiled, `programs` what tells these programs from others."""
         self.run, self.found, self.commands, self.cache, self.programs = run, found, commands, cache, programs
         self.of_tests = {"LC_GPU_CACHE": str(cache / "kernels-of-tests")}
+        # A folder of its own, for its silence tells something.
+        self.of_products = {"LC_GPU_CACHE": str(cache / "kernels-of-products")}
         self.listed = None
         os.environ |= {"LC_GPU_CACHE": str(cache / "kernels"), "CUDA_CACHE_PATH": str(cache / "driver"),
                        "TORCHINDUCTOR_CACHE_DIR": str(cache / "torch"), "TRITON_CACHE_DIR": str(cache / "triton"), "TORCHINDUCTOR_COMPILE_THREADS": "4"}
@@ -46,7 +50,7 @@ class Ahead:
         if not name:
             return "there is no such test"
         test = self.commands.tests("unit-tests", "--exact", "--nocapture", name)
-        code, output = self.run.call(test, WHOLE, self.of_tests, (self.of_tests["LC_GPU_CACHE"], SILENT))
+        code, output = self.run.call(test, WHOLE, self.of_products, (self.of_products["LC_GPU_CACHE"], SILENT))
         good, words = passed([(code, output)])
         if good:
             unable = sorted(set(re.findall(r"(\S+), \d+ x \d+ x \d+, \w+: not taken", output)))
@@ -79,7 +83,7 @@ class Ahead:
             return [self.commands.tests(program)]
         # It was run alone already, and if it hangs, it does so again.
         names = [name for name in self.names() if not name.endswith(OF_PRODUCTS)]
-        return [self.commands.tests(program, "--exact", *names[part::4]) for part in range(min(4, len(names)))]
+        return [self.commands.tests(program, "--exact", *names[part::SHARES]) for part in range(min(SHARES, len(names)))]
 
     def check(self, program, limit):
         """What a program with tests says."""
@@ -87,22 +91,24 @@ class Ahead:
 
     def compile(self, jobs, torch_jobs, checks):
         """Runs everything once, side by side, so that what is measured later finds its kernels compiled: the compiler takes a
-        second for each of some seventy per shape. Which are the fastest is not learnt while others run; that is left out."""
+        second for each of some seventy per shape. Which are the fastest is not learnt while others run; that is left out.
+        The tests begin first, and give way to what is waited for: they have all of this time."""
         run = self.run
         jobs, torch_jobs = self.missing(jobs), self.missing(torch_jobs)
-        with run.running(torch_jobs) as torch:
+        tests = {program: self.tests(program) for program in CHECKS if program in checks}
+        tests = {program: parts for program, parts in tests.items() if (self.commands.programs / program).exists()}
+        together = [["nice", *part] for parts in tests.values() for part in parts]
+        with run.running(torch_jobs) as torch, run.running(together, self.of_tests) as wait:
             self.choose_products()
-            tests = {program: self.tests(program) for program in CHECKS if program in checks}
-            tests = {program: parts for program, parts in tests.items() if (self.commands.programs / program).exists()}
-            limit = min(130, run.left() / 3)
-            with run.running([part for parts in tests.values() for part in parts], self.of_tests) as wait:
-                ended = run.together(jobs, limit)
-                outputs = wait(20)
+            ended = run.together(jobs, min(130, run.left() / 3))
+            outputs = wait(20)
             for program, parts in tests.items():
                 good, words = passed(outputs[:len(parts)])
                 outputs = outputs[len(parts):]
-                # What failed while all ran is asked once more, at the end.
-                self.found.put(("check", program), words) if good else run.say(f"{program}, while kernels are compiled: {words}")
+                # What failed while all ran is asked once more, at the end, if there is time.
+                self.found.put(("check", program), words)
+                if not good:
+                    run.say(f"{program}, while kernels are compiled: {words}")
             whole = torch(40)
         run.unlock()
         run.unlock(self.of_tests)
