@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use std::time::Instant;
 use worker::{
     Result,
-    kernels::{ClassSums, Kernels},
+    kernels::{ClassSums, Kernels, Precision},
     model::{Batch, GptNeo},
-    train::{adamw::AdamW, run::Trainer},
+    train::{adamw::AdamW, gradients::loss_and_gradients, run::Trainer},
 };
 
 impl<B: Kernels> Bench<'_, B> {
@@ -121,12 +121,25 @@ impl<B: Kernels> Bench<'_, B> {
 }
 
 impl<B: Pool> Bench<'_, B> {
+    /// How fast something wrong is tells nothing: the loss of a model that took some steps must be that of the same parameters
+    /// with products in `f32`. Takes memory that training does not.
+    fn require_right_loss(&self, model: &GptNeo<B>, batch: &Batch) -> Result<()> {
+        let (loss, _) = loss_and_gradients(model, batch, None)?;
+        let model = model.clone().in_precision(Precision::F32);
+        let (hidden, targets) = (batch.with_targets(model.forward(batch)), batch.targets());
+        let (sum, _) = B::loss_and_hits(&hidden, model.token_embedding(), &targets)?;
+        let (found, exact) = (loss.read()?, sum / targets.len() as f64);
+        assert!((found - exact).abs() <= 5e-3 * exact.max(1.0), "the loss is {found} instead of {exact}");
+        Ok(())
+    }
+
     pub(super) fn train(&self) {
         let (mut trainer, batch) = (self.trainer(), self.batch());
         let tokens = batch.ids.len() as f64;
         let mut step = 0;
         let streamed = self.median(|| self.steps(&mut trainer, &batch, &mut step)) / self.ahead as f64;
         let reserved = B::reserved(self.device).map(|bytes| bytes as f64 / 2f64.powi(30));
+        self.require_right_loss(&trainer.model, &batch).expect("a loss");
         self.say(json!({"what": "train", "train_tokens_per_s": tokens / streamed, "ahead": self.ahead,
             "reserved_gib": reserved}));
         let waited = self.median(|| {
