@@ -37,6 +37,10 @@ if [ "$(uname -sm)" = "Linux x86_64" ] && command -v g++ >/dev/null; then
     deploy/cuda-on-cpu/run.sh "$target/cuda-on-cpu" true
     with=(env "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER=$PWD/deploy/cuda-on-cpu/run.sh $target/cuda-on-cpu")
     tests 'test(kernels::gpu::on_cuda)' kernels::gpu::on_cuda
+    # Once more with the threads in another order, as on a newer card: what plays one takes it that threads wait for each other.
+    with+=(LC_THREADS=reverse LC_CUDA_ARCHITECTURE=90)
+    tests 'test(on_cuda::tests::attention_in_bf16) + test(on_cuda::tests::cross_entropy_in_bf16)' \
+        on_cuda::tests::attention_in_bf16 on_cuda::tests::cross_entropy_in_bf16
 else
     skipped "the GPU's kernels as CUDA programs; install g++ on Linux and x86-64 to run them on the processor"
 fi
