@@ -18,7 +18,6 @@ use crate::{
     table::Table,
 };
 use chrono::Utc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::attempt::DaemonFile;
 use root::LockedRoot;
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -49,7 +48,6 @@ pub struct ServeOptions {
 /// # Errors
 /// When the daemon can't start, or ended for another reason than being asked to.
 pub async fn serve(options: ServeOptions, ready: impl FnOnce(&DaemonFile)) -> Result<(), ServeError> {
-    allow_open_files();
     let root = LockedRoot::take(options.root)?;
     // Before the record is opened: where the port is in use, nothing changed.
     let listener = bind(options.listen).await?;
@@ -120,14 +118,6 @@ pub async fn tick(options: RootOptions) -> Result<u64, ServeError> {
     let open = root.store.open_stages().await?;
     root.close().await?;
     Ok(open)
-}
-
-/// As many open files as the system lets us have: every worker that runs keeps a connection.
-fn allow_open_files() {
-    let files = Resource::RLIMIT_NOFILE;
-    if let Err(error) = getrlimit(files).and_then(|(_, most)| setrlimit(files, most, most)) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 async fn bind(listen: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -46,6 +46,8 @@ pub struct Engine {
     served: Option<Served>,
     /// Studies whose table may be older than the record.
     stale: Mutex<BTreeSet<String>>,
+    /// Studies whose table is being written.
+    being_written: Mutex<BTreeSet<String>>,
     /// Held while a table is written.
     tables: tokio::sync::Mutex<()>,
     /// Attempts of an earlier daemon whose files were read.
@@ -110,6 +112,7 @@ impl Engine {
             wake,
             served: None,
             stale: Mutex::default(),
+            being_written: Mutex::default(),
             tables: tokio::sync::Mutex::default(),
             caught_up: Mutex::default(),
             withdrawn: Mutex::default(),

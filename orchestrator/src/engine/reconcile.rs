@@ -155,7 +155,8 @@ impl Engine {
         }
         self.note_queue(&live, &survey.jobs).await?;
         // A job that others still need is not cancelled: who is to stop hears it from the daemon.
-        let needed = needed(&live);
+        let needed: HashSet<_> =
+            live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect();
         let is_needed = |attempt: &AttemptRow| place(attempt).is_some_and(|place| needed.contains(&place));
         let stopping =
             live.iter().filter(|attempt| attempt.stop.is_some()).map(|attempt| attempt.id).collect();
@@ -193,15 +194,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes what is to stop out of the queue, without a look at it first: each loses its `attempt.json`, so that what has not
-    /// begun never does, whatever becomes of this daemon, and jobs that nobody needs are cancelled.
+    /// Takes `attempt.json` from what is to stop in the queue, without a look at it first: what has not begun never does,
+    /// whatever becomes of this daemon. Jobs are cancelled after a look alone, since ids are not trusted without it.
     async fn take_back(&self, live: &[AttemptRow]) {
-        let stopping = || live.iter().filter(|attempt| attempt.stop.is_some() && attempt.queued.is_some());
+        let stopping: Vec<_> =
+            live.iter().filter(|attempt| attempt.stop.is_some() && attempt.queued.is_some()).collect();
         let fresh: Vec<_> = {
             let mut withdrawn = self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner);
-            let ids: HashSet<_> = stopping().map(|attempt| attempt.id).collect();
+            let ids: HashSet<_> = stopping.iter().map(|attempt| attempt.id).collect();
             withdrawn.retain(|id| ids.contains(id));
-            stopping()
+            stopping
+                .iter()
                 .filter(|attempt| !withdrawn.contains(&attempt.id))
                 .map(|attempt| (attempt.id, attempt.folder.clone()))
                 .collect()
@@ -218,14 +221,6 @@ impl Engine {
         };
         let done = tokio::task::spawn_blocking(withdraw).await.unwrap_or_default();
         self.withdrawn.lock().unwrap_or_else(PoisonError::into_inner).extend(done);
-        let needed = needed(live);
-        let jobs: Vec<_> = stopping()
-            .filter(|attempt| place(attempt).is_none_or(|place| !needed.contains(&place)))
-            .map(job)
-            .collect();
-        if !jobs.is_empty() {
-            self.executor.stop(&jobs, false).await;
-        }
     }
 
     /// Looks after an attempt that is in the queue or runs.
@@ -248,8 +243,9 @@ impl Engine {
         match self.read_folder(attempt, Some(exit.clone())).await? {
             Left::Nothing => {}
             Left::Result => return Ok(()),
-            // What it did may be all there: nothing is concluded yet.
-            Left::Unreadable(_) => return Ok(()),
+            // What it did may be all there: nothing is concluded yet, unless nobody wants it any more.
+            Left::Unreadable(_) if attempt.stop.is_none() => return Ok(()),
+            Left::Unreadable(_) => {}
         }
         let entered = folder::was_entered(&attempt.folder);
         let untouched = attempt.claim.is_none() && !folder::has_events(&attempt.folder);
@@ -384,11 +380,6 @@ fn pause(took: Duration) -> Duration {
 /// The job in the queue that an attempt may share with others.
 fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
     attempt.queued.map(|queued| (queued.submission, queued.array_task()))
-}
-
-/// Jobs in the queue that somebody still needs.
-fn needed(live: &[AttemptRow]) -> HashSet<(SubmissionId, u32)> {
-    live.iter().filter(|attempt| attempt.stop.is_none()).filter_map(place).collect()
 }
 
 /// An attempt, as the executor wants it.

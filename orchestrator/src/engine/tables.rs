@@ -3,7 +3,7 @@
 
 use super::{Engine, Result};
 use crate::results;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 impl Engine {
     /// Notes that a study's table may be older than the record.
@@ -33,16 +33,34 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a study's table if it is older than the record. Who comes while it is written waits.
+    /// Writes a study's table if it is older than the record. Who comes while it is written waits. Must be run to its end: who
+    /// may hang up lets a task of its own do it.
     ///
     /// # Errors
     /// When the record can't be used.
     pub async fn write_table(&self, study: &str) -> Result<()> {
-        let _one_writes = self.tables.lock().await;
-        // What is recorded from here on makes it stale again.
-        if !self.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(study) {
-            return Ok(());
+        let held = |set| Mutex::lock(set).unwrap_or_else(PoisonError::into_inner);
+        {
+            let stale = held(&self.stale);
+            if !stale.contains(study) && !held(&self.being_written).contains(study) {
+                return Ok(());
+            }
         }
+        let _one_writes = self.tables.lock().await;
+        {
+            // What is recorded from here on makes it stale again.
+            let mut stale = held(&self.stale);
+            if !stale.remove(study) {
+                return Ok(());
+            }
+            held(&self.being_written).insert(study.to_owned());
+        }
+        let written = self.write_stale_table(study).await;
+        held(&self.being_written).remove(study);
+        written
+    }
+
+    async fn write_stale_table(&self, study: &str) -> Result<()> {
         let table = match self.store.results(study).await {
             Ok(Some(table)) => table,
             Ok(None) => return Ok(()),

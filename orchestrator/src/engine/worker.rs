@@ -173,11 +173,12 @@ impl Engine {
             Some(run) => tx.studies_of_run(run).await?,
             None => Vec::new(),
         };
+        // Before, so that nobody reads the study as over and its table as up to date; after, as it may have been written between.
+        let make_stale = || studies.iter().for_each(|study| self.make_stale(study));
+        make_stale();
         tx.commit().await?;
+        make_stale();
         fault::point("result");
-        for study in studies {
-            self.make_stale(&study);
-        }
         self.wake.notify_one();
         Ok(())
     }

@@ -12,7 +12,7 @@ use protocol::{
     view::{Changed, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary},
 };
 use serde::Deserialize;
-use std::slice;
+use std::{slice, sync::Arc};
 use utoipa::IntoParams;
 
 #[derive(Deserialize, IntoParams)]
@@ -82,8 +82,12 @@ pub(super) async fn show(
     let mut detail = app.store.study_detail(&name).await?.ok_or_else(|| ApiError::missing("study", &name))?;
     app.engine.explain(detail.runs.iter_mut().flat_map(|run| &mut run.stages));
     if summary.state != StudyState::Active {
-        // Whoever reads that it is over finds its results in the file, too.
-        app.engine.write_table(&name).await?;
+        // Whoever reads that it is over finds its results in the file, too. By a task, which ends though the caller hangs up.
+        let (engine, study) = (Arc::clone(&app.engine), name.clone());
+        let written = tokio::spawn(async move { engine.write_table(&study).await }).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, name, "failed to write the results; trying again");
+        }
     }
     let summary = StudySummary { results: detail.summary.results, ..summary };
     Ok(Json(StudyDetail { summary, ..detail }))

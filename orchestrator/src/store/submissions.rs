@@ -14,7 +14,8 @@ use std::{
 };
 
 /// What the queue is noted to say about an attempt whose job is over, nobody knows how: nothing is queued behind it.
-pub const UNEXPLAINED: &str = "its job is over, and accounting can't be asked how it ended";
+pub const UNEXPLAINED: &str =
+    "its job is over; how it ended can't be told now, as accounting or its files can't be read";
 
 /// The signal that Slurm names where it could not write a job's output, as on a node that lacks the file system.
 const NO_OUTPUT: i32 = 53;

@@ -45,6 +45,8 @@ impl Client {
             .timeout_global(Some(CALL))
             // Daemons are on this host or this cluster, never behind a proxy for the internet.
             .proxy(None)
+            // A daemon has a thousand open files on many systems, and there may be more workers than that.
+            .max_idle_connections(0)
             .max_redirects(0)
             .build()
             .into();

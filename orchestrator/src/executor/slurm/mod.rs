@@ -162,9 +162,9 @@ impl Executor for Slurm {
         {
             let mut memory = self.memory.lock().await;
             for job in jobs {
-                let Some((queued, array)) = job.queued.and_then(|queued| Some((queued, queued.job?))) else {
-                    continue;
-                };
+                // 0 stands for an id that is forgotten.
+                let known = job.queued.and_then(|queued| Some((queued, queued.job.filter(|&id| id > 0)?)));
+                let Some((queued, array)) = known else { continue };
                 if memory.cancelled.insert(job.attempt) || force {
                     by_array.entry(array).or_default().insert(queued.array_task());
                 }
