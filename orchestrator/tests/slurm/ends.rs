@@ -221,7 +221,7 @@ fn a_worker_that_somebody_cancels_while_accounting_is_down_is_not_started_again(
     wait(&site, "the reason", || {
         let mut attempts = site.show("01x0064_01d00").attempts.into_iter();
         let waits = attempts.find(|attempt| attempt.kind == StageKind::Prepare)?.waits?;
-        waits.contains("accounting can't be asked").then_some(())
+        waits.contains("how it ended can't be told now").then_some(())
     });
     let asked = fake.calls("sacct");
     wait(&site, "more questions", || (fake.calls("sacct") > asked + 2).then_some(()));
