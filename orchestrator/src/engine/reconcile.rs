@@ -209,6 +209,9 @@ impl Engine {
                 .map(|attempt| (attempt.id, attempt.folder.clone()))
                 .collect()
         };
+        if fresh.is_empty() {
+            return;
+        }
         let withdraw = move || {
             let done = |(id, folder): &(AttemptId, PathBuf)| match folder::withdraw(folder) {
                 Ok(()) => Some(*id),

@@ -146,6 +146,34 @@ fn add_weighted(
     }
 }
 
+/// Puts `instead` for what a unit's rows, the first of which is `row`, may not see of the keys from `tile` on.
+#[cube]
+fn hide(
+    scores: &mut Sequence<Array<Pair>>,
+    row: usize,
+    tile: usize,
+    place: &Place,
+    #[comptime] instead: f32,
+    #[comptime] keys: usize,
+) {
+    #[unroll]
+    for at in 0..comptime!(keys / WIDE) {
+        let score = scores.index_mut(at);
+        #[unroll]
+        for half in 0..2usize {
+            let row = row + 8 * half;
+            let mut pair = score[half];
+            #[unroll]
+            for one in 0..2usize {
+                let key = tile + WIDE * at + own_column() + one;
+                let visible = key <= row && key + place.window > row;
+                pair[one] = select(visible, pair[one], f32::new(instead));
+            }
+            score[half] = pair;
+        }
+    }
+}
+
 /// Writes a plane's sums, 16 rows of the head's columns, to its rows that exist.
 #[cube]
 fn keep(
@@ -212,22 +240,7 @@ pub(super) fn forward_kernel(
         // Whether the plane's first row sees the last key, and its last row the first one.
         let first = block.first + block.plane;
         if tile + WIDE_TILE > first + 1 || tile + place.window < first + HIGH {
-            #[unroll]
-            for at in 0..comptime!(WIDE_TILE / WIDE) {
-                let score = scores.index_mut(at);
-                #[unroll]
-                for half in 0..2usize {
-                    let row = row + 8 * half;
-                    let mut pair = score[half];
-                    #[unroll]
-                    for one in 0..2usize {
-                        let key = tile + WIDE * at + own_column() + one;
-                        let visible = key <= row && key + place.window > row;
-                        pair[one] = select(visible, pair[one], f32::new(LOWEST));
-                    }
-                    score[half] = pair;
-                }
-            }
+            hide(&mut scores, row, tile, place, LOWEST, WIDE_TILE);
         }
         #[unroll]
         for half in 0..2usize {
@@ -375,22 +388,7 @@ pub(super) fn query_kernel(
         // As in the forward pass. Rows that are none have zeros for gradients.
         let first = block.first + block.plane;
         if tile + high > first + 1 || tile + place.window < first + HIGH {
-            #[unroll]
-            for at in 0..comptime!(high / WIDE) {
-                let score = scores.index_mut(at);
-                #[unroll]
-                for half in 0..2usize {
-                    let row = row + 8 * half;
-                    let mut pair = score[half];
-                    #[unroll]
-                    for one in 0..2usize {
-                        let key = tile + WIDE * at + own_column() + one;
-                        let visible = key <= row && key + place.window > row;
-                        pair[one] = select(visible, pair[one], f32::new(0.0));
-                    }
-                    score[half] = pair;
-                }
-            }
+            hide(&mut scores, row, tile, place, 0.0, high);
         }
         add_weighted(&mut sums, &scores, &keys, high, size);
         tile += high;

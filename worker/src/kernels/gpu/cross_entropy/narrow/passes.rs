@@ -104,6 +104,29 @@ fn push_lefts(
     }
 }
 
+/// Brings a cube's own rows to shared memory, and those of each plane to registers where they are held there.
+#[cube]
+fn bring(
+    x: &Array<Eight>,
+    rows: &mut SharedMemory<Eight>,
+    place: &Place,
+    sizes: &Sizes,
+    #[comptime] eights: usize,
+) -> Sequence<Array<Two>> {
+    let mut fetched = Array::<Eight>::new(comptime!(rows_of_cube(eights) * eights / UNITS));
+    fetch(x, &mut fetched, place.first, sizes.own, comptime!(rows_of_cube(eights)), eights);
+    put(&fetched, rows, comptime!(rows_of_cube(eights)), eights);
+    sync_cube();
+    let mut held = Sequence::<Array<Two>>::new();
+    if comptime!(is_held(eights)) {
+        #[unroll]
+        for part in 0..comptime!(eights / 2) {
+            push_lefts(&mut held, rows, place, part, eights);
+        }
+    }
+    held
+}
+
 /// A plane's logits: its rows by [`SOME`] of a tile, from `from` on.
 #[cube]
 fn logits(
@@ -208,20 +231,9 @@ pub(super) fn rows_kernel(
     #[comptime] eights: usize,
 ) {
     let place = place(sizes, eights);
-    let count = comptime!(rows_of_cube(eights));
     let mut rows = SharedMemory::<Eight>::new(comptime!(rows_of_cube(eights) * stride(eights)));
     let mut tile = SharedMemory::<Eight>::new(comptime!(TILE * stride(eights)));
-    let mut of_rows = Array::<Eight>::new(comptime!(rows_of_cube(eights) * eights / UNITS));
-    fetch(hidden, &mut of_rows, place.first, sizes.own, count, eights);
-    put(&of_rows, &mut rows, count, eights);
-    sync_cube();
-    let mut held = Sequence::<Array<Two>>::new();
-    if comptime!(is_held(eights)) {
-        #[unroll]
-        for part in 0..comptime!(eights / 2) {
-            push_lefts(&mut held, &rows, &place, part, eights);
-        }
-    }
+    let held = bring(hidden, &mut rows, &place, sizes, eights);
     let mut of_tile = Array::<Eight>::new(comptime!(TILE * eights / UNITS));
     if comptime!(is_held(eights)) {
         fetch(head, &mut of_tile, place.tile * TILE, sizes.others, TILE, eights);
@@ -350,22 +362,11 @@ pub(super) fn classes_kernel(
     #[comptime] eights: usize,
 ) {
     let place = place(sizes, eights);
-    let count = comptime!(rows_of_cube(eights));
     let mut classes = SharedMemory::<Eight>::new(comptime!(rows_of_cube(eights) * stride(eights)));
     let mut tile = SharedMemory::<Eight>::new(comptime!(TILE * stride(eights)));
     let mut tile_sums = SharedMemory::<f32>::new(TILE);
     let mut tile_targets = SharedMemory::<i32>::new(TILE);
-    let mut of_classes = Array::<Eight>::new(comptime!(rows_of_cube(eights) * eights / UNITS));
-    fetch(head, &mut of_classes, place.first, sizes.own, count, eights);
-    put(&of_classes, &mut classes, count, eights);
-    sync_cube();
-    let mut held = Sequence::<Array<Two>>::new();
-    if comptime!(is_held(eights)) {
-        #[unroll]
-        for part in 0..comptime!(eights / 2) {
-            push_lefts(&mut held, &classes, &place, part, eights);
-        }
-    }
+    let held = bring(head, &mut classes, &place, sizes, eights);
     let mut of_tile = Array::<Eight>::new(comptime!(TILE * eights / UNITS));
     if comptime!(is_held(eights)) {
         fetch(hidden, &mut of_tile, place.tile * TILE, sizes.others, TILE, eights);
