@@ -1,10 +1,11 @@
 //! How long the measures of one model take, at the size of the published study.
 //!
-//!     cargo bench -p worker --bench measures [-- GROUP...]
+//!     cargo bench -p worker --bench measures [-- [WIDTH] GROUP...]
 //!
-//! Without groups every measure is computed. Prints one JSON object for the computation alone and one for the whole
-//! of `analyze`, from files: classes kept, width, seconds, the peak of memory (in the first line with the random
-//! inputs, which take 160 MB), and as a floor the floating-point operations of half a grid of inner products.
+//! The width is 256 unless given. Without groups every measure is computed. Prints one JSON object for the computation
+//! alone and one for the whole of `analyze`, from files: classes kept, width, seconds, the peak of memory (in the first
+//! line with the random inputs), and as a floor the
+//! floating-point operations of half a grid of inner products.
 
 use protocol::{measures::GROUPS, spec::AnalyzeSpec, stage::StageKind};
 use rand::{RngExt as _, SeedableRng as _};
@@ -19,16 +20,20 @@ use worker::{
 
 const CLASSES: usize = 50_257;
 const KEPT: usize = 29_233;
-const WIDTH: usize = 256;
 const NAME: &str = "04x0256_01d";
 
 fn main() {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let mut asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let width = asked.first().and_then(|first| first.parse().ok());
+    if width.is_some() {
+        asked.remove(0);
+    }
+    let width: usize = width.unwrap_or(256);
     let groups = if asked.is_empty() { GROUPS.into_iter().map(Into::into).collect() } else { asked };
-    let random = Random::new();
+    let random = Random::new(width);
 
     let wanted = |measure: &Measure| groups.iter().any(|group| group == measure.group);
-    timed("compute", || drop(compute(&random.inputs(), &Options::default(), wanted)));
+    timed("compute", width, || drop(compute(&random.inputs(), &Options::default(), wanted)));
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     random.write(folder.path());
@@ -44,10 +49,12 @@ fn main() {
         out: Some(folder.path().join("results.csv")),
         per_class: Some(folder.path().join("classes.parquet")),
     };
-    timed("analyze, with values per class", || drop(analyze(&spec, &Report::silent()).expect("a table")));
+    timed("analyze, with values per class", width, || {
+        drop(analyze(&spec, &Report::silent()).expect("a table"))
+    });
 }
 
-fn timed(what: &str, work: impl FnOnce()) {
+fn timed(what: &str, width: usize, work: impl FnOnce()) {
     // Forgets the peak so far, where the system can.
     drop(fs::write("/proc/self/clear_refs", "5"));
     let start = Instant::now();
@@ -56,10 +63,10 @@ fn timed(what: &str, work: impl FnOnce()) {
     let figures = serde_json::json!({
         "what": what,
         "classes": KEPT,
-        "d": WIDTH,
+        "d": width,
         "seconds": seconds,
         "peak_rss_mb": peak_memory(),
-        "floor_gflop": (KEPT * KEPT * WIDTH) as f64 / 1e9,
+        "floor_gflop": (KEPT * KEPT * width) as f64 / 1e9,
     });
     println!("{figures}");
 }
@@ -74,6 +81,7 @@ fn peak_memory() -> Option<f64> {
 
 /// Random statistics of one model.
 struct Random {
+    width: usize,
     counts: Vec<i32>,
     means: Vec<f64>,
     weights: Vec<f32>,
@@ -83,7 +91,7 @@ struct Random {
 }
 
 impl Random {
-    fn new() -> Self {
+    fn new(width: usize) -> Self {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut around_zero = move || random.random::<f64>() - 0.5;
         // The commonest class has a million samples.
@@ -91,16 +99,17 @@ impl Random {
         let count = |class| if seen(class) { 1 + (1e6 / (1.0 + class as f64)) as i32 } else { 0 };
         let counts: Vec<i32> = (0..CLASSES).map(count).collect();
         assert_eq!(Filter::default().select(&counts).len(), KEPT);
-        let mut means = vec![0.0; CLASSES * WIDTH];
-        for (class, mean) in means.chunks_exact_mut(WIDTH).enumerate().filter(|(class, _)| seen(*class)) {
+        let mut means = vec![0.0; CLASSES * width];
+        for (class, mean) in means.chunks_exact_mut(width).enumerate().filter(|(class, _)| seen(*class)) {
             let scale = 1.0 + (class % 10) as f64;
             mean.iter_mut().enumerate().for_each(|(d, x)| *x = (d as f64).sin() + scale * around_zero());
         }
         Self {
+            width,
             weights: means.iter().map(|x| (0.4 * x + 0.2 * around_zero()) as f32).collect(),
             vars: counts.iter().map(|&n| f64::from(n) * (1.0 + around_zero())).collect(),
             hits: counts.iter().map(|n| n / 3).collect(),
-            covariance: (0..WIDTH * WIDTH).map(|i| f64::from(u8::from(i % (WIDTH + 1) == 0))).collect(),
+            covariance: (0..width * width).map(|i| f64::from(u8::from(i % (width + 1) == 0))).collect(),
             counts,
             means,
         }
@@ -108,14 +117,14 @@ impl Random {
 
     fn inputs(&self) -> Inputs<'_> {
         Inputs {
-            dim: WIDTH,
+            dim: self.width,
             counts: &self.counts,
             means: &self.means,
             vars: Some(&self.vars),
             weights: Some(&self.weights),
             decisions: Some(Decisions { counts: &self.counts, hits: &self.hits }),
             covariance: Some(&self.covariance),
-            foreign_mean: Some(&self.means[..WIDTH]),
+            foreign_mean: Some(&self.means[..self.width]),
         }
     }
 
@@ -126,7 +135,7 @@ impl Random {
         fs::create_dir_all(&checkpoint).expect("a folder");
         fs::write(checkpoint.join("config.json"), "{}").expect("a file");
         let head: Vec<u8> = self.weights.iter().flat_map(|w| w.to_le_bytes()).collect();
-        let head = TensorView::new(Dtype::F32, vec![CLASSES, WIDTH], &head).expect("a tensor");
+        let head = TensorView::new(Dtype::F32, vec![CLASSES, self.width], &head).expect("a tensor");
         safetensors::serialize_to_file(
             [("transformer.wte.weight", head)],
             None,
@@ -135,8 +144,9 @@ impl Random {
         .expect("a file");
 
         let (counts, meta) = (self.counts, Meta::default());
-        let mut means = Means { counts: counts.clone(), totals: self.means, dim: WIDTH, squares: None, meta };
-        for (totals, &n) in means.totals.chunks_exact_mut(WIDTH).zip(&counts) {
+        let dim = self.width;
+        let mut means = Means { counts: counts.clone(), totals: self.means, dim, squares: None, meta };
+        for (totals, &n) in means.totals.chunks_exact_mut(dim).zip(&counts) {
             totals.iter_mut().for_each(|total| *total *= f64::from(n));
         }
         means.write(&path(StageKind::Means)).expect("a file");

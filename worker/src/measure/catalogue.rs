@@ -5,13 +5,13 @@ use super::{
     classes::Centre,
     covariance, decisions, duality, etf, foreign, frequency, interference, kernels, norms,
     pairs::Wanted,
-    registry::{Grams, Measure, Need},
+    registry::{Measure, Need, WantedGrams},
 };
 
 const CDNV: Wanted = Wanted { cdnv: true, ..Wanted::NONE };
-const NO_GRAMS: Grams = Grams { centred: false, units: false, weights: false };
-const CENTRED: Grams = Grams { centred: true, ..NO_GRAMS };
-const UNITS: Grams = Grams { units: true, ..NO_GRAMS };
+const NO_GRAMS: WantedGrams = WantedGrams { centred: false, units: false, weights: false };
+const CENTRED: WantedGrams = WantedGrams { centred: true, ..NO_GRAMS };
+const UNITS: WantedGrams = WantedGrams { units: true, ..NO_GRAMS };
 
 const PAPER: &str = "Wu & Papyan 2024, arXiv 2405.17767";
 const COLLAPSE: &str = "Papyan, Han & Donoho 2020, arXiv 2008.08186";
@@ -170,7 +170,7 @@ pub static MEASURES: &[Measure] = &[
         formula: "|W C^T/|W C^T| - (I - J/K)/sqrt(K-1)|",
         source: COLLAPSE,
         needs: &[Need::Weights],
-        grams: Grams { centred: true, weights: true, ..NO_GRAMS },
+        grams: WantedGrams { centred: true, weights: true, ..NO_GRAMS },
         compute: duality::error,
         ..PLAIN
     },
@@ -240,6 +240,7 @@ pub static MEASURES: &[Measure] = &[
         source: COLLAPSE,
         published: false,
         needs: &[Need::Covariance],
+        grams: CENTRED,
         compute: covariance::pseudo_inverse,
         ..PLAIN
     },

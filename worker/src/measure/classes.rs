@@ -1,5 +1,15 @@
 //! The classes that are measured: which ones, and their centred means.
 
+use super::{
+    lanes,
+    rows::{self, Rows},
+};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Classes that one thread takes at least.
+const MIN_ROWS: usize = 64;
+
 /// Class statistics of one model. Classes are rows; matrices lie row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
@@ -92,6 +102,8 @@ pub(super) struct Kept<'a> {
     pub(super) squares: Vec<f64>,
     /// `n_i = |c_i|`.
     pub(super) norms: Vec<f64>,
+    /// `sum c_i`: zero but for rounding, around the plain mean.
+    pub(super) residue: Vec<f64>,
 }
 
 impl<'a> Kept<'a> {
@@ -107,32 +119,42 @@ impl<'a> Kept<'a> {
         assert!(inputs.foreign_mean.is_none_or(|mean| mean.len() == dim), "foreign mean");
 
         let classes = options.filter.select(inputs.counts);
-        let weight = |class: usize| match centre {
+        let mean = |i: usize| &inputs.means[classes[i] * dim..][..dim];
+        let weight = |i: usize| match centre {
             Centre::Plain => 1.0,
-            Centre::Weighted => f64::from(inputs.counts[class]),
+            Centre::Weighted => f64::from(inputs.counts[classes[i]]),
         };
-        let mut global = vec![0.0; dim];
-        for &class in &classes {
-            let weight = weight(class);
-            global
-                .iter_mut()
-                .zip(&inputs.means[class * dim..][..dim])
-                .for_each(|(sum, x)| *sum += weight * x);
-        }
-        let weights: f64 = classes.iter().map(|&class| weight(class)).sum();
+        let weighted: &Rows<'_> = &|i, columns, out| {
+            out.iter_mut().zip(&mean(i)[columns]).for_each(|(out, x)| *out = weight(i) * x);
+        };
+        let mut global = rows::sum(weighted, classes.len(), dim);
+        let weights: f64 = (0..classes.len()).map(weight).sum();
         global.iter_mut().for_each(|sum| *sum /= weights);
-        let mut centred = Vec::with_capacity(classes.len() * dim);
-        for &class in &classes {
-            centred.extend(inputs.means[class * dim..][..dim].iter().zip(&global).map(|(x, mean)| x - mean));
-        }
-        let squares: Vec<f64> = (0..classes.len())
-            .map(|i| {
-                let row = &centred[i * dim..][..dim];
-                dot(row, row)
+        let mut centred = vec![0.0; classes.len() * dim];
+        let squares = centred
+            .par_chunks_exact_mut(dim)
+            .with_min_len(MIN_ROWS)
+            .enumerate()
+            .map(|(i, centred)| {
+                for ((out, x), mean) in centred.iter_mut().zip(mean(i)).zip(&global) {
+                    *out = x - mean;
+                }
+                dot(centred, centred)
             })
             .collect();
-        let norms = squares.iter().map(|q| q.sqrt()).collect();
-        Self { inputs, compat: options.compat, classes, centred, squares, norms }
+        let mut kept = Self {
+            inputs,
+            compat: options.compat,
+            classes,
+            centred,
+            squares,
+            norms: Vec::new(),
+            residue: Vec::new(),
+        };
+        kept.norms = kept.squares.iter().map(|q| q.sqrt()).collect();
+        kept.residue =
+            rows::sum(&|i, columns, out| out.copy_from_slice(&kept.centred(i)[columns]), kept.len(), dim);
+        kept
     }
 
     /// Number of classes kept.
@@ -165,14 +187,24 @@ impl<'a> Kept<'a> {
     ///
     /// # Panics
     /// Without weights.
-    pub(super) fn weight(&self, i: usize) -> impl Iterator<Item = f64> + Clone {
+    pub(super) fn weight(&self, i: usize) -> &'a [f32] {
         let weights = self.inputs.weights.expect("measures that need weights are only computed with them");
-        weights[self.classes[i] * self.dim()..][..self.dim()].iter().map(|&w| f64::from(w))
+        &weights[self.classes[i] * self.dim()..][..self.dim()]
     }
 
-    /// All `w_i`, `[kept, width]`: a copy as large as the means.
-    pub(super) fn weights(&self) -> Vec<f64> {
-        (0..self.len()).flat_map(|i| self.weight(i)).collect()
+    /// Copies some columns of `w_i`.
+    pub(super) fn copy_weight(&self, i: usize, columns: Range<usize>, out: &mut [f64]) {
+        out.iter_mut().zip(&self.weight(i)[columns]).for_each(|(out, &w)| *out = f64::from(w));
+    }
+
+    /// Computes some columns of `c_i/n_i`.
+    pub(super) fn copy_direction(&self, i: usize, columns: Range<usize>, out: &mut [f64]) {
+        out.iter_mut().zip(&self.centred(i)[columns]).for_each(|(out, c)| *out = c / self.norms[i]);
+    }
+
+    /// A value of each class.
+    pub(super) fn of_each(&self, value: impl Fn(usize) -> f64 + Send + Sync) -> Vec<f64> {
+        (0..self.len()).into_par_iter().with_min_len(MIN_ROWS).map(value).collect()
     }
 
     /// Train samples of the kept classes.
@@ -185,23 +217,17 @@ impl<'a> Kept<'a> {
         let vars = self.inputs.vars?;
         Some(self.classes.iter().map(|&class| vars[class] / f64::from(self.inputs.counts[class])).collect())
     }
-
-    /// `sum c_i`: zero but for rounding.
-    pub(super) fn residue(&self) -> Vec<f64> {
-        sum_rows(self.dim(), (0..self.len()).map(|i| self.centred(i).iter().copied()))
-    }
 }
 
-/// Sum of rows.
-pub(super) fn sum_rows(dim: usize, rows: impl Iterator<Item = impl Iterator<Item = f64>>) -> Vec<f64> {
-    let mut sums = vec![0.0; dim];
-    for row in rows {
-        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-    }
-    sums
+/// Inner product, of both as `f64`.
+pub(super) fn dot<A: Copy + Into<f64>>(a: &[A], b: &[f64]) -> f64 {
+    sum_of(a, b, |a, b| a * b)
 }
 
-/// Inner product.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
+/// The sum of what is made of each pair of entries.
+pub(super) fn sum_of<A: Copy + Into<f64>>(a: &[A], b: &[f64], of: impl Fn(f64, f64) -> f64) -> f64 {
+    lanes::vectorised(
+        #[inline(always)]
+        || lanes::sum_of(a, b, of),
+    )
 }

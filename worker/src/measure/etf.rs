@@ -9,8 +9,7 @@ pub(super) fn error(shared: &Shared<'_>) -> Vec<f64> {
         return vec![structure::direct(&kept.centred, &kept.centred, k, kept.dim())];
     }
     let trace = kept.squares.iter().sum();
-    let residue = kept.residue();
-    vec![structure::closed(k, trace, dot(&residue, &residue), shared.grams.centred)]
+    vec![structure::closed(k, trace, dot(&kept.residue, &kept.residue), shared.grams.centred)]
 }
 
 /// `(tr A)^2/|A|^2` with `A = C^T C`: in how many directions the means spread, at most

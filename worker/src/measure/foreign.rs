@@ -11,5 +11,6 @@ pub(super) fn orthogonality_deviation(shared: &Shared<'_>) -> Vec<f64> {
     // The published tool takes a mean of zero for orthogonal; here it has no angle.
     let least = if kept.compat { 1e-8 } else { 0.0 };
     let cosine = |mean: &[f64]| dot(mean, foreign) / (dot(mean, mean).sqrt() * norm).max(least);
-    vec![(0..kept.len()).map(|i| cosine(kept.mean(i)).abs()).sum::<f64>() / kept.len() as f64]
+    let cosines = kept.of_each(|i| cosine(kept.mean(i)).abs());
+    vec![cosines.iter().sum::<f64>() / kept.len() as f64]
 }

@@ -126,6 +126,22 @@ pub(super) fn sum(x: &[f64]) -> f64 {
     lanes.into_iter().sum()
 }
 
+/// The sum of what is made of each pair of entries.
+#[inline(always)]
+pub(super) fn sum_of<A: Copy + Into<f64>>(a: &[A], b: &[f64], of: impl Fn(f64, f64) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += of(a.into(), b);
+        }
+    }
+    for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+        *lane += of(a.into(), b);
+    }
+    lanes.into_iter().sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +186,8 @@ mod tests {
         for length in [0, 1, 7, 8, 9, 100] {
             let x: Vec<f64> = (0..length).map(f64::from).collect();
             assert_eq!(sum(&x), x.iter().sum::<f64>());
+            let single: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+            assert_eq!(sum_of(&single, &x, |a, b| a * b), x.iter().map(|x| x * x).sum::<f64>());
             let expected: [f64; 2] =
                 [x.iter().map(|x| x - 1.0).sum(), x.iter().map(|x| (x - 1.0).powi(2)).sum()];
             assert_eq!(sums_around(1.0, &x), expected);

@@ -26,6 +26,7 @@ mod norms;
 mod pairs;
 mod per_class;
 mod registry;
+mod rows;
 mod structure;
 mod tile;
 
@@ -35,8 +36,10 @@ pub use per_class::{CLASS_COLUMNS, ClassColumn, ClassValues, PerClass};
 pub use registry::{Measure, Need};
 
 use classes::{Centre, Kept};
+use faer::Mat;
 use pairs::{Pairs, Wanted};
-use registry::Grams;
+use registry::WantedGrams;
+use rows::Rows;
 
 /// The measures of one model.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +67,13 @@ impl Measured {
 pub(crate) struct Shared<'a> {
     kept: Kept<'a>,
     pairs: Pairs,
-    grams: GramProducts,
+    grams: Grams,
 }
 
-/// Inner products of Gram matrices; NaN where none was asked for.
-struct GramProducts {
+/// Gram matrices and their products; empty and NaN where none was asked for.
+struct Grams {
+    /// `C^T C`.
+    matrix: Mat<f64>,
     /// `|C^T C|^2`.
     centred: f64,
     /// `|U^T U|^2`, rows `c_i/|c_i|`.
@@ -125,7 +130,7 @@ impl<'a> Shared<'a> {
     /// Computes what the measures share, and what is wanted of the pairs beyond it.
     fn new(kept: Kept<'a>, measures: &[&Measure], also: Wanted) -> Self {
         let wanted = measures.iter().fold(also, |all, measure| all.and(measure.pairs));
-        let grams = gram_products(&kept, measures);
+        let grams = Grams::new(&kept, measures);
         Self { pairs: pairs::pass(&kept, wanted), grams, kept }
     }
 
@@ -135,25 +140,24 @@ impl<'a> Shared<'a> {
     }
 }
 
-fn gram_products(kept: &Kept<'_>, measures: &[&Measure]) -> GramProducts {
-    let wants = |part: fn(&Grams) -> bool| measures.iter().any(|measure| part(&measure.grams));
-    let centred: &gram::Rows<'_> = &|i, columns, out| out.copy_from_slice(&kept.centred(i)[columns]);
-    let units: &gram::Rows<'_> = &|i, columns, out| {
-        out.iter_mut().zip(&kept.centred(i)[columns]).for_each(|(u, c)| *u = c / kept.norms[i]);
-    };
-    let weights: &gram::Rows<'_> = &|i, columns, out| {
-        out.iter_mut().zip(kept.weight(i).skip(columns.start)).for_each(|(out, w)| *out = w);
-    };
-    let products = |matrices: &[&gram::Rows<'_>]| gram::inner_products(matrices, kept.len(), kept.dim());
-    let mut all = GramProducts { centred: f64::NAN, units: f64::NAN, weights_centred: f64::NAN };
-    if wants(|grams| grams.weights) {
-        let found = products(&[centred, weights]);
-        (all.centred, all.weights_centred) = (found[0][0], found[0][1]);
-    } else if wants(|grams| grams.centred) {
-        all.centred = products(&[centred])[0][0];
+impl Grams {
+    fn new(kept: &Kept<'_>, measures: &[&Measure]) -> Self {
+        let wants = |part: fn(&WantedGrams) -> bool| measures.iter().any(|measure| part(&measure.grams));
+        let gram = |rows: &Rows<'_>| gram::gram(rows, kept.len(), kept.dim());
+        let mut all =
+            Self { matrix: Mat::new(), centred: f64::NAN, units: f64::NAN, weights_centred: f64::NAN };
+        if wants(|grams| grams.centred || grams.weights) {
+            all.matrix = gram(&|i, columns, out| out.copy_from_slice(&kept.centred(i)[columns]));
+            all.centred = gram::inner_product(&all.matrix, &all.matrix);
+        }
+        if wants(|grams| grams.weights) {
+            let weights = gram(&|i, columns, out| kept.copy_weight(i, columns, out));
+            all.weights_centred = gram::inner_product(&all.matrix, &weights);
+        }
+        if wants(|grams| grams.units) {
+            let units = gram(&|i, columns, out| kept.copy_direction(i, columns, out));
+            all.units = gram::inner_product(&units, &units);
+        }
+        all
     }
-    if wants(|grams| grams.units) {
-        all.units = products(&[units])[0][0];
-    }
-    all
 }

@@ -23,7 +23,7 @@ pub struct Measure {
     /// What it takes from the pass over all pairs.
     pub(super) pairs: Wanted,
     /// What it takes from the Gram matrices.
-    pub(super) grams: Grams,
+    pub(super) grams: WantedGrams,
     pub(super) compute: fn(&Shared<'_>) -> Vec<f64>,
 }
 
@@ -57,7 +57,7 @@ impl Need {
 
 /// Which Gram matrices a measure takes part of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Grams {
+pub(super) struct WantedGrams {
     pub(super) centred: bool,
     pub(super) units: bool,
     pub(super) weights: bool,
