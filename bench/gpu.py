@@ -207,7 +207,7 @@ def everything():
         yield measured("collect", ("collect", shape, "f32"), 12 + depth, commands.bench("collect", shape, "f32", repeat=3), 60,
                        ours=ahead("collect", shape, "f32"))
     yield measured("sums", ("torch sums",), 15, commands.torch_sums(shapes), 40)
-    yield measured("measures", ("measures",), 12, commands.bench("measures", first, "f32", *of_measures, repeat=3), 40)
+    yield measured("measures", ("measures",), 20, commands.bench("measures", first, "f32", *of_measures, repeat=3), 60)
     for shape in shapes:
         yield measured("kernels", ("kernels", shape), 14, commands.bench("kernels", shape, training), 50,
                        ours=ahead("train", shape, training))

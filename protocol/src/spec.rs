@@ -172,9 +172,16 @@ pub struct AnalyzeSpec {
     /// Round as the published tool does.
     #[serde(default)]
     pub compat: bool,
+    /// `cpu`, `auto`, `cuda` or `cuda:N`: where the pass over all pairs of classes is done.
+    #[serde(default = "on_the_processor")]
+    pub device: String,
     /// CSV file to write; none if missing.
     pub out: Option<PathBuf>,
     /// File for the values of single classes, `.csv` or `.parquet`; none if missing.
     #[serde(default)]
     pub per_class: Option<PathBuf>,
+}
+
+fn on_the_processor() -> String {
+    "cpu".to_owned()
 }

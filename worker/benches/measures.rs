@@ -46,6 +46,7 @@ fn main() {
         max_per_class: None,
         foreign_stats: Some(folder.path().join("stats")),
         compat: false,
+        device: "cpu".to_owned(),
         out: Some(folder.path().join("results.csv")),
         per_class: Some(folder.path().join("classes.parquet")),
     };

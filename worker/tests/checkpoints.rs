@@ -318,6 +318,7 @@ fn measures_read_the_same_head_and_parameters_from_every_form() {
         out: None,
         foreign_stats: None,
         compat: false,
+        device: "cpu".to_owned(),
         per_class: None,
     };
     let output = analyze(&spec, &Report::silent()).unwrap();

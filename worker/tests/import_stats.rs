@@ -96,6 +96,7 @@ fn measures_of_imported_statistics_are_the_published_tools() {
         out: None,
         foreign_stats: None,
         compat: false,
+        device: "cpu".to_owned(),
         per_class: None,
     };
     let output = analyze(&spec, &Report::silent()).unwrap();

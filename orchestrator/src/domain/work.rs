@@ -108,6 +108,8 @@ pub fn stage_spec(layout: &Layout, work: &Work) -> StageSpec {
                     max_per_class: config.analysis.max_per_class,
                     foreign_stats: None,
                     compat: false,
+                    // Seconds, which no job need wait for a GPU for.
+                    device: "cpu".to_owned(),
                     out: None,
                     per_class: Some(layout.classes(name, checkpoint.unwrap_or_default())),
                 }),

@@ -68,7 +68,7 @@ enum Job {
     },
     /// Each kernel by itself.
     Kernels,
-    /// All measures of one model, on the processor.
+    /// All measures of one model, by the processor alone and with an NVIDIA GPU.
     Measures {
         #[arg(long, default_value_t = 29_233)]
         classes: usize,
@@ -104,6 +104,9 @@ fn main() -> Result<()> {
     // `cargo bench` appends a flag of its own.
     let args = Args::parse_from(std::env::args().filter(|argument| argument != "--bench"));
     let device = device::resolve(&args.device, &Report::silent())?;
+    if let Job::Measures { classes, width } = args.job {
+        return measures::measures(device, classes, width, args.repeat);
+    }
     on_device!(device, |B, place| measure::<B>(&args, &place))
 }
 
@@ -123,7 +126,7 @@ fn measure<B: Pool>(args: &Args, device: &B::Device) -> Result<()> {
         Job::Endurance { steps } => bench.endurance(steps)?,
         Job::Packed { seconds } => bench.packed(seconds),
         Job::Kernels => bench.kernels(),
-        Job::Measures { classes, width } => measures::measures(classes, width, args.repeat),
+        Job::Measures { .. } => unreachable!("they are computed without a backend"),
     }
     Ok(())
 }

@@ -9,16 +9,20 @@ mod class_table;
 mod columns;
 mod entries;
 mod foreign;
+mod measures;
 mod origin;
 mod progress;
 mod row;
 mod scores;
 mod table;
 
+pub use measures::measures;
 pub use progress::{Collected, collected, progress};
 
 use crate::{
-    Error, Result, files,
+    Error, Result,
+    device::{self, Device},
+    files,
     measure::{Filter, Options, PerClass},
     report::Report,
 };
@@ -38,6 +42,10 @@ use std::{io, path::Path};
 /// table can't be written, or a stop was asked for.
 pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     let columns = Columns::parse(spec)?;
+    let device = device::resolve(&spec.device, report)?;
+    if device == Device::Vulkan {
+        return Err(Error::input("device: analyze computes on cpu or cuda; Vulkan has no logarithm in f64"));
+    }
     let filter = Filter { min_per_class: spec.min_per_class, max_per_class: spec.max_per_class };
     if filter.max_per_class.is_some_and(|max| max <= filter.min_per_class) {
         return Err(Error::input(
@@ -63,7 +71,7 @@ pub fn analyze(spec: &AnalyzeSpec, report: &Report) -> Result<AnalyzeOutput> {
     let entries = entries::with_means(spec, report)?;
     entries.iter().try_for_each(|entry| entry.check_hashes(&spec.stats, &columns))?;
 
-    let job = Job { spec, columns, options, entries, report };
+    let job = Job { spec, device, columns, options, entries, report };
     job.check_origins()?;
     let rows = match (&spec.per_class, format) {
         (Some(path), Some(format)) => job.rows_and_classes(path, format)?,
@@ -87,6 +95,7 @@ pub fn column_names(spec: &AnalyzeSpec) -> Result<Vec<String>> {
 /// What is to be computed, of which checkpoints.
 struct Job<'a> {
     spec: &'a AnalyzeSpec,
+    device: Device,
     columns: Columns,
     options: Options,
     entries: Vec<Entry>,

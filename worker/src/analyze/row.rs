@@ -6,11 +6,12 @@ use super::{
     columns::LOSS_COLUMNS,
     entries::Entry,
     foreign,
+    measures::measures,
     scores::Scores,
 };
 use crate::{
     Error, Result, files,
-    measure::{self, Decisions, Inputs, Measured, Need, PerClass},
+    measure::{Decisions, Inputs, Measured, Need, PerClass},
     model::checkpoint::{Found, Located},
     stats::{Decs, Means, Vars, means_hash},
 };
@@ -49,7 +50,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
     }
-    let measured = statistics.measure(head.as_ref(), job);
+    let measured = statistics.measure(head.as_ref(), job)?;
     explain(&measured, &warn);
     let found =
         measured.values.iter().filter_map(|(column, value)| Some(((*column).to_owned(), Real((*value)?))));
@@ -183,7 +184,7 @@ impl Statistics {
         )))
     }
 
-    fn measure(&self, head: Option<&Head>, job: &Job<'_>) -> Measured {
+    fn measure(&self, head: Option<&Head>, job: &Job<'_>) -> Result<Measured> {
         let inputs = Inputs {
             dim: self.dim,
             counts: &self.counts,
@@ -194,7 +195,7 @@ impl Statistics {
             covariance: self.covariance.as_deref(),
             foreign_mean: self.foreign_mean.as_deref(),
         };
-        measure::compute(&inputs, &job.options, |measure| job.columns.wants(measure))
+        measures(job.device, &inputs, &job.options, |measure| job.columns.wants(measure))
     }
 }
 

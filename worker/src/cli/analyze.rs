@@ -44,6 +44,10 @@ pub(super) struct Args {
     #[arg(long)]
     compat: bool,
 
+    /// Where the pass over all pairs of classes, the most of the work, is done: "cpu", "auto", "cuda" or "cuda:N".
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = values::device)]
+    device: String,
+
     /// CSV file to write.
     #[arg(long, value_name = "RESULTS.csv", value_parser = values::csv, required_unless_present_any = ["list", "progress", "json", "per_class"])]
     out: Option<PathBuf>,
@@ -76,6 +80,7 @@ impl Args {
             max_per_class: self.max_per_class,
             foreign_stats: self.foreign_stats,
             compat: self.compat,
+            device: self.device,
             out: self.out,
             per_class: self.per_class,
         };

@@ -1,12 +1,9 @@
 //! Sums of embeddings and of their squared norms per class.
 
-use super::{
-    doubles,
-    pass::{Accumulator, Job},
-};
+use super::pass::{Accumulator, Job};
 use crate::{
     Result,
-    kernels::{ClassSums, Kernels},
+    kernels::{ClassSums, Kernels, doubles},
     stats::{Means, Meta, means_hash},
 };
 use burn::tensor::Tensor;

@@ -4,7 +4,6 @@
 //! * [`means`]: sums of embeddings over the train split;
 //! * [`vars`]: sums of squared distances to the class means over the train split;
 //! * [`decs`]: agreement of the linear and the nearest-mean decision over the validation split;
-//! * [`doubles`]: what sums are taken in;
 //! * [`partial`]: unfinished statistics, for going on after an interruption;
 //! * [`pass`]: the forward pass over a split that they share.
 //!
@@ -12,7 +11,6 @@
 //! do not depend on batch size, threads or interruptions.
 
 mod decs;
-mod doubles;
 mod means;
 mod partial;
 mod pass;

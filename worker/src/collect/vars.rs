@@ -3,13 +3,10 @@
 //! Either in a second pass over the data, with distances to means that are known, which is the published way;
 //! or from the sums of squared norms that come with the means, without reading the data again.
 
-use super::{
-    doubles,
-    pass::{Accumulator, Job, Pass},
-};
+use super::pass::{Accumulator, Job, Pass};
 use crate::{
     Error, Result,
-    kernels::Kernels,
+    kernels::{Kernels, doubles},
     stats::{Means, Meta, Vars},
 };
 use burn::tensor::Tensor;

@@ -17,6 +17,7 @@
 
 pub mod backend;
 pub mod cpu;
+pub(crate) mod doubles;
 pub mod dropout;
 #[cfg(feature = "gpu")]
 pub mod gpu;

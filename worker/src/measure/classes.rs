@@ -91,17 +91,20 @@ pub(super) enum Centre {
 }
 
 /// The kept classes, with their means around a centre.
-pub(super) struct Kept<'a> {
+pub(crate) struct Kept<'a> {
     pub(super) inputs: &'a Inputs<'a>,
-    pub(super) compat: bool,
+    pub(crate) compat: bool,
     /// Positions among all classes.
     pub(super) classes: Vec<usize>,
+    /// What means are centred on, `[width]`.
+    #[cfg(feature = "cuda")]
+    pub(crate) centre: Vec<f64>,
     /// `c_i`, means less the centre, `[kept, width]`.
     pub(super) centred: Vec<f64>,
     /// `q_i = |c_i|^2`.
-    pub(super) squares: Vec<f64>,
+    pub(crate) squares: Vec<f64>,
     /// `n_i = |c_i|`.
-    pub(super) norms: Vec<f64>,
+    pub(crate) norms: Vec<f64>,
     /// `sum c_i`: zero but for rounding, around the plain mean.
     pub(super) residue: Vec<f64>,
 }
@@ -146,6 +149,8 @@ impl<'a> Kept<'a> {
             inputs,
             compat: options.compat,
             classes,
+            #[cfg(feature = "cuda")]
+            centre: global,
             centred,
             squares,
             norms: Vec::new(),
@@ -158,7 +163,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Number of classes kept.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.classes.len()
     }
 
@@ -169,7 +174,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Width.
-    pub(super) fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.inputs.dim
     }
 
@@ -179,7 +184,7 @@ impl<'a> Kept<'a> {
     }
 
     /// `M_i`, not centred.
-    pub(super) fn mean(&self, i: usize) -> &'a [f64] {
+    pub(crate) fn mean(&self, i: usize) -> &'a [f64] {
         &self.inputs.means[self.classes[i] * self.dim()..][..self.dim()]
     }
 
@@ -213,7 +218,7 @@ impl<'a> Kept<'a> {
     }
 
     /// `v_i = E|x - M_i|^2`, divided by the count (not by the count less one).
-    pub(super) fn variances(&self) -> Option<Vec<f64>> {
+    pub(crate) fn variances(&self) -> Option<Vec<f64>> {
         let vars = self.inputs.vars?;
         Some(self.classes.iter().map(|&class| vars[class] / f64::from(self.inputs.counts[class])).collect())
     }

@@ -35,11 +35,18 @@ pub use classes::{Decisions, Filter, Inputs, Options};
 pub use per_class::{CLASS_COLUMNS, ClassColumn, ClassValues, PerClass};
 pub use registry::{Measure, Need};
 
-use classes::{Centre, Kept};
+pub(crate) use classes::Kept;
+#[cfg(feature = "cuda")]
+pub(crate) use moments::Moments;
+pub(crate) use pairs::{Pairs, Wanted};
+#[cfg(feature = "cuda")]
+pub(crate) use tile::CANCELS;
+
+use classes::Centre;
 use faer::Mat;
-use pairs::{Pairs, Wanted};
 use registry::WantedGrams;
 use rows::Rows;
+use std::convert::Infallible;
 
 /// The measures of one model.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,11 +89,29 @@ struct Grams {
     weights_centred: f64,
 }
 
-/// Computes the measures of the groups that `wanted` accepts.
+/// Computes the measures of the groups that `wanted` accepts, on the processor.
 ///
 /// # Panics
 /// When the lengths of the inputs do not fit together.
 pub fn compute(inputs: &Inputs<'_>, options: &Options, wanted: impl Fn(&Measure) -> bool) -> Measured {
+    let Ok(measured) =
+        compute_with(inputs, options, wanted, |kept, wanted| Ok::<_, Infallible>(pairs::pass(kept, wanted)));
+    measured
+}
+
+/// As [`compute`], with the pass over all pairs, the most of the work, done elsewhere.
+///
+/// # Errors
+/// Those of the pass.
+///
+/// # Panics
+/// When the lengths of the inputs do not fit together.
+pub(crate) fn compute_with<E>(
+    inputs: &Inputs<'_>,
+    options: &Options,
+    wanted: impl Fn(&Measure) -> bool,
+    pass: impl Fn(&Kept<'_>, Wanted) -> Result<Pairs, E>,
+) -> Result<Measured, E> {
     let kept = Kept::new(inputs, options, Centre::Plain);
     let classes = kept.len();
     let asked: Vec<&Measure> = MEASURES.iter().filter(|measure| wanted(measure)).collect();
@@ -106,7 +131,7 @@ pub fn compute(inputs: &Inputs<'_>, options: &Options, wanted: impl Fn(&Measure)
         log_by_class: true,
         ..Wanted::NONE
     };
-    let shared = Shared::new(kept, &measures, if per_class { by_class } else { Wanted::NONE });
+    let shared = Shared::new(kept, &measures, if per_class { by_class } else { Wanted::NONE }, &pass)?;
     let mut computed = shared.values(&measures);
     let per_class = per_class.then(|| per_class::compute(&shared));
     let duplicates = shared.pairs.sums.duplicates;
@@ -115,7 +140,7 @@ pub fn compute(inputs: &Inputs<'_>, options: &Options, wanted: impl Fn(&Measure)
     let measures = able(Centre::Weighted);
     if !measures.is_empty() {
         let kept = Kept::new(inputs, options, Centre::Weighted);
-        computed.extend(Shared::new(kept, &measures, Wanted::NONE).values(&measures));
+        computed.extend(Shared::new(kept, &measures, Wanted::NONE, &pass)?.values(&measures));
     }
 
     let value = |column| {
@@ -123,15 +148,20 @@ pub fn compute(inputs: &Inputs<'_>, options: &Options, wanted: impl Fn(&Measure)
         (column, found.map(|(_, value)| *value))
     };
     let values = asked.iter().flat_map(|measure| measure.columns).map(|column| value(*column)).collect();
-    Measured { values, classes, duplicates, per_class }
+    Ok(Measured { values, classes, duplicates, per_class })
 }
 
 impl<'a> Shared<'a> {
     /// Computes what the measures share, and what is wanted of the pairs beyond it.
-    fn new(kept: Kept<'a>, measures: &[&Measure], also: Wanted) -> Self {
+    fn new<E>(
+        kept: Kept<'a>,
+        measures: &[&Measure],
+        also: Wanted,
+        pass: impl Fn(&Kept<'_>, Wanted) -> Result<Pairs, E>,
+    ) -> Result<Self, E> {
         let wanted = measures.iter().fold(also, |all, measure| all.and(measure.pairs));
         let grams = Grams::new(&kept, measures);
-        Self { pairs: pairs::pass(&kept, wanted), grams, kept }
+        Ok(Self { pairs: pass(&kept, wanted)?, grams, kept })
     }
 
     fn values(&self, measures: &[&Measure]) -> Vec<(&'static str, f64)> {

@@ -13,7 +13,7 @@ pub(super) fn per_class(values: &[f64]) -> [f64; 2] {
 /// Sums that give mean and *population* variance (divided by the number) of values per pair. They are
 /// taken around a shift near the mean, so that one pass is enough.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Moments {
+pub(crate) struct Moments {
     shift: f64,
     sum: f64,
     squares: f64,
@@ -28,6 +28,17 @@ impl Moments {
     #[inline(always)]
     pub(super) fn push_all(&mut self, values: &[f64]) {
         let [sum, squares] = lanes::sums_around(self.shift, values);
+        self.add(sum, squares);
+    }
+
+    /// What values are taken around.
+    #[cfg(feature = "cuda")]
+    pub(crate) const fn shift(&self) -> f64 {
+        self.shift
+    }
+
+    /// Adds sums of values and of their squares that were taken around the shift.
+    pub(super) fn add(&mut self, sum: f64, squares: f64) {
         self.sum += sum;
         self.squares += squares;
     }
@@ -35,8 +46,7 @@ impl Moments {
     /// Adds sums around the same shift.
     pub(super) fn merge(&mut self, other: &Self) {
         debug_assert!(self.shift.total_cmp(&other.shift).is_eq(), "sums around different shifts");
-        self.sum += other.sum;
-        self.squares += other.squares;
+        self.add(other.sum, other.squares);
     }
 
     /// Mean and population variance over `pairs` values.

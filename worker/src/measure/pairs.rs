@@ -15,20 +15,20 @@ use rayon::prelude::*;
 const WAVE: usize = 512;
 
 /// What the pass adds up; what is not wanted stays zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) cdnv: bool,
-    pub(super) distance: bool,
-    pub(super) log: bool,
-    pub(super) riesz: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) cdnv: bool,
+    pub(crate) distance: bool,
+    pub(crate) log: bool,
+    pub(crate) riesz: bool,
     /// `cdnv` of each class, too.
-    pub(super) cdnv_by_class: bool,
+    pub(crate) cdnv_by_class: bool,
     /// `log` of each class, too.
-    pub(super) log_by_class: bool,
+    pub(crate) log_by_class: bool,
 }
 
 impl Wanted {
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         cdnv: false,
         distance: false,
         log: false,
@@ -48,24 +48,24 @@ impl Wanted {
         }
     }
 
-    pub(super) fn kernels(self) -> bool {
+    pub(crate) fn kernels(self) -> bool {
         self.distance || self.log || self.riesz
     }
 }
 
 /// Sums over all pairs `i < j`. `d` is the distance of the unit vectors `c_i/n_i` and `c_j/n_j`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PairSums {
+pub(crate) struct PairSums {
     /// Of `(v_i + v_j)/2 / |M_i - M_j|^2`.
     pub(super) cdnv: f64,
     /// Of `(v_i + v_j)/2 / |M_i - M_j|^4`.
     pub(super) cdnv_squared: f64,
     /// Of `d`.
-    pub(super) distance: Moments,
+    pub(crate) distance: Moments,
     /// Of `-ln d`.
-    pub(super) log: Moments,
+    pub(crate) log: Moments,
     /// Of `sign(s) d^-s`, `s = width - 2`.
-    pub(super) riesz: Moments,
+    pub(crate) riesz: Moments,
     /// Pairs with equal means.
     pub(super) duplicates: u64,
 }
@@ -85,6 +85,19 @@ impl PairSums {
         }
     }
 
+    /// Adds what a device found in a tile: sums of `cdnv` with either power, of the kernels, each with that of its squares
+    /// around the shift, and the duplicates.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn add(&mut self, found: [f64; 9]) {
+        let [cdnv, cdnv_squared, distance, distances, log, logs, riesz, rieszes, duplicates] = found;
+        self.cdnv += cdnv;
+        self.cdnv_squared += cdnv_squared;
+        self.distance.add(distance, distances);
+        self.log.add(log, logs);
+        self.riesz.add(riesz, rieszes);
+        self.duplicates += duplicates as u64;
+    }
+
     fn merge(&mut self, other: &Self) {
         self.cdnv += other.cdnv;
         self.cdnv_squared += other.cdnv_squared;
@@ -96,23 +109,30 @@ impl PairSums {
 }
 
 /// What the pass gives.
-pub(super) struct Pairs {
+pub(crate) struct Pairs {
     /// Over all pairs.
-    pub(super) sums: PairSums,
+    pub(crate) sums: PairSums,
     /// Sums over the pairs of each class of `(v_i + v_j)/2 / |M_i - M_j|^4`; empty if not wanted.
-    pub(super) cdnv_squared: Vec<f64>,
+    pub(crate) cdnv_squared: Vec<f64>,
     /// Sums over the pairs of each class of `-ln d`; empty if not wanted.
-    pub(super) log: Vec<f64>,
+    pub(crate) log: Vec<f64>,
 }
 
-/// Adds up what is wanted over all pairs.
-pub(super) fn pass(kept: &Kept<'_>, wanted: Wanted) -> Pairs {
-    let by_class = |wanted: bool| vec![0.0; if wanted { kept.len() } else { 0 }];
-    let mut pairs = Pairs {
-        sums: PairSums::empty(kept.dim()),
-        cdnv_squared: by_class(wanted.cdnv_by_class),
-        log: by_class(wanted.log_by_class),
-    };
+impl Pairs {
+    /// Of no pairs yet.
+    pub(crate) fn empty(kept: &Kept<'_>, wanted: Wanted) -> Self {
+        let by_class = |wanted: bool| vec![0.0; if wanted { kept.len() } else { 0 }];
+        Self {
+            sums: PairSums::empty(kept.dim()),
+            cdnv_squared: by_class(wanted.cdnv_by_class),
+            log: by_class(wanted.log_by_class),
+        }
+    }
+}
+
+/// Adds up what is wanted over all pairs, on the processor.
+pub(crate) fn pass(kept: &Kept<'_>, wanted: Wanted) -> Pairs {
+    let mut pairs = Pairs::empty(kept, wanted);
     if wanted == Wanted::NONE {
         return pairs;
     }

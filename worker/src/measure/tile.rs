@@ -15,7 +15,7 @@ use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 pub(super) const TILE: usize = 256;
 /// Squared distances below this share of the squared norms are taken by direct difference: above it
 /// cancellation costs at most four of sixteen digits.
-const CANCELS: f64 = 1e-4;
+pub(crate) const CANCELS: f64 = 1e-4;
 
 /// What tiles are made from.
 pub(super) struct Grid<'a> {

@@ -51,6 +51,7 @@ pub(crate) fn spec(stats: &Path, measures: &[&str]) -> AnalyzeSpec {
         max_per_class: None,
         foreign_stats: None,
         compat: false,
+        device: "cpu".to_owned(),
         out: None,
         per_class: None,
     }

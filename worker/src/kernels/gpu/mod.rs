@@ -21,6 +21,8 @@ mod on_cuda;
 mod on_vulkan;
 mod outer_products;
 mod over_cube;
+#[cfg(feature = "cuda")]
+pub(crate) mod pairs;
 mod products;
 mod rows;
 mod runtime;

@@ -4,3 +4,6 @@ use crate::kernels::backend::Cuda as Gpu;
 
 #[path = "tests.rs"]
 mod tests;
+
+#[path = "pairs_tests.rs"]
+mod pairs;
