@@ -31,7 +31,7 @@ pub(super) fn measures(device: Device, classes: usize, width: usize, repeat: usi
     };
     let on_gpu = matches!(device, Device::Cuda(_)).then_some(device);
     for device in [Device::Cpu].into_iter().chain(on_gpu) {
-        let mut once = || {
+        let once = || {
             let started = Instant::now();
             black_box(analyze::measures(device, &inputs, &Options::default(), |_| true)?);
             Ok(started.elapsed().as_secs_f64())
