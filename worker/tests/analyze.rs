@@ -208,6 +208,10 @@ fn statistics_of_other_weights_are_refused_before_anything_is_computed() {
     // The last row of three.
     let path = stats::path(stats.path(), StageKind::Means, 0, MODELS[2]);
     let mut means = Means::read(&path).unwrap();
+    means.meta.made_from.insert("function_sha256".into(), "of another".into());
+    means.write(&path).unwrap();
+    let line = refusal(&spec(stats.path(), &["dual"]));
+    assert!(line.contains("01x0064_03L-means.safetensors: outdated, made from other settings"), "{line}");
     means.meta.made_from.insert("checkpoint_sha256".into(), "of others".into());
     means.write(&path).unwrap();
     // Nobody asks for anything of the checkpoint here.
@@ -432,12 +436,15 @@ fn means_over_other_texts_fill_what_compares_with_them() {
     assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
     assert!(output.rows[1..].iter().all(|row| !row.values.contains_key("orthogonality_deviation")));
 
-    other.meta.made_from.insert("checkpoint_sha256".into(), "others".into());
-    other.write(&path).unwrap();
     let mut own = own;
-    own.meta.made_from.insert("checkpoint_sha256".into(), "ours".into());
-    own.write(&stats::path(stats.path(), StageKind::Means, 0, MODELS[0])).unwrap();
-    assert!(refusal(&spec).contains("made from other weights"));
+    for (key, named) in [("function_sha256", "settings in config.json"), ("checkpoint_sha256", "weights")] {
+        other.meta.made_from.insert(key.into(), "others".into());
+        other.write(&path).unwrap();
+        own.meta.made_from.insert(key.into(), "ours".into());
+        own.write(&stats::path(stats.path(), StageKind::Means, 0, MODELS[0])).unwrap();
+        let line = refusal(&spec);
+        assert!(line.contains(&format!("made from other {named} than the means to compare with")), "{line}");
+    }
 }
 
 #[test]

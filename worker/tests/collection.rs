@@ -271,12 +271,54 @@ fn finished_statistics_of_anything_else_are_kept_unless_they_are_to_be_replaced(
 }
 
 #[test]
-fn statistics_of_earlier_versions_need_not_tell_the_length_of_sequences() {
+fn statistics_of_another_function_of_the_same_weights_are_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let stages = [StageKind::Means, StageKind::Vars, StageKind::Decs];
+    let files = stages.map(|stage| run(stage, &spec).file);
+    let bytes = files.clone().map(|file| fs::read(file).unwrap());
+    let config = spec.model.join("checkpoint-60/config.json");
+    let written = fs::read_to_string(&config).unwrap();
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&written).unwrap();
+    // Another text of the same function.
+    fields.insert("note".into(), "mine".into());
+    fs::write(&config, serde_json::to_string(&fields).unwrap()).unwrap();
+    for (stage, (file, bytes)) in stages.into_iter().zip(files.iter().zip(&bytes)) {
+        run(stage, &spec);
+        assert_eq!(&fs::read(file).unwrap(), bytes);
+    }
+
+    fields.insert("window_size".into(), 4.into());
+    fs::write(&config, serde_json::to_string(&fields).unwrap()).unwrap();
+    let kept = collect(StageKind::Means, &spec, &Report::silent()).unwrap_err().to_string();
+    assert!(kept.contains("was made with function_sha256 "), "{kept}");
+    for stage in [StageKind::Vars, StageKind::Decs] {
+        let refused = collect(stage, &spec, &Report::silent()).unwrap_err().to_string();
+        assert!(refused.contains("-means.safetensors: outdated, made from other settings than"), "{refused}");
+        assert!(refused.contains("checkpoint-60/config.json; collect the means again"), "{refused}");
+    }
+
+    // Unfinished ones are not gone on with.
+    let mut half = Means::read(&files[0]).unwrap();
+    half.meta.n_seqs = 100;
+    half.write(&files[0].with_extension("partial")).unwrap();
+    fs::remove_file(&files[0]).unwrap();
+    run(StageKind::Means, &spec);
+    let other = Means::read(&files[0]).unwrap();
+    assert_eq!(other.counts, half.counts, "every sequence was read once");
+    fs::write(&config, written).unwrap();
+    run(StageKind::Means, &CollectSpec { replace: true, ..spec.clone() });
+    assert_eq!(fs::read(&files[0]).unwrap(), bytes[0]);
+}
+
+#[test]
+fn what_statistics_of_earlier_versions_do_not_tell_is_unknown() {
     let root = tempfile::tempdir().unwrap();
     let spec = lay_out(root.path());
     let file = run(StageKind::Means, &spec).file;
     let mut means = Means::read(&file).unwrap();
     assert_eq!(means.meta.made_from.remove("block_size").as_deref(), Some("64"));
+    assert_eq!(means.meta.made_from.remove("function_sha256").unwrap().len(), 64);
     means.write(&file).unwrap();
     run(StageKind::Means, &spec);
     assert_eq!(Means::read(&file).unwrap(), means, "they were not collected again");

@@ -9,8 +9,8 @@ use std::path::Path;
 /// it has none.
 ///
 /// # Errors
-/// When the file is damaged, has no samples, or was made with a model of another width or other weights than
-/// `means`.
+/// When the file is damaged, has no samples, or was made with a model of another width, other weights or other settings
+/// than `means`.
 pub(super) fn mean(stats: &Path, entry: &Entry, means: &Means) -> Result<Option<Vec<f64>>> {
     let path = entry.path(stats, StageKind::Means);
     if !files::exists(&path)? {
@@ -21,9 +21,13 @@ pub(super) fn mean(stats: &Path, entry: &Entry, means: &Means) -> Result<Option<
     if foreign.dim != means.dim {
         return refuse(format!("means of width {}; those to compare with have {}", foreign.dim, means.dim));
     }
-    let weights = |means: &Means| means.meta.made_from.get("checkpoint_sha256").cloned();
-    if weights(&foreign).zip(weights(means)).is_some_and(|(a, b)| a != b) {
-        return refuse("made from other weights than the means to compare with; collect it again".into());
+    for (key, what) in [("checkpoint_sha256", "weights"), ("function_sha256", "settings in config.json")] {
+        let made_from = |means: &Means| means.meta.made_from.get(key).cloned();
+        if made_from(&foreign).zip(made_from(means)).is_some_and(|(a, b)| a != b) {
+            return refuse(format!(
+                "made from other {what} than the means to compare with; collect it again"
+            ));
+        }
     }
     let samples = foreign.tokens();
     if samples == 0 {

@@ -5,14 +5,17 @@ use super::{checkpoint, columns::Columns, entries::Entry, scores::Scores};
 use crate::{
     Error, Result,
     measure::Need,
-    model::checkpoint::{self as folders, EVAL_RESULTS, Found, Located, weights},
+    model::{
+        GptNeoConfig,
+        checkpoint::{self as folders, CONFIG, EVAL_RESULTS, Found, Located, weights},
+    },
     stats::Summary,
 };
 use protocol::{spec::AnalyzeSpec, stage::StageKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Refuses statistics and scores of other weights than those of the checkpoint that is read, and scores over other data
-/// than decisions.
+/// Refuses statistics and scores of other weights, or of another function of them, than the checkpoint that is read, and
+/// scores over other data than decisions.
 ///
 /// # Errors
 /// When there are such, or what tells can't be read.
@@ -29,31 +32,36 @@ pub(super) fn check(spec: &AnalyzeSpec, columns: &Columns, entry: &Entry) -> Res
         true => entry.summary(&spec.stats, StageKind::Decs)?,
         false => None,
     };
-    let of_means = means.as_ref().and_then(|means| means.made_from.get("checkpoint_sha256"));
-    let of_scores = scores.as_ref().and_then(|scores| scores.checkpoint_sha256.as_ref());
+    let of_means = ["checkpoint_sha256", "function_sha256"]
+        .map(|key| means.as_ref().and_then(|means| means.made_from.get(key)));
+    let of_scores = scores
+        .as_ref()
+        .map_or([None, None], |scores| [scores.checkpoint_sha256.as_ref(), scores.function_sha256.as_ref()]);
     let evaluated = folder.join(EVAL_RESULTS);
     let made_from = [
         (entry.path(&spec.stats, StageKind::Means), of_means, "collect the statistics again with --replace"),
         (evaluated.clone(), of_scores, "evaluate it again"),
     ];
-    let mut hash = None;
-    for (path, then, remedy) in made_from {
-        let Some(then) = then else { continue };
-        let now = match hash.take() {
-            Some(hash) => hash,
-            None => weights::hash(&folder),
-        };
-        if !now.as_ref().is_ok_and(|now| now == then) {
-            // Damage is told as such.
-            folders::check(&folder)?;
-            now?;
-            return Err(Error::input(format!(
-                "{}: outdated, made from other weights than {}; {remedy}",
-                path.display(),
-                folder.display()
-            )));
+    type Hash = fn(&Path) -> Result<String>;
+    let kinds: [(&str, PathBuf, Hash); 2] = [
+        ("weights", folder.clone(), weights::hash),
+        ("settings", folder.join(CONFIG), |config| Ok(GptNeoConfig::read(config)?.function_sha256())),
+    ];
+    let mut found = [None, None];
+    for (path, told, remedy) in made_from {
+        for (((what, of, hash), then), now) in kinds.iter().zip(told).zip(&mut found) {
+            let Some(then) = then else { continue };
+            if now.get_or_insert_with(|| hash(of).ok()).as_ref() != Some(then) {
+                // Damage is told as such.
+                folders::check(&folder)?;
+                hash(of)?;
+                return Err(Error::input(format!(
+                    "{}: outdated, made from other {what} than {}; {remedy}",
+                    path.display(),
+                    of.display()
+                )));
+            }
         }
-        hash = Some(now);
     }
     let decs = decs.map(|decs| (entry.path(&spec.stats, StageKind::Decs), decs));
     match (scores, decs) {

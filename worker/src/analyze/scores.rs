@@ -20,6 +20,8 @@ pub(super) struct Scores {
     pub(super) data_sha256: Option<String>,
     /// Hash of the weights, where it tells.
     pub(super) checkpoint_sha256: Option<String>,
+    /// Hash of what the model computes with them, where it tells.
+    pub(super) function_sha256: Option<String>,
     /// Tokens per sequence, where it tells.
     pub(super) block_size: Option<u64>,
 }

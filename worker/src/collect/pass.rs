@@ -8,7 +8,7 @@ use crate::{
     kernels::{Kernels, Precision},
     model::{
         Batch, GptNeo,
-        checkpoint::{self, Located},
+        checkpoint::{self, CONFIG, Located},
     },
     report::Report,
     stats::{Means, Meta},
@@ -23,8 +23,12 @@ use std::{
 /// Batches that a GPU is given before it is waited for: it is never idle, and what progress tells is not far from true.
 const AHEAD: u32 = 16;
 
-/// Key of the tokens per sequence; statistics of earlier versions have none.
+/// Key of the tokens per sequence.
 const BLOCK_SIZE: &str = "block_size";
+/// Key of what the model computes with its weights.
+const FUNCTION: &str = "function_sha256";
+/// Keys that statistics of earlier versions do not have: what they do not tell is unknown, not different.
+const MAY_LACK: [&str; 2] = [BLOCK_SIZE, FUNCTION];
 
 /// One collection stage.
 pub(super) struct Job<'a> {
@@ -68,6 +72,7 @@ impl Job<'_> {
             ("model".to_owned(), format!("{}@{}", self.located.name, self.located.index)),
             ("checkpoint_sha256".to_owned(), checkpoint::weights::hash(&self.located.folder)?),
             ("data_sha256".to_owned(), data),
+            (FUNCTION.to_owned(), model.config.function_sha256()),
             // The hash is of the tokens one after the other, however they are cut into sequences.
             (BLOCK_SIZE.to_owned(), sequences.block_size().to_string()),
             ("split".to_owned(), split.to_owned()),
@@ -114,7 +119,8 @@ impl Job<'_> {
     ) -> Option<(String, String, String)> {
         let (then, now) = (&meta.made_from, &pass.made_from);
         let keys: BTreeSet<_> = then.keys().chain(now.keys()).collect();
-        let mut keys = keys.into_iter().filter(|key| *key != BLOCK_SIZE || then.contains_key(*key));
+        let mut keys =
+            keys.into_iter().filter(|key| !MAY_LACK.contains(&key.as_str()) || then.contains_key(*key));
         let text = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
         let differs = keys.find(|key| then.get(*key) != now.get(*key));
         let differs = differs.map(|key| (key.clone(), text(then.get(key)), text(now.get(key))));
@@ -137,9 +143,11 @@ impl Job<'_> {
         };
         let data = pass.train.as_ref().zip(means.meta.made_from.get("data_sha256"));
         let other = if differs("checkpoint_sha256") {
-            Some(("weights", &self.located.folder))
+            Some(("weights", self.located.folder.clone()))
+        } else if differs(FUNCTION) {
+            Some(("settings", self.located.folder.join(CONFIG)))
         } else if differs(BLOCK_SIZE) || data.is_some_and(|(now, then)| now != then) {
-            Some(("data", &self.spec.data))
+            Some(("data", self.spec.data.clone()))
         } else {
             None
         };

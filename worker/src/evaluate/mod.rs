@@ -46,6 +46,7 @@ struct Results {
     output: EvaluateOutput,
     data_sha256: String,
     checkpoint_sha256: String,
+    function_sha256: String,
     block_size: usize,
 }
 
@@ -95,5 +96,6 @@ fn run<B: Kernels>(
         perplexity: Real(eval_loss.exp()),
         eval_samples: total as u64,
     };
-    Ok(Results { output, data_sha256, checkpoint_sha256, block_size: length })
+    let function_sha256 = model.config.function_sha256();
+    Ok(Results { output, data_sha256, checkpoint_sha256, function_sha256, block_size: length })
 }

@@ -324,6 +324,11 @@ fn analysis_refuses_an_evaluation_of_other_weights_or_data() {
         "eval_results.json: outdated, made from other weights than",
         "models/model/checkpoint-2; evaluate it again",
     ]);
+    with("function_sha256", "of others".into());
+    place.run(analyze).assert_refused(&[
+        "eval_results.json: outdated, made from other settings than",
+        "models/model/checkpoint-2/config.json; evaluate it again",
+    ]);
     with("data_sha256", "of others".into());
     place.run(analyze).assert_refused(&[
         "eval_results.json: made from other data than",
@@ -336,7 +341,7 @@ fn analysis_refuses_an_evaluation_of_other_weights_or_data() {
     ]);
     // Of earlier versions, and of other programs.
     let mut results = whole.clone();
-    for key in ["checkpoint_sha256", "data_sha256", "block_size"] {
+    for key in ["checkpoint_sha256", "function_sha256", "data_sha256", "block_size"] {
         results.as_object_mut().unwrap().remove(key);
     }
     fs::write(&file, results.to_string()).unwrap();

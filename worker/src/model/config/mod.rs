@@ -13,6 +13,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// What a block attends to.
@@ -213,6 +214,19 @@ impl GptNeoConfig {
     #[must_use]
     pub fn num_layers(&self) -> usize {
         self.attention_layers.len()
+    }
+
+    /// What identifies the function that weights are the parameters of: the SHA-256 of all that a forward pass depends
+    /// on and that the shapes of the weights do not tell. The accepted activations are one function.
+    #[must_use]
+    pub fn function_sha256(&self) -> String {
+        let fields = json!({
+            "num_heads": self.num_heads,
+            "attention_layers": self.attention_layers,
+            "window_size": self.window_size,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+        });
+        hex::encode(Sha256::digest(fields.to_string()))
     }
 
     /// The whole `config.json`: what was read, completed by every default, so that any reader sees

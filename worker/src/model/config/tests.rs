@@ -20,6 +20,34 @@ fn a_written_configuration_reads_back_as_the_same_model() {
 }
 
 #[test]
+fn the_hash_of_the_function_changes_with_what_a_forward_pass_depends_on_alone() {
+    let given =
+        json!({"hidden_size": 48, "num_layers": 2, "num_heads": 4, "attention_layers": ["global", "local"]});
+    let with = |more: Value| {
+        let mut fields = given.as_object().cloned().unwrap();
+        fields.extend(more.as_object().cloned().unwrap());
+        GptNeoConfig::from_fields(fields).unwrap().function_sha256()
+    };
+    let hash = with(json!({}));
+    for same in [
+        json!({"attention_layers": null, "attention_types": [[["global", "local"], 1]]}),
+        json!({"num_heads": null, "num_attention_heads": 4}),
+        json!({"window_size": 256, "layer_norm_epsilon": 0.00001, "activation_function": "gelu_fast"}),
+        json!({"resid_dropout": 0.5, "initializer_range": 1, "custom": 7, "dtype": "float16"}),
+    ] {
+        assert_eq!(with(same.clone()), hash, "{same}");
+    }
+    for other in [
+        json!({"num_heads": 2}),
+        json!({"attention_layers": ["local", "global"]}),
+        json!({"window_size": 255}),
+        json!({"layer_norm_epsilon": 1e-6}),
+    ] {
+        assert_ne!(with(other.clone()), hash, "{other}");
+    }
+}
+
+#[test]
 fn unsupported_values_are_refused_by_name() {
     for (value, field) in [
         (json!({"hidden_size": 30, "num_heads": 4}), "num_heads"),
