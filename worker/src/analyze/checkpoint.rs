@@ -53,14 +53,10 @@ pub(super) struct Head {
     pub(super) width: usize,
 }
 
+/// What is read of a `config.json`: with the library's default where it is missing or null.
 #[derive(Deserialize)]
 struct Config {
-    #[serde(default = "yes")]
-    tie_word_embeddings: bool,
-}
-
-const fn yes() -> bool {
-    true
+    tie_word_embeddings: Option<bool>,
 }
 
 impl Checkpoint {
@@ -68,7 +64,7 @@ impl Checkpoint {
     pub(super) fn open(folder: &Path) -> Result<Self> {
         checkpoint::check(folder)?;
         let config: Config = files::read_json(&folder.join(CONFIG))?;
-        Ok(Self { weights: Weights::open(folder)?, tied: config.tie_word_embeddings })
+        Ok(Self { weights: Weights::open(folder)?, tied: config.tie_word_embeddings.unwrap_or(true) })
     }
 
     /// Parameters, a tied head counted once. Causal masks, which older checkpoints hold, are none.
