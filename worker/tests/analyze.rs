@@ -298,6 +298,41 @@ fn what_can_not_be_read_is_not_taken_for_missing() {
 }
 
 #[test]
+fn of_several_models_of_a_name_the_statistics_tell_which_or_none_is_taken() {
+    let stats = golden_stats();
+    let models = stats.path().join("models");
+    let put = |name: &str, loss: f64| {
+        let checkpoint = models.join(name).join("checkpoint-5");
+        fs::create_dir_all(&checkpoint).unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            let original = golden_file("models/TinyStories-01x0032_01n/checkpoint-100").join(file);
+            fs::copy(original, checkpoint.join(file)).unwrap();
+        }
+        fs::write(checkpoint.join("eval_results.json"), format!(r#"{{"eval_loss": {loss:?}}}"#)).unwrap();
+    };
+    let asked = AnalyzeSpec {
+        models: models.clone(),
+        only: Some((MODELS[0].into(), 0)),
+        ..spec(stats.path(), &["loss"])
+    };
+    let loss = || run(&asked).rows[0].values["val_loss"].0;
+    put("old-TinyStories-01x0032_01n", 1.0);
+    assert_eq!(loss(), 1.0);
+    put("new-TinyStories-01x0032_01n", 2.0);
+    let line = refusal(&asked);
+    let named =
+        "new-TinyStories-01x0032_01n and old-TinyStories-01x0032_01n may each be the model of 01x0032_01n";
+    assert!(line.contains(named), "{line}");
+    put("01x0032_01n", 3.0);
+    assert_eq!(loss(), 3.0);
+    let path = stats::path(stats.path(), StageKind::Means, 0, MODELS[0]);
+    let mut means = Means::read(&path).unwrap();
+    means.meta.made_from.insert("model".into(), "old-TinyStories-01x0032_01n@0".into());
+    means.write(&path).unwrap();
+    assert_eq!(loss(), 1.0);
+}
+
+#[test]
 fn equal_means_are_infinite_in_the_table() {
     let stats = tempfile::tempdir().unwrap();
     duplicates(stats.path(), "mine");

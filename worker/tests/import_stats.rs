@@ -79,6 +79,7 @@ fn the_published_tools_statistics_become_ours_to_the_bit() {
         assert_eq!(read.0, counts);
         assert_eq!((read.1.hash, read.1.n_seqs), (record.hash.clone(), record.sequences));
         assert_eq!(read.1.made_from["imported_from"], record.from.file_name().unwrap().to_str().unwrap());
+        assert_eq!(read.1.made_from["model"], "TinyStories-01x0032_01n@0");
     }
 }
 

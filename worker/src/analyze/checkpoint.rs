@@ -1,5 +1,6 @@
 //! What the measures need of a checkpoint: its number of parameters and the rows of its linear head.
 
+use super::entries::Entry;
 use crate::{
     Error, Result, files,
     model::{
@@ -8,6 +9,7 @@ use crate::{
     },
     stats::run_name,
 };
+use protocol::{spec::AnalyzeSpec, stage::StageKind};
 use serde::Deserialize;
 use std::{
     fs,
@@ -15,12 +17,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder of a run's checkpoint under a folder of model folders, or in a model folder itself.
+/// The folder of a run's checkpoint under a folder of model folders, or in a model folder itself. Of several folders of
+/// the run's name, the one that the means were collected from.
 ///
 /// # Errors
-/// When a folder can't be read, or is damaged so that the index of its checkpoint is not known.
-pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<Found> {
-    let is_run = |folder: &Path| folder.file_name().is_some_and(|it| run_name(&it.to_string_lossy()) == name);
+/// When several folders have the run's name and none is told to be meant, a folder can't be read, or is damaged so that
+/// the index of its checkpoint is not known.
+pub(super) fn find(spec: &AnalyzeSpec, entry: &Entry) -> Result<Found> {
+    let (models, name, index) = (&spec.models, &entry.name, entry.checkpoint);
+    let is_run =
+        |folder: &Path| folder.file_name().is_some_and(|it| run_name(&it.to_string_lossy()) == *name);
     if is_run(models) {
         return checkpoint::find(models, Some(index));
     }
@@ -30,14 +36,33 @@ pub(super) fn find(models: &Path, name: &str, index: u32) -> Result<Found> {
         listed => listed.map_err(Error::io(models))?,
     };
     folders.retain(|folder| is_run(folder) && !folder.is_file());
-    // The plain name comes before one with a prefix.
-    folders.sort_by_key(|folder| folder.as_os_str().len());
-    match folders.first() {
-        Some(model) => checkpoint::find(model, Some(index)),
-        None => {
-            Ok(Found::Missing(format!("{}: no model folder {name} or TinyStories-{name}", models.display())))
+    folders.sort();
+    let folder = match &folders[..] {
+        [] => {
+            return Ok(Found::Missing(format!(
+                "{}: no model folder {name} or TinyStories-{name}",
+                models.display()
+            )));
         }
-    }
+        [only] => only,
+        several => {
+            let means = entry.summary(&spec.stats, StageKind::Means)?;
+            let told = means.as_ref().and_then(|means| means.made_from.get("model"));
+            let told = told.and_then(|model| Some(model.rsplit_once('@')?.0));
+            let mut wanted = told.into_iter().chain([name.as_str()]);
+            let of_name = |wanted| several.iter().find(|folder| files::name(folder) == wanted);
+            wanted.find_map(of_name).ok_or_else(|| {
+                let names: Vec<_> = several.iter().map(|folder| files::name(folder)).collect();
+                Error::input(format!(
+                    "{}: {} may each be the model of {name}, and its statistics do not tell which; move all but one \
+                     elsewhere",
+                    models.display(),
+                    names.join(" and ")
+                ))
+            })?
+        }
+    };
+    checkpoint::find(folder, Some(index))
 }
 
 /// An open checkpoint.

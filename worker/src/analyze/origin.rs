@@ -23,7 +23,7 @@ pub(super) fn check(spec: &AnalyzeSpec, columns: &Columns, entry: &Entry) -> Res
     if !columns.wants_loss() && !columns.need(Need::Weights) {
         return Ok(());
     }
-    let found = checkpoint::find(&spec.models, &entry.name, entry.checkpoint)?;
+    let found = checkpoint::find(spec, entry)?;
     // What is missing leaves cells empty, which is told when the row is computed.
     let Found::There(Located { folder, .. }) = found else { return Ok(()) };
     let scores = if columns.wants_loss() { Scores::read(&folder)? } else { None };

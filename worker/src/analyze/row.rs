@@ -27,7 +27,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
 
     let mut head = None;
     if columns.wants_loss() || columns.need(Need::Weights) {
-        match checkpoint::find(&spec.models, &entry.name, entry.checkpoint)? {
+        match checkpoint::find(spec, entry)? {
             Found::There(Located { folder, .. }) => {
                 let checkpoint = Checkpoint::open(&folder)?;
                 if columns.wants_loss() {

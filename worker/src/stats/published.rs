@@ -12,7 +12,7 @@ use crate::{
 };
 use protocol::stage::StageKind;
 use safetensors::{Dtype, tensor::TensorView};
-use std::path::Path;
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
 
 /// How the published tool abbreviates the dataset in names.
 const PREFIX: &str = "TS";
@@ -33,13 +33,20 @@ impl Named {
         let stage = stage.parse().ok()?;
         matches!(stage, StageKind::Means | StageKind::Vars | StageKind::Decs).then_some(())?;
         let (name, checkpoint) = name.rsplit_once('@')?;
-        let identifier = |at: usize| &name[at + PREFIX.len()..];
-        let run = match name.rfind(PREFIX) {
-            Some(at) if identifier(at).starts_with(|first: char| first.is_ascii_digit()) => identifier(at),
-            _ => run_name(name),
-        };
-        let checkpoint = checkpoint.parse().ok()?;
+        let (model, checkpoint) = (model(name), checkpoint.parse().ok()?);
+        let run = run_name(&model);
         (!run.is_empty()).then(|| Self { run: run.to_owned(), checkpoint, stage })
+    }
+}
+
+/// The name of the model folder that a name without stage and checkpoint abbreviates.
+fn model(name: &str) -> Cow<'_, str> {
+    let parts = name.rfind(PREFIX).map(|at| (&name[..at], &name[at + PREFIX.len()..]));
+    match parts {
+        Some((before, identifier)) if identifier.starts_with(|first: char| first.is_ascii_digit()) => {
+            format!("{before}TinyStories-{identifier}").into()
+        }
+        _ => name.into(),
     }
 }
 
@@ -150,7 +157,13 @@ fn meta(file: &File, path: &Path) -> Result<Meta> {
         _ => None,
     };
     let n_seqs = n_seqs.ok_or_else(|| lacks(file, "whole number `N_seqs`"))?;
-    let made_from = [("imported_from".to_owned(), files::name(path))].into();
+    let name = files::name(path);
+    let mut made_from = BTreeMap::new();
+    // As our own statistics tell it.
+    if let Some((name, checkpoint)) = name.rsplit_once('-').and_then(|(name, _)| name.rsplit_once('@')) {
+        made_from.insert("model".to_owned(), format!("{}@{checkpoint}", model(name)));
+    }
+    made_from.insert("imported_from".to_owned(), name);
     Ok(Meta { hash: hash.to_owned(), n_seqs, made_from })
 }
 
