@@ -158,6 +158,50 @@ fn what_is_there_already_stays_and_what_differs_is_replaced_only_on_request() {
     assert!(refusal(&[example()], stats.path()).contains("--replace"));
 }
 
+/// Takes the entries' sums out of a file: zero is what PyTorch writes where it does not compute them.
+fn without_sums(file: &mut [u8]) {
+    let entries = file.windows(4).enumerate().filter(|(_, window)| window == b"PK\x01\x02");
+    for at in entries.map(|(at, _)| at + 16).collect::<Vec<_>>() {
+        file[at..at + 4].fill(0);
+    }
+}
+
+/// A copy of an example's file for another identifier, over so many sequences.
+fn copy_of(stage: StageKind, folder: &Path, identifier: &str, sequences: u8) -> PathBuf {
+    let mut bytes = fs::read(source(stage)).unwrap();
+    let key = bytes.windows(6).position(|window| window == b"N_seqs").unwrap();
+    // The number follows a place in the memo.
+    assert_eq!([bytes[key + 6], bytes[key + 8]], *b"qK");
+    bytes[key + 9] = sequences;
+    without_sums(&mut bytes);
+    let path = folder.join(format!("TS{identifier}@0-{stage}.pt"));
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn unfinished_statistics_are_told_by_their_number_of_sequences() {
+    let folder = tempfile::tempdir().unwrap();
+    let stats = folder.path().join("stats");
+    let copies = |[means, vars, decs]: [u8; 3]| {
+        [(StageKind::Means, means), (StageKind::Vars, vars), (StageKind::Decs, decs)]
+            .map(|(stage, sequences)| copy_of(stage, folder.path(), "01x0032_02n", sequences))
+    };
+    let given = [&STAGES.map(source)[..], &copies([150, 150, 20])].concat();
+    assert_eq!(import(&given, &stats, false).unwrap().warnings, Vec::<String>::new());
+
+    let given = [&STAGES.map(source)[..], &copies([150, 150, 7])].concat();
+    let [line] = &import(&given, &stats, true).unwrap().warnings[..] else { panic!("one line") };
+    let named = "TS01x0032_02n@0-decs.pt: over 7 sequences, those of another model over 20; ";
+    assert!(line.contains(named) && line.ends_with("it is unfinished"), "{line}");
+
+    for sequences in [[150, 149, 20], [149, 150, 20]] {
+        let line = refusal(&copies(sequences), &folder.path().join("other"));
+        assert!(line.contains("01x0032_02n@0-vars.pt: over 1") && line.contains("is unfinished"), "{line}");
+        assert!(!folder.path().join("other").exists());
+    }
+}
+
 #[test]
 fn means_that_do_not_have_their_hash_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

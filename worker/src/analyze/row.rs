@@ -25,7 +25,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     let warn = |what: &str| job.report.warn(format!("{model}: {what}"));
     let mut values = BTreeMap::new();
 
-    let mut head = None;
+    let (mut head, mut evaluated) = (None, None);
     if columns.wants_loss() || columns.need(Need::Weights) {
         match checkpoint::find(spec, entry)? {
             Found::There(Located { folder, .. }) => {
@@ -37,6 +37,7 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
                         warn("no complete eval_results.json; some cells stay empty");
                     }
                     values.extend(found);
+                    evaluated = scores.and_then(|scores| scores.sequences);
                 }
                 if columns.need(Need::Weights) {
                     head = Some(checkpoint.head()?);
@@ -49,6 +50,16 @@ pub(super) fn compute(job: &Job<'_>, entry: &Entry) -> Result<(MeasureRow, Optio
     let statistics = Statistics::read(job, entry, &warn)?;
     if let Some(head) = &head {
         statistics.check_head(entry, &spec.stats, head)?;
+    }
+    // The published tool writes unfinished decisions as it writes finished ones.
+    if let Some((decs, evaluated)) = statistics.decs.as_ref().zip(evaluated)
+        && decs.meta.n_seqs != evaluated
+    {
+        warn(&format!(
+            "decisions over {} sequences, but the evaluation was over {evaluated}; unless that was over other data, they \
+             are unfinished",
+            decs.meta.n_seqs
+        ));
     }
     let measured = statistics.measure(head.as_ref(), job)?;
     explain(&measured, &warn);

@@ -16,6 +16,9 @@ pub(super) struct Scores {
     #[serde(rename = "eval_loss")]
     pub(super) loss: Option<Real>,
     perplexity: Option<Real>,
+    /// Sequences, where it tells.
+    #[serde(rename = "eval_samples")]
+    pub(super) sequences: Option<u64>,
     /// Hash of the validation split, where it tells.
     pub(super) data_sha256: Option<String>,
     /// Hash of the weights, where it tells.

@@ -1,6 +1,6 @@
 //! `lc-worker import-stats`
 
-use super::{output, panics, values};
+use super::{output, panics, values, warn};
 use crate::{
     Result,
     stats::{self, Import, ImportOutcome, Imported},
@@ -37,6 +37,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, json: bool) -> Result<()> {
         let import = panics::caught(|| stats::import(&self.from, &self.stats, self.replace))?;
+        import.warnings.iter().for_each(|line| warn(line));
         if json {
             return output::json(&import);
         }

@@ -116,9 +116,18 @@ fn watch_signals(report: &Report) -> Result<()> {
 
 /// One line on standard error.
 fn complain(message: &str) {
+    tell("error", message);
+}
+
+/// One line on standard error, about what is done all the same.
+fn warn(message: &str) {
+    tell("warn", message);
+}
+
+fn tell(level: &str, message: &str) {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     // Nobody is left to tell when standard error is closed.
-    drop(writeln!(std::io::stderr(), "error: {line}"));
+    drop(writeln!(std::io::stderr(), "{level}: {line}"));
 }
 
 fn code(code: i32) -> ExitCode {

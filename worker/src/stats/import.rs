@@ -55,6 +55,8 @@ pub struct Import {
     pub files: Vec<Imported>,
     /// Other `.pt` files in the given folders.
     pub skipped: Vec<PathBuf>,
+    /// Files that may be unfinished, a line for each.
+    pub warnings: Vec<String>,
 }
 
 /// Reads files of the published tool, or all that are in given folders at any depth, and writes them as
@@ -62,7 +64,8 @@ pub struct Import {
 ///
 /// # Errors
 /// When a file is damaged, has another name or content than the published tool gives, or holds means that
-/// do not have its hash; when two files are for the same place, or other statistics are there already and
+/// do not have its hash; when two files are for the same place, when means and variances of a checkpoint are over
+/// different numbers of sequences, one of them being unfinished; when other statistics are there already and
 /// `replace` is false; when a file can't be written.
 pub fn import(from: &[PathBuf], stats: &Path, replace: bool) -> Result<Import> {
     let (sources, skipped) = find(from)?;
@@ -91,11 +94,46 @@ pub fn import(from: &[PathBuf], stats: &Path, replace: bool) -> Result<Import> {
         };
         imported.push(record);
     }
+    let warnings = unfinished(&imported)?;
     // Read once more rather than kept: the means of a whole study need not fit into memory.
     for record in imported.iter().filter(|record| record.outcome != Outcome::Unchanged) {
         Statistics::read_published(&record.from, record.stage)?.write(&record.file)?;
     }
-    Ok(Import { files: imported, skipped })
+    Ok(Import { files: imported, skipped, warnings })
+}
+
+/// Looks for unfinished statistics, which the published tool writes as it writes finished ones: by the number of
+/// sequences alone. A line for each file that has fewer than those of other models.
+///
+/// # Errors
+/// When means and variances of a checkpoint, which are over the same data, have different numbers.
+fn unfinished(imported: &[Imported]) -> Result<Vec<String>> {
+    let of = |stage| imported.iter().filter(move |record| record.stage == stage);
+    for means in of(StageKind::Means) {
+        let same = |vars: &&Imported| (&vars.model, vars.checkpoint) == (&means.model, means.checkpoint);
+        if let Some(vars) = of(StageKind::Vars).find(same).filter(|vars| vars.sequences != means.sequences) {
+            return Err(Error::input(format!(
+                "{}: over {} sequences, but {} over {}: one of them is unfinished; finish its collection, or give the \
+                 other files only",
+                vars.from.display(),
+                vars.sequences,
+                means.from.display(),
+                means.sequences
+            )));
+        }
+    }
+    let most = |stage| of(stage).map(|record| record.sequences).max().unwrap_or(0);
+    let fewer = imported.iter().filter(|record| record.sequences < most(record.stage));
+    Ok(fewer
+        .map(|record| {
+            format!(
+                "{}: over {} sequences, those of another model over {}; unless that was over other data, it is unfinished",
+                record.from.display(),
+                record.sequences,
+                most(record.stage)
+            )
+        })
+        .collect())
 }
 
 /// What would become of a file.

@@ -339,6 +339,11 @@ fn analysis_refuses_an_evaluation_of_other_weights_or_data() {
         "eval_results.json: made from sequences of 16 tokens, but ",
         "model-decs.safetensors from such of 32; evaluate and collect from the same",
     ]);
+    let other = whole["eval_samples"].as_u64().unwrap() + 3;
+    with("eval_samples", other.into());
+    let over =
+        format!("but the evaluation was over {other}; unless that was over other data, they are unfinished");
+    place.succeed(analyze).line(&["warn: model@0: decisions over ", &over]);
     // Of earlier versions, and of other programs.
     let mut results = whole.clone();
     for key in ["checkpoint_sha256", "function_sha256", "data_sha256", "block_size"] {
