@@ -202,6 +202,43 @@ fn rounded_products_are_named_in_the_file_or_refused() {
 }
 
 #[test]
+fn what_is_made_with_means_of_rounded_products_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let file = run(StageKind::Means, &spec).file;
+    let told = |stage, spec: &CollectSpec| {
+        let file = run(stage, spec).file;
+        let meta = if stage == StageKind::Vars {
+            Vars::read(&file).unwrap().meta
+        } else {
+            Decs::read(&file).unwrap().meta
+        };
+        ["products", "means_products"].map(|key| meta.made_from.get(key).cloned())
+    };
+    let one_pass = CollectSpec { one_pass: true, replace: true, ..spec.clone() };
+    assert_eq!(told(StageKind::Vars, &one_pass), [None, None]);
+    // As on a device that has such products.
+    let mut means = Means::read(&file).unwrap();
+    means.meta.made_from.insert("products".into(), "tf32".into());
+    means.write(&file).unwrap();
+    let tf32 = || Some("tf32".to_owned());
+    let kept =
+        collect(StageKind::Vars, &CollectSpec { replace: false, ..one_pass.clone() }, &Report::silent());
+    let kept = kept.unwrap_err().to_string();
+    assert!(kept.contains("was made with products none, not tf32"), "{kept}");
+    assert_eq!(told(StageKind::Vars, &one_pass), [tf32(), tf32()]);
+    let two_passes = CollectSpec { replace: true, ..spec.clone() };
+    assert_eq!(told(StageKind::Vars, &two_passes), [None, tf32()]);
+    assert_eq!(told(StageKind::Decs, &spec), [None, tf32()]);
+    // The hash of the means holds for statistics of earlier versions.
+    let file = stats::path(&spec.stats, StageKind::Decs, 0, "02x0032_01n");
+    let mut decs = Decs::read(&file).unwrap();
+    decs.meta.made_from.remove("means_products");
+    decs.write(&file).unwrap();
+    assert_eq!(told(StageKind::Decs, &spec), [None, None]);
+}
+
+#[test]
 fn variances_refuse_means_of_other_weights() {
     let root = tempfile::tempdir().unwrap();
     let spec = lay_out(root.path());

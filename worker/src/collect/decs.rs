@@ -53,8 +53,8 @@ impl<B: Kernels> Accumulator<B> for Decisions<B> {
 }
 
 pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
-    let pass = job.open::<B>("validation", device)?;
-    let means: Means = job.read_means(&pass)?;
+    let mut pass = job.open::<B>("validation", device)?;
+    let means: Means = job.read_means(&mut pass)?;
     let hash = means.meta.hash.clone();
     let read = |path: &Path| path.exists().then(|| Decs::read(path)).transpose();
     let belongs = |decs: &Decs| job.belongs(&pass, &decs.meta, Some(&hash));

@@ -27,8 +27,12 @@ const AHEAD: u32 = 16;
 const BLOCK_SIZE: &str = "block_size";
 /// Key of what the model computes with its weights.
 const FUNCTION: &str = "function_sha256";
+/// Key of how products were rounded; none where they were not.
+pub(super) const PRODUCTS: &str = "products";
+/// Key of the same of the means that variances and decisions refer to.
+const MEANS_PRODUCTS: &str = "means_products";
 /// Keys that statistics of earlier versions do not have: what they do not tell is unknown, not different.
-const MAY_LACK: [&str; 2] = [BLOCK_SIZE, FUNCTION];
+const MAY_LACK: [&str; 3] = [BLOCK_SIZE, FUNCTION, MEANS_PRODUCTS];
 
 /// One collection stage.
 pub(super) struct Job<'a> {
@@ -80,7 +84,7 @@ impl Job<'_> {
         if self.spec.tf32 {
             model = model.in_precision(Precision::Tf32);
             // Not the same numbers.
-            made_from.insert("products".to_owned(), "tf32".to_owned());
+            made_from.insert(PRODUCTS.to_owned(), "tf32".to_owned());
         }
         if !model.precision().exists_on::<B>(device) {
             return Err(Error::input("this device has no tensor cores that take TF32; leave --tf32 out"));
@@ -128,8 +132,8 @@ impl Job<'_> {
         differs.or_else(|| hash.map(|hash| ("means of hash".to_owned(), meta.hash.clone(), hash.to_owned())))
     }
 
-    /// The class means that variances and decisions refer to.
-    pub(super) fn read_means<B: Kernels>(&self, pass: &Pass<B>) -> Result<Means> {
+    /// The class means that variances and decisions refer to, which are then a part of what the pass's are made from.
+    pub(super) fn read_means<B: Kernels>(&self, pass: &mut Pass<B>) -> Result<Means> {
         if !self.means.exists() {
             return Err(Error::input(format!(
                 "{}: no such file; collect the means of this checkpoint first (--stage means)",
@@ -170,6 +174,9 @@ impl Job<'_> {
         }
         if !means.is_finite() {
             return Err(self.not_finite());
+        }
+        if let Some(products) = means.meta.made_from.get(PRODUCTS) {
+            pass.made_from.insert(MEANS_PRODUCTS.to_owned(), products.clone());
         }
         Ok(means)
     }

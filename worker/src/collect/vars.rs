@@ -3,7 +3,7 @@
 //! Either in a second pass over the data, with distances to means that are known, which is the published way;
 //! or from the sums of squared norms that come with the means, without reading the data again.
 
-use super::pass::{Accumulator, Job, Pass};
+use super::pass::{Accumulator, Job, PRODUCTS, Pass};
 use crate::{
     Error, Result,
     kernels::{Kernels, doubles},
@@ -59,11 +59,16 @@ impl<B: Kernels> Accumulator<B> for Distances<B> {
 pub(super) fn collect<B: Kernels>(job: &Job<'_>, device: &B::Device) -> Result<CollectOutput> {
     doubles::check::<B>(device)?;
     let mut pass = job.open::<B>("train", device)?;
-    let means: Means = job.read_means(&pass)?;
+    let means: Means = job.read_means(&mut pass)?;
     let hash = means.meta.hash.clone();
     if job.spec.one_pass {
         // Another way to the same numbers, but not to the same bytes.
         pass.made_from.insert("passes".to_owned(), "1".to_owned());
+        // All products are those of the means.
+        pass.made_from.remove(PRODUCTS);
+        if let Some(products) = means.meta.made_from.get(PRODUCTS) {
+            pass.made_from.insert(PRODUCTS.to_owned(), products.clone());
+        }
     }
     let read = |path: &Path| path.exists().then(|| Vars::read(path)).transpose();
     let belongs = |vars: &Vars| {
