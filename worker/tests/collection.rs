@@ -1,16 +1,17 @@
-//! Collected statistics against the published tool: golden values, section 4.
+//! Collected statistics against the published tool: golden values, section 4; and losses of their model.
 
 mod golden;
 
 use golden::{Tensors, path};
 use protocol::{
-    spec::{CollectSpec, PrepareSpec},
+    spec::{CollectSpec, EvaluateSpec, PrepareSpec},
     stage::StageKind,
 };
 use std::{fs, path::Path};
 use worker::{
     collect::collect,
     data::prepare,
+    evaluate::evaluate,
     kernels::Precision,
     report::Report,
     stats::{self, Decs, Means, Meta, Vars},
@@ -183,6 +184,25 @@ fn batch_size_and_repetition_do_not_change_a_byte() {
         let modified = fs::metadata(&one.file).unwrap().modified().unwrap();
         assert_eq!(run(stage, &spec), one);
         assert_eq!(fs::metadata(&one.file).unwrap().modified().unwrap(), modified, "{stage} was done again");
+    }
+}
+
+#[test]
+fn batch_size_does_not_change_a_digit_of_a_loss() {
+    let root = tempfile::tempdir().unwrap();
+    let spec = lay_out(root.path());
+    let with = |batch_size| {
+        let CollectSpec { model, checkpoint, data, device, .. } = spec.clone();
+        let spec = EvaluateSpec { model, checkpoint, data, split: "train".into(), batch_size, device };
+        let output = evaluate(&spec, &Report::silent()).unwrap();
+        (output.eval_loss.0.to_bits(), output.eval_accuracy, output.eval_samples)
+    };
+    let one = with(1);
+    assert_eq!(one.2, 150);
+    // A GPU chooses its products of matrices by their shape.
+    let sizes: &[u32] = if golden::DEVICE == "cpu" { &[2, 3, 16, 63, 150] } else { &[1] };
+    for &size in sizes {
+        assert_eq!(with(size), one, "batches of {size}");
     }
 }
 

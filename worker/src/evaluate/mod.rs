@@ -19,8 +19,8 @@ use std::{io::Write as _, path::Path};
 /// Evaluates a checkpoint. Results on the validation split are written to the checkpoint's
 /// `eval_results.json`.
 ///
-/// The loss is the mean over all targets, summed in `f64`: the result depends neither on the batch size
-/// nor on an interruption.
+/// The loss is the mean over all targets, summed in `f64`, sequence by sequence in the order of the data: on the
+/// processor the result does not depend on the batch size (a GPU's products of matrices may differ with their shapes).
 ///
 /// # Errors
 /// On bad input, when the results can't be written, and [`crate::Error::Stopped`] after a stop was asked for
@@ -83,9 +83,13 @@ fn run<B: Kernels>(
         let end = (start + spec.batch_size as usize).min(total);
         let batch = Batch::new((start..end).map(|row| sequences.get(row)), length);
         let hidden = batch.with_targets(model.forward(&batch));
-        let (batch_loss, batch_hits) = B::loss_and_hits(&hidden, model.token_embedding(), &batch.targets())?;
-        loss += batch_loss;
-        hits += batch_hits;
+        // A sum must not depend on what else is in the batch.
+        for (row, targets) in batch.targets().chunks(length - 1).enumerate() {
+            let hidden = hidden.clone().narrow(0, row * (length - 1), length - 1);
+            let (of_sequence, right) = B::loss_and_hits(&hidden, model.token_embedding(), targets)?;
+            loss += of_sequence;
+            hits += right;
+        }
     }
     report.progress(total as u64, total as u64, "sequences");
     let targets = (total * (length - 1)) as f64;
