@@ -4,6 +4,7 @@ use super::{END_OF_TEXT, builtin, source::hub::Hub};
 use crate::{Error, Result, report::Report};
 use sha2::{Digest as _, Sha256};
 use std::{fs, path::Path};
+use tokenizers::ModelWrapper;
 
 const ACCEPTED: &str = "accepted: builtin, a tokenizer.json (or a folder with one), or hf:owner/name";
 
@@ -47,6 +48,14 @@ impl Tokenizer {
         })?;
         // Settings for batches of equal length that a tokenizer.json may carry; a text is always taken whole here.
         inner.with_padding(None).with_truncation(None).map_err(|error| Error::failed(error.to_string()))?;
+        // Merges left out at random, for which there is no seed: the same texts must give the same data.
+        if let ModelWrapper::BPE(bpe) = inner.get_model()
+            && bpe.dropout.is_some()
+        {
+            let mut bpe = bpe.clone();
+            bpe.dropout = None;
+            inner.with_model(bpe);
+        }
         Ok(Self { inner, source, json })
     }
 
@@ -101,5 +110,25 @@ impl Tokenizer {
     #[must_use]
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(&self.json))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_merge_is_left_out_at_random_whatever_the_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenizer.json");
+        let mut json: serde_json::Value = serde_json::from_slice(builtin::TOKENIZER).unwrap();
+        // All merges, were it heeded.
+        json["model"]["dropout"] = 1.0.into();
+        fs::write(&file, json.to_string()).unwrap();
+        let load = |source: &str| Tokenizer::load(source, &Report::silent()).unwrap();
+        let text = "Once upon a time there was a little story.";
+        let tokens = load(file.to_str().unwrap()).encode(text).unwrap();
+        assert_eq!(tokens, load("builtin").encode(text).unwrap());
+        assert!(tokens.len() < text.len() / 2, "{tokens:?}");
     }
 }
