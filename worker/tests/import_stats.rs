@@ -213,6 +213,10 @@ fn means_that_do_not_have_their_hash_are_refused_by_name() {
     fs::write(&file, &bytes).unwrap();
     let stats = folder.path().join("stats");
     let line = refusal(slice::from_ref(&file), &stats);
+    assert!(line.contains("TS01x0032_01n@0-means.pt: damaged: `data/1` in it"), "{line}");
+    without_sums(&mut bytes);
+    fs::write(&file, &bytes).unwrap();
+    let line = refusal(slice::from_ref(&file), &stats);
     assert!(line.contains("TS01x0032_01n@0-means.pt") && line.contains("its means have the hash"), "{line}");
     assert!(!stats.exists());
 }

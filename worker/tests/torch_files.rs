@@ -138,6 +138,26 @@ fn other_files_are_refused_with_a_remedy() {
 }
 
 #[test]
+fn a_changed_byte_of_numbers_or_of_the_program_is_refused() {
+    let whole = fs::read(golden()).unwrap();
+    let place = |text: &[u8]| whole.windows(text.len()).position(|window| window == text).unwrap();
+    let mut changed = whole.clone();
+    changed[place(b"e48f54f0c17f42fe")] ^= 1;
+    assert!(refusal(&changed).contains("damaged: `data.pkl` in it is not what was written"));
+    // Of the last storage, which is the largest.
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    let file = open(&changed).unwrap();
+    let Some(Entry::Tensor(totals)) = file.get("totals") else { panic!("no totals") };
+    for _ in 0..2 {
+        let line = file.bytes("totals", totals).unwrap_err().to_string();
+        assert!(line.contains("damaged: `data/1` in it is not what was written; copy it again"), "{line}");
+    }
+    let Some(Entry::Tensor(counts)) = file.get("Ns_toks") else { panic!("no counts") };
+    assert_eq!(file.bytes("Ns_toks", counts).unwrap().len(), 512 * 4);
+}
+
+#[test]
 fn a_file_cut_short_anywhere_is_refused_in_one_line() {
     let whole = fs::read(golden()).unwrap();
     for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {

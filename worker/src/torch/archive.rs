@@ -3,6 +3,7 @@
 use crate::{Error, Result, files};
 use memmap2::Mmap;
 use std::{
+    cell::OnceCell,
     collections::HashMap,
     io::Cursor,
     ops::Range,
@@ -21,10 +22,18 @@ const PROGRAM: &str = "/data.pkl";
 pub(super) struct Archive {
     path: PathBuf,
     bytes: Mmap,
-    /// Where the content of each entry lies.
-    entries: HashMap<String, Range<usize>>,
+    entries: HashMap<String, Entry>,
     /// The folder in the archive that everything is in; PyTorch takes the file's name.
     folder: String,
+}
+
+struct Entry {
+    /// Where its content lies.
+    place: Range<usize>,
+    /// CRC-32 of the content; zero where PyTorch was told to compute none.
+    sum: u32,
+    /// Whether the content has this sum: found out when it is first asked for.
+    whole: OnceCell<bool>,
 }
 
 impl Archive {
@@ -37,7 +46,7 @@ impl Archive {
         archive.folder = program
             .ok_or_else(|| archive.refuse("a zip archive, but not one of torch.save: no data.pkl in it"))?
             .to_owned();
-        if archive.entry("byteorder").is_some_and(|order| order != b"little") {
+        if archive.entry("byteorder").is_some_and(|order| archive.bytes[order.place.clone()] != *b"little") {
             return Err(archive.refuse("written on a big-endian machine; write it again on a usual one"));
         }
         Ok(archive)
@@ -45,12 +54,12 @@ impl Archive {
 
     /// The pickle.
     pub(super) fn program(&self) -> Result<&[u8]> {
-        self.entry(&PROGRAM[1..]).ok_or_else(|| self.refuse("no data.pkl in it"))
+        self.whole_entry(&PROGRAM[1..])?.ok_or_else(|| self.refuse("no data.pkl in it"))
     }
 
     /// The numbers of a storage.
     pub(super) fn storage(&self, key: &str) -> Result<&[u8]> {
-        self.entry(&format!("data/{key}"))
+        self.whole_entry(&format!("data/{key}"))?
             .ok_or_else(|| self.refuse(format!("damaged: storage `{key}` is not in it; copy it again")))
     }
 
@@ -59,11 +68,21 @@ impl Archive {
         Error::input(format!("{}: {what}", self.path.display()))
     }
 
-    fn entry(&self, name: &str) -> Option<&[u8]> {
-        self.bytes.get(self.entries.get(&format!("{}/{name}", self.folder))?.clone())
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(&format!("{}/{name}", self.folder))
     }
 
-    fn read_directory(&self) -> Result<HashMap<String, Range<usize>>> {
+    /// The content of an entry, if there is one.
+    fn whole_entry(&self, name: &str) -> Result<Option<&[u8]>> {
+        let Some(entry) = self.entry(name) else { return Ok(None) };
+        let content = &self.bytes[entry.place.clone()];
+        if *entry.whole.get_or_init(|| entry.sum == 0 || crc32fast::hash(content) == entry.sum) {
+            return Ok(Some(content));
+        }
+        Err(self.refuse(format!("damaged: `{name}` in it is not what was written; copy it again")))
+    }
+
+    fn read_directory(&self) -> Result<HashMap<String, Entry>> {
         if self.bytes.starts_with(LEGACY) {
             return Err(self.refuse(
                 "written by a PyTorch before 1.6 or in its old form; load it there and save it again \
@@ -91,8 +110,8 @@ impl Archive {
                 let end = start.checked_add(usize::try_from(entry.size()).ok()?)?;
                 (end <= self.bytes.len()).then_some(start..end)
             });
-            let range = range.ok_or_else(|| damaged(&format!("`{name}` ends outside of it")))?;
-            entries.insert(name, range);
+            let place = range.ok_or_else(|| damaged(&format!("`{name}` ends outside of it")))?;
+            entries.insert(name, Entry { place, sum: entry.crc32(), whole: OnceCell::new() });
         }
         Ok(entries)
     }
