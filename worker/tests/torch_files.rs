@@ -116,6 +116,50 @@ fn deep_nesting_and_cycles_cost_no_more_than_the_file_is_long() {
 }
 
 #[test]
+fn what_a_file_uses_again_and_again_costs_no_more_than_the_file_is_long() {
+    // Each is put into the memo once, and fetched from there tens of thousands of times.
+    let keep = |value: Vec<u8>, at: u8| [value, vec![b'q', at]].concat();
+    let sizes = |count| keep([b"(".to_vec(), b"K\x01".repeat(count), b"t".to_vec()].concat(), 0);
+    let long = "x".repeat(500_000);
+    let storage = |key: &str| {
+        [b"(".to_vec(), text("storage"), b"ctorch\nByteStorage\n".to_vec(), text(key), b"NK\x01t".to_vec()]
+            .concat()
+    };
+    let start = |parts: &[Vec<u8>]| [b"\x80\x02]".to_vec(), parts.concat()].concat();
+    let call = b"h\x02(h\x01K\x00h\x00h\x00NNtRa".repeat(30_000);
+    let build = keep(b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(), 2);
+    let tensors = |count, key: &str| {
+        let storage = keep([storage(key), b"Q".to_vec()].concat(), 1);
+        // What was kept lies on a list.
+        let kept = [sizes(count), b"a".to_vec(), storage, b"a".to_vec(), build.clone(), b"a".to_vec()];
+        file(&[start(&kept), call.clone(), b"}.".to_vec()].concat(), &[])
+    };
+    assert!(refusal(&tensors(100_000, "0")).contains("a tensor in it is not described as one"));
+    assert!(open(&tensors(64, &long)).is_ok());
+    let ids = [start(&[keep(storage(&long), 0), b"a".to_vec()]), b"h\x00Qa".repeat(100_000), b"}.".to_vec()];
+    assert!(open(&file(&ids.concat(), &[])).is_ok());
+
+    let named = |name: &str| {
+        let entries = [keep(text(name), 0), b"N".to_vec(), b"h\x00N".repeat(100_000)].concat();
+        open(&file(&[b"\x80\x02}(".to_vec(), entries, b"u.".to_vec()].concat(), &[]))
+    };
+    assert_eq!(named(&long[..4096]).unwrap().entries().count(), 100_001);
+    assert!(named(&long).err().unwrap().to_string().contains("a name of 500000 bytes in it"));
+    let repeated = Stored {
+        name: "x",
+        class: "ShortStorage",
+        key: "0",
+        offset: 0,
+        shape: &[1 << 30, 4],
+        strides: &[0, 0],
+    };
+    let file = open(&file(&state_dict(&[repeated]), &[("0", &[0; 2])])).unwrap();
+    let Some(Entry::Tensor(tensor)) = file.get("x") else { panic!("no tensor") };
+    let line = file.bytes("x", tensor).unwrap_err().to_string();
+    assert!(line.contains("tensor `x` has more numbers than its storage"), "{line}");
+}
+
+#[test]
 fn other_files_are_refused_with_a_remedy() {
     let whole = fs::read(golden()).unwrap();
     assert!(refusal(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").contains("before 1.6"));

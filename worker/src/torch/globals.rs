@@ -8,6 +8,10 @@ use super::{
     tensor::{Storage, Tensor},
 };
 use safetensors::Dtype;
+use std::rc::Rc;
+
+/// Most axes of a tensor; PyTorch has the same limit.
+const MOST_AXES: usize = 64;
 
 /// The line about something that is not needed.
 pub(super) fn refusal(what: &str) -> String {
@@ -88,7 +92,9 @@ fn tensor(
         _ => None,
     };
     let sizes = |value| match machine.node_of(value)? {
-        Node::Tuple(values) => values.iter().map(|&value| size(value)).collect::<Option<Vec<_>>>(),
+        Node::Tuple(values) if values.len() <= MOST_AXES => {
+            values.iter().map(|&value| size(value)).collect::<Option<Vec<_>>>()
+        }
         _ => None,
     };
     let Node::Storage(storage) = machine.node_of(storage)? else { return None };
@@ -100,9 +106,9 @@ fn tensor(
 pub(super) fn storage(machine: &Machine<'_>, id: &[Value]) -> Option<Storage> {
     let &[kind, Value::Global(Global::Storage(dtype)), key, _, Value::Int(_)] = id else { return None };
     let text = |value| match machine.node_of(value)? {
-        Node::Text(text) => Some(text.as_str()),
+        Node::Text(text) => Some(text),
         _ => None,
     };
-    (text(kind)? == "storage").then_some(())?;
-    Some(Storage { key: text(key)?.to_owned(), dtype })
+    (**text(kind)? == *"storage").then_some(())?;
+    Some(Storage { key: Rc::clone(text(key)?), dtype })
 }

@@ -23,6 +23,9 @@ use archive::Archive;
 use pickle::{Node, Pickle, Value};
 use std::{borrow::Cow, path::Path};
 
+/// Longest name of an entry; those of modules have some tens of bytes.
+const LONGEST_NAME: usize = 4096;
+
 /// An open file of `torch.save` whose outermost value is a dictionary.
 pub struct File {
     archive: Archive,
@@ -52,10 +55,17 @@ impl File {
         let archive = Archive::open(path)?;
         let pickle = pickle::read(archive.program()?).map_err(|what| archive.refuse(what))?;
         let file = Self { archive, pickle };
-        match file.pickle.root_entries() {
-            Some(_) => Ok(file),
-            None => Err(file.refuse("holds no dictionary; expected what torch.save makes of one")),
+        if file.pickle.root_entries().is_none() {
+            return Err(file.refuse("holds no dictionary; expected what torch.save makes of one"));
         }
+        // Whoever keeps the names would keep a long one as often as the file uses it.
+        if let Some(length) = file.entries().map(|(name, _)| name.len()).find(|&length| length > LONGEST_NAME)
+        {
+            return Err(
+                file.refuse(format!("has a name of {length} bytes in it; at most {LONGEST_NAME} are read"))
+            );
+        }
+        Ok(file)
     }
 
     /// The entries of the dictionary that have a text as key, in the order of the file.

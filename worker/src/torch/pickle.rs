@@ -12,7 +12,7 @@ use super::{
     globals::{self, Global},
     tensor::{Storage, Tensor},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 /// A value, as it lies on the stack.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,12 @@ pub(super) enum Value {
     Node(usize),
 }
 
-/// What is too large for the stack.
+/// What is too large for the stack. Texts and tuples are shared with what is made of them, as a file may use one as often
+/// as it has bytes.
 #[derive(Debug)]
 pub(super) enum Node {
-    Text(String),
-    Tuple(Vec<Value>),
+    Text(Rc<str>),
+    Tuple(Rc<[Value]>),
     List,
     Dict(Vec<(Value, Value)>),
     Storage(Storage),
@@ -144,19 +145,19 @@ impl<'a> Machine<'a> {
                     _ => u64::from_le_bytes(self.take()?),
                 };
                 let text = self.text(length)?;
-                self.put(Node::Text(text));
+                self.put(Node::Text(text.into()));
             }
             b']' => self.put(Node::List),
             b'}' => self.put(Node::Dict(Vec::new())),
-            b')' => self.put(Node::Tuple(Vec::new())),
+            b')' => self.put(Node::Tuple(Rc::default())),
             0x85..=0x87 => {
                 let start = self.height_below(usize::from(instruction - 0x84))?;
                 let values = self.stack.split_off(start);
-                self.put(Node::Tuple(values));
+                self.put(Node::Tuple(values.into()));
             }
             b't' => {
                 let values = self.marked()?;
-                self.put(Node::Tuple(values));
+                self.put(Node::Tuple(values.into()));
             }
             // APPEND, APPENDS: what a list holds is never asked for.
             b'a' => drop(self.pop()?),
@@ -266,10 +267,10 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(|| MALFORMED.into())
     }
 
-    fn pop_tuple(&mut self) -> Step<Vec<Value>> {
+    fn pop_tuple(&mut self) -> Step<Rc<[Value]>> {
         let value = self.pop()?;
         match self.node_of(value) {
-            Some(Node::Tuple(values)) => Ok(values.clone()),
+            Some(Node::Tuple(values)) => Ok(Rc::clone(values)),
             _ => Err(MALFORMED.into()),
         }
     }
@@ -298,9 +299,9 @@ impl<'a> Machine<'a> {
         Ok(*bytes)
     }
 
-    fn text(&mut self, length: u64) -> Step<String> {
+    fn text(&mut self, length: u64) -> Step<&'a str> {
         let bytes = self.bytes(usize::try_from(length).map_err(|_| CUT_SHORT)?)?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| MALFORMED.into())
+        std::str::from_utf8(bytes).map_err(|_| MALFORMED.into())
     }
 
     fn line(&mut self) -> Step<&'a str> {

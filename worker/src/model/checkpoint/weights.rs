@@ -175,19 +175,23 @@ impl File {
         }
     }
 
-    fn shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
+    fn shapes(&self) -> Result<BTreeMap<String, Vec<usize>>> {
         Ok(match self {
             Self::Safetensors(file) => {
                 let tensors = file.tensors()?;
                 tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.shape().to_vec())).collect()
             }
-            Self::Torch(file) => file
-                .entries()
-                .filter_map(|(name, entry)| match entry {
-                    torch::Entry::Tensor(tensor) => Some((name.to_owned(), tensor.shape().to_vec())),
-                    _ => None,
-                })
-                .collect(),
+            Self::Torch(file) => {
+                // A file may use a name as often as it has bytes: the last one counts.
+                let tensors: BTreeMap<_, _> = file
+                    .entries()
+                    .filter_map(|(name, entry)| match entry {
+                        torch::Entry::Tensor(tensor) => Some((name, tensor.shape())),
+                        _ => None,
+                    })
+                    .collect();
+                tensors.into_iter().map(|(name, shape)| (name.to_owned(), shape.to_vec())).collect()
+            }
         })
     }
 
