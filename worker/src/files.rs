@@ -141,7 +141,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         .map_err(|error| Error::input(format!("{}: not the expected JSON: {error}", path.display())))
 }
 
-/// Maps a file for reading; its pages are loaded when they are touched and can be dropped again.
+/// Maps a file for reading; its pages are loaded when they are touched and can be dropped again. Not for a file that
+/// another program may be writing: see [`read_unchanged`].
 ///
 /// # Errors
 /// When it can't be opened or mapped.
@@ -149,10 +150,31 @@ pub fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(Error::io(path))?;
     #[expect(
         unsafe_code,
-        reason = "a mapping is sound while nobody truncates the file, which is written once and renamed into place"
+        reason = "a mapping is sound while nobody writes to the file. Ours are written once and renamed into place. \
+                  Weights and tokenized data of other programs are finished before anybody names them here, and \
+                  too large to be copied"
     )]
     let map = unsafe { Mmap::map(&file) };
     map.map_err(Error::io(path))
+}
+
+/// The content of a file that another program may write to meanwhile, in one version.
+///
+/// # Errors
+/// When it can't be read, or was written to while it was read.
+pub fn read_unchanged(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let state = || file.metadata().and_then(|it| Ok((it.len(), it.modified()?))).map_err(Error::io(path));
+    let before = state()?;
+    let mut bytes = Vec::new();
+    (&file).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    if state()? == before && bytes.len() as u64 == before.0 {
+        return Ok(bytes);
+    }
+    Err(Error::input(format!(
+        "{}: was written to while it was read; wait until that is over",
+        path.display()
+    )))
 }
 
 /// SHA-256 of a file's content, in hexadecimal digits.
@@ -193,6 +215,18 @@ mod tests {
         assert!(!folder.path().join(".unfinished-a.json-xyz").exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
         remove_leftovers(&folder.path().join("nowhere/a.json")).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_changes_while_it_is_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pt");
+        fs::write(&path, "whole").unwrap();
+        assert_eq!(read_unchanged(&path).unwrap(), b"whole");
+        // A file that is empty whenever it is looked at, and is not when it is read.
+        let refused = read_unchanged(Path::new("/proc/self/status")).unwrap_err().to_string();
+        assert!(refused.starts_with("/proc/self/status: was written to while it was read"), "{refused}");
     }
 
     #[test]

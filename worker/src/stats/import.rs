@@ -97,7 +97,14 @@ pub fn import(from: &[PathBuf], stats: &Path, replace: bool) -> Result<Import> {
     let warnings = unfinished(&imported)?;
     // Read once more rather than kept: the means of a whole study need not fit into memory.
     for record in imported.iter().filter(|record| record.outcome != Outcome::Unchanged) {
-        Statistics::read_published(&record.from, record.stage)?.write(&record.file)?;
+        let statistics = Statistics::read_published(&record.from, record.stage)?;
+        if (&statistics.meta().hash, statistics.meta().n_seqs) != (&record.hash, record.sequences) {
+            return Err(Error::input(format!(
+                "{}: was written to since it was checked; import it again once its collection is over",
+                record.from.display()
+            )));
+        }
+        statistics.write(&record.file)?;
     }
     Ok(Import { files: imported, skipped, warnings })
 }

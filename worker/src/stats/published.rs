@@ -63,7 +63,8 @@ impl Statistics {
     /// # Errors
     /// When it is no such file, or holds means that do not have the hash it names.
     pub(super) fn read_published(path: &Path, stage: StageKind) -> Result<Self> {
-        let file = File::open(path)?;
+        // Its collection writes the same file again and again.
+        let file = File::read(path)?;
         let meta = meta(&file, path)?;
         let counts = whole_numbers(&file, "Ns_toks")?;
         if let Some(class) = counts.iter().position(|&n| n < 0) {

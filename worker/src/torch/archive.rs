@@ -1,12 +1,11 @@
-//! The zip archive around a file of `torch.save`, mapped: no storage is copied.
+//! The zip archive around a file of `torch.save`: no storage is copied.
 
-use crate::{Error, Result, files};
-use memmap2::Mmap;
+use crate::{Error, Result};
 use std::{
     cell::OnceCell,
     collections::HashMap,
     io::Cursor,
-    ops::Range,
+    ops::{Deref, Range},
     path::{Path, PathBuf},
 };
 use zip::{CompressionMethod, ZipArchive};
@@ -21,7 +20,7 @@ const PROGRAM: &str = "/data.pkl";
 /// An open archive.
 pub(super) struct Archive {
     path: PathBuf,
-    bytes: Mmap,
+    bytes: Box<dyn Deref<Target = [u8]>>,
     entries: HashMap<String, Entry>,
     /// The folder in the archive that everything is in; PyTorch takes the file's name.
     folder: String,
@@ -37,8 +36,8 @@ struct Entry {
 }
 
 impl Archive {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let bytes = files::map(path)?;
+    /// The archive that a file's content is.
+    pub(super) fn of(path: &Path, bytes: Box<dyn Deref<Target = [u8]>>) -> Result<Self> {
         let mut archive =
             Self { path: path.to_owned(), bytes, entries: HashMap::new(), folder: String::new() };
         archive.entries = archive.read_directory()?;

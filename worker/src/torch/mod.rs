@@ -3,7 +3,7 @@
 //! A file is a zip archive: `data.pkl` says what there is, and each storage (the numbers behind one or
 //! more tensors) is an entry of its own, uncompressed.
 //!
-//! * [`archive`]: the entries, mapped;
+//! * [`archive`]: the entries;
 //! * [`pickle`]: the part of Python's pickle format that is needed, and nothing else of it;
 //! * [`globals`]: the few names of Python that it may ask for;
 //! * [`tensor`]: a tensor's numbers out of its storage.
@@ -18,7 +18,7 @@ mod tensor;
 
 pub use tensor::Tensor;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use archive::Archive;
 use pickle::{Node, Pickle, Value};
 use std::{borrow::Cow, path::Path};
@@ -46,13 +46,24 @@ pub enum Entry<'a> {
 }
 
 impl File {
-    /// Opens a file.
+    /// Opens a file, mapped.
     ///
     /// # Errors
     /// When it can't be read, is cut short or damaged, is of a PyTorch before 1.6, asks for anything but
     /// tensors, or holds something else than a dictionary; the line names the file.
     pub fn open(path: &Path) -> Result<Self> {
-        let archive = Archive::open(path)?;
+        Self::of(Archive::of(path, Box::new(files::map(path)?))?)
+    }
+
+    /// Reads a file into memory, for one that another program may write again meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when it was written to while it was read.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::of(Archive::of(path, Box::new(files::read_unchanged(path)?))?)
+    }
+
+    fn of(archive: Archive) -> Result<Self> {
         let pickle = pickle::read(archive.program()?).map_err(|what| archive.refuse(what))?;
         let file = Self { archive, pickle };
         if file.pickle.root_entries().is_none() {
