@@ -58,3 +58,25 @@ test('a daemon that was away is found again, and nothing that happened meanwhile
   await page.getByText('Live', { exact: true }).waitFor({ timeout: 30_000 });
   await page.getByRole('list', { name: 'Legend' }).getByText('cancelled').waitFor();
 });
+
+test('a page that was opened in the background listens once it is looked at', async () => {
+  const page = await shown.page.context().newPage();
+  await page.addInitScript(() => {
+    let hidden = true;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    document.addEventListener('look', () => {
+      hidden = false;
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+  });
+  const streams: string[] = [];
+  page.on('request', (request) => {
+    if (request.url().includes('/api/v1/moves')) streams.push(request.url());
+  });
+  await page.goto(`${origin}/studies/tour`);
+  await page.getByRole('application').waitFor();
+  expect(streams).toEqual([]);
+  await page.evaluate(() => document.dispatchEvent(new Event('look')));
+  await page.getByText('Live', { exact: true }).waitFor();
+  await page.close();
+});

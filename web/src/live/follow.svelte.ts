@@ -54,7 +54,8 @@ export function follow(what: () => Followed, moved: () => void): void {
       else open();
     };
     document.addEventListener('visibilitychange', watch);
-    open();
+    // A tab that was opened in the background hears nothing of having been hidden.
+    if (!document.hidden) open();
     return () => {
       document.removeEventListener('visibilitychange', watch);
       clearTimeout(timer);
