@@ -28,6 +28,17 @@ test('every run has a row, and the address keeps what is asked', async () => {
   await inspect(shown.page, 'runs');
 });
 
+test('terms of a filter are typed one after the other', async () => {
+  const { page } = shown;
+  await openTable();
+  const filter = page.getByRole('searchbox', { name: 'Filter' });
+  await filter.pressSequentially('width=16 ');
+  await expect.poll(async () => (await names()).length).toBe(3);
+  await filter.pressSequentially('seed=1');
+  await expect.poll(names).toEqual(['01x0016_01d01']);
+  expect(await filter.inputValue()).toBe('width=16 seed=1');
+});
+
 test('a filter that is not understood says why, and the rows stay', async () => {
   shown.forgive(/runs\?.*400/);
   await openTable();
