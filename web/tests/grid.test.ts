@@ -77,6 +77,23 @@ test('a click opens the run of a cell, or the table of its runs', async () => {
   expect(choices(page)['filter']).toBe('width=16 depth=1');
 });
 
+test('on a phone a tap opens the cell under it, and the map stays where it is', async () => {
+  const { page } = shown;
+  await page.setViewportSize({ width: 400, height: 860 });
+  const map = await openMap();
+  const { run, x: across } = await shown.api<HeatMap>(MAP);
+  const place = await middleOf(1, 1);
+  const before = await map.boundingBox();
+  await page.mouse.move(place.x, place.y);
+  await page.getByText('seed 1, width 32: done').waitFor();
+  expect(await map.boundingBox()).toEqual(before);
+  const fingers = await page.context().newCDPSession(page);
+  await fingers.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [place] });
+  await fingers.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  await page.waitForURL(`**/runs/${run[across.values.length + 1]}`);
+  await page.setViewportSize({ width: 1280, height: 860 });
+});
+
 test('dragging selects a box, a label its column, and the selection is a link', async () => {
   const { page } = shown;
   await openMap();
