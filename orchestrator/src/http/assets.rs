@@ -33,8 +33,8 @@ pub(super) async fn serve(State(app): State<App>, request: Request) -> Response 
     if let Some(answer) = file(path) {
         return answer;
     }
-    // Something with an extension is a file that is missing, not a page.
-    if path.rsplit('/').next().is_some_and(|name| name.contains('.') && path != "index.html") {
+    // A file that is missing, not a page: the name of a study may have dots, too.
+    if path.starts_with("assets/") || !path.contains('/') && path.contains('.') && path != "index.html" {
         return (StatusCode::NOT_FOUND, page("Not found", "<p>There is no such page.</p>", None))
             .into_response();
     }

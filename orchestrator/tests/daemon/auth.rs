@@ -108,6 +108,8 @@ async fn a_login_link_opens_the_dashboard_once() {
         ("/api/v1/studies", session.as_str(), StatusCode::OK),
         ("/", session.as_str(), StatusCode::OK),
         ("/missing.js", session.as_str(), StatusCode::NOT_FOUND),
+        ("/assets/missing.js", session.as_str(), StatusCode::NOT_FOUND),
+        ("/studies/gpt-2.5", session.as_str(), StatusCode::OK),
         ("/api/v1/studies", &format!("{name}=guess"), StatusCode::UNAUTHORIZED),
         // A browser sends those of other daemons on this host as well.
         ("/api/v1/studies", &format!("lc_session_00000000=guess; {session}"), StatusCode::OK),
