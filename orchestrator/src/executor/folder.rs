@@ -114,7 +114,7 @@ pub fn events_after(folder: &Path, after: u64) -> io::Result<Vec<Event>> {
     }
 }
 
-/// The end of the log in whole lines, and the size of all of it.
+/// The end of the log in whole lines, or of its last line where that is longer, and the size of all of it.
 ///
 /// # Errors
 /// When it can't be read.
@@ -132,6 +132,7 @@ pub fn log_tail(folder: &Path, most: u64) -> io::Result<(String, u64)> {
     let mut tail = bytes.as_slice();
     if from > 0
         && let Some(end) = tail.iter().position(|&byte| byte == b'\n')
+        && end + 1 < tail.len()
     {
         tail = &tail[end + 1..];
     }
@@ -165,5 +166,6 @@ mod tests {
         fs::write(folder.path().join(LOG_FILE), "first\nsecond\n\u{e4}third\n").unwrap();
         assert_eq!(log_tail(folder.path(), 12).unwrap(), ("\u{e4}third\n".to_owned(), 21));
         assert_eq!(log_tail(folder.path(), 100).unwrap().0, "first\nsecond\n\u{e4}third\n");
+        assert_eq!(log_tail(folder.path(), 4).unwrap().0, "ird\n", "a line that is longer");
     }
 }
