@@ -6,7 +6,7 @@
 
 use super::{
     LOSS, Row,
-    looks::Looks,
+    looks::{Looks, OPACITY},
     measures::PaperMeasure,
     scale::{self, Scale},
 };
@@ -193,7 +193,7 @@ impl<'a> Plot<'a> {
 
     /// A mark for each model, which leads to its run where there is one.
     fn marks(&self, out: &mut String, run: &dyn Fn(&str) -> Option<String>) -> fmt::Result {
-        writeln!(out, r#"<g fill-opacity="0.8" stroke="var(--surface, #fff)" stroke-width="0.7">"#)?;
+        writeln!(out, r#"<g fill-opacity="{OPACITY}" stroke="var(--surface, #fff)" stroke-width="0.7">"#)?;
         for (point, others) in self.thinned() {
             let more = if others > 0 { format!("\nand {others} more close by") } else { String::new() };
             let told = format!(
