@@ -19,7 +19,7 @@ use utoipa::IntoParams;
 
 /// A page is told at most twice a second.
 const PACE: Duration = Duration::from_millis(500);
-/// A comment is sent when there is nothing else to say.
+/// An event is sent when there is nothing else to say: a browser tells nobody of comments.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize, IntoParams)]
@@ -32,7 +32,7 @@ pub(super) struct Filter {
 }
 
 /// Tells, at most twice a second, that something moved; nothing is kept. Who listens reads what it shows once
-/// the stream is open, and again after every event.
+/// the stream is open, and again after every event `moved`. Ten seconds of silence are followed by an event `heartbeat`.
 #[utoipa::path(get, path = "/moves", tag = "changes", operation_id = "moves", params(Filter), responses(
     (status = 200, body = Moved, content_type = "text/event-stream"),
     (status = "default", body = Problem, content_type = "application/problem+json"),
@@ -43,7 +43,8 @@ pub(super) async fn stream(
 ) -> Result<Response, ApiError> {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(tell(app.store.clone(), filter, sender, app.shutdown.clone()));
-    let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("still here");
+    let alive = Event::default().event("heartbeat").data("still here");
+    let keep_alive = KeepAlive::new().interval(HEARTBEAT).event(alive);
     Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(keep_alive).into_response())
 }
 

@@ -3,7 +3,15 @@ import createClient from 'openapi-fetch';
 import type { paths } from './schema';
 import type { Problem } from './types';
 
-export const api = createClient<paths>({ baseUrl: '/', credentials: 'same-origin' });
+/** Milliseconds after which a daemon that took a question and says nothing counts as away. */
+const PATIENCE = 60_000;
+
+export const api = createClient<paths>({
+  baseUrl: '/',
+  credentials: 'same-origin',
+  fetch: (request) =>
+    fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE)]) }),
+});
 
 /** An error answer of the daemon, or no answer at all (status 0). */
 export class ApiError extends Error {

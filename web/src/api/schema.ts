@@ -137,7 +137,7 @@ export interface paths {
         };
         /**
          * Tells, at most twice a second, that something moved; nothing is kept. Who listens reads what it shows once
-         *     the stream is open, and again after every event.
+         *     the stream is open, and again after every event `moved`. Ten seconds of silence are followed by an event `heartbeat`.
          */
         get: operations["moves"];
         put?: never;

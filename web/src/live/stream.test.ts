@@ -61,6 +61,27 @@ test('a lost connection is opened again and says so, so that everything is read 
   expect(handlers.connection).toHaveBeenLastCalledWith('live');
 });
 
+test('a stream that falls silent is lost, one with heartbeats is not', () => {
+  const { sources, handlers, latest } = setup();
+  latest().emit('open');
+  for (let beats = 0; beats < 6; beats += 1) {
+    vi.advanceTimersByTime(10_000);
+    latest().emit('heartbeat', 'still here');
+  }
+  expect(sources.length).toBe(1);
+  expect(handlers.connection).toHaveBeenLastCalledWith('live');
+  vi.advanceTimersByTime(30_000);
+  expect(sources[0]?.closed).toBe(true);
+  expect(handlers.connection).toHaveBeenLastCalledWith('reconnecting');
+  expect(sources.length).toBe(2);
+});
+
+test('a daemon that takes a connection and says nothing is asked again', () => {
+  const { sources } = setup();
+  vi.advanceTimersByTime(30_000);
+  expect(sources.map(({ closed }) => closed)).toEqual([true, false]);
+});
+
 test('pauses grow while the daemon stays away', () => {
   const { sources, latest } = setup();
   for (let second = 0; second < 60; second += 1) {

@@ -25,6 +25,8 @@ export interface StreamHandlers {
 }
 
 const PAUSES = [500, 1000, 2000, 4000, 8000];
+/** The daemon says something every ten seconds: one that is silent for longer hangs, or the way to it is cut. */
+const SILENCE = 28_000;
 
 /** Opens the stream; the answer closes it. */
 export function openStream(
@@ -34,24 +36,38 @@ export function openStream(
 ): () => void {
   let source: Source | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let silence: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
 
   function connect(): void {
     const current = create(streamUrl(followed));
     source = current;
+
+    function heard(): void {
+      clearTimeout(silence);
+      silence = setTimeout(lost, SILENCE);
+    }
+
+    function lost(): void {
+      // The browser gives up for good on an error status, so that opening again is done here.
+      current.close();
+      clearTimeout(silence);
+      handlers.connection('reconnecting');
+      timer = setTimeout(connect, PAUSES[Math.min(failures, PAUSES.length - 1)]);
+      failures += 1;
+    }
+
+    heard();
     current.addEventListener('open', () => {
+      heard();
       failures = 0;
       handlers.connection('live');
       handlers.opened();
     });
-    current.addEventListener('error', () => {
-      // The browser gives up for good on an error status, so that opening again is done here.
-      current.close();
-      handlers.connection('reconnecting');
-      timer = setTimeout(connect, PAUSES[Math.min(failures, PAUSES.length - 1)]);
-      failures += 1;
-    });
+    current.addEventListener('error', lost);
+    current.addEventListener('heartbeat', heard);
     current.addEventListener('moved', (event) => {
+      heard();
       handlers.moved(JSON.parse(event.data) as Moved);
     });
   }
@@ -60,6 +76,7 @@ export function openStream(
   connect();
   return () => {
     clearTimeout(timer);
+    clearTimeout(silence);
     source?.close();
   };
 }
