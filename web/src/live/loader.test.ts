@@ -10,9 +10,16 @@ afterEach(() => {
 
 /** A loader whose answers are given by hand. */
 function setup(pace = 500) {
-  const answers: { resolve: (value: string) => void; reject: (error: Error) => void }[] = [];
+  const answers: {
+    signal: AbortSignal;
+    resolve: (value: string) => void;
+    reject: (error: Error) => void;
+  }[] = [];
   const handlers = {
-    fetch: vi.fn(() => new Promise<string>((resolve, reject) => answers.push({ resolve, reject }))),
+    fetch: vi.fn(
+      (signal: AbortSignal) =>
+        new Promise<string>((resolve, reject) => answers.push({ signal, resolve, reject })),
+    ),
     loaded: vi.fn(),
     failed: vi.fn(),
   };
@@ -74,6 +81,17 @@ test('after a failure it can be tried again', async () => {
   loader.load();
   await answer('data');
   expect(handlers.loaded).toHaveBeenCalledWith('data');
+});
+
+test('another question does not wait for the answer to the one before, which is not taken any more', async () => {
+  const { answers, answer, handlers, loader } = setup();
+  loader.load();
+  loader.restart();
+  expect(answers.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+  answers[0]?.reject(new Error('aborted'));
+  await answer('new');
+  expect(handlers.loaded.mock.calls).toEqual([['new']]);
+  expect(handlers.failed).not.toHaveBeenCalled();
 });
 
 test('a stopped loader fetches no more', async () => {

@@ -4,7 +4,8 @@
  */
 
 export interface LoaderHandlers<T> {
-  fetch(): Promise<T>;
+  /** The signal says when nobody waits for the answer any more. */
+  fetch(signal: AbortSignal): Promise<T>;
   loaded(value: T): void;
   failed(error: unknown): void;
 }
@@ -12,15 +13,17 @@ export interface LoaderHandlers<T> {
 export interface Loader {
   /** Fetches at once; during another fetch, once more afterwards. */
   load(): void;
-  /** The same, but no sooner than the pace allows. */
+  /** Fetches at once, in place of another fetch: what is asked is another question. */
+  restart(): void;
+  /** The same as `load`, but no sooner than the pace allows. */
   soon(): void;
-  /** Forgets what was still to be fetched. */
+  /** Forgets what is being fetched and what was still to be. */
   stop(): void;
 }
 
 /** `pace`: milliseconds from one answer to the next request that nobody waits for. */
 export function createLoader<T>(handlers: LoaderHandlers<T>, pace = 500): Loader {
-  let busy = false;
+  let running: AbortController | undefined;
   let again: 'load' | 'soon' | undefined;
   let last = -Infinity;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -28,13 +31,16 @@ export function createLoader<T>(handlers: LoaderHandlers<T>, pace = 500): Loader
   async function run(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    busy = true;
+    const own = new AbortController();
+    running = own;
     try {
-      handlers.loaded(await handlers.fetch());
+      const value = await handlers.fetch(own.signal);
+      if (running === own) handlers.loaded(value);
     } catch (error) {
-      handlers.failed(error);
+      if (running === own) handlers.failed(error);
     }
-    busy = false;
+    if (running !== own) return;
+    running = undefined;
     last = performance.now();
     const next = again;
     again = undefined;
@@ -43,20 +49,27 @@ export function createLoader<T>(handlers: LoaderHandlers<T>, pace = 500): Loader
   }
 
   function load(): void {
-    if (busy) again = 'load';
+    if (running) again = 'load';
     else void run();
   }
 
+  function restart(): void {
+    stop();
+    void run();
+  }
+
   function soon(): void {
-    if (busy) again ??= 'soon';
+    if (running) again ??= 'soon';
     else timer ??= setTimeout(() => void run(), Math.max(0, last + pace - performance.now()));
   }
 
   function stop(): void {
+    running?.abort();
+    running = undefined;
     clearTimeout(timer);
     timer = undefined;
     again = undefined;
   }
 
-  return { load, soon, stop };
+  return { load, restart, soon, stop };
 }

@@ -16,54 +16,70 @@ export interface Reading<T> {
 export interface Question<Q, T> {
   /** What is asked for; a new question is asked at once. `undefined` while there is none. */
   of: () => Q | undefined;
-  fetch: (question: Q) => Promise<T>;
+  fetch: (question: Q, signal: AbortSignal) => Promise<T>;
   /** A number that rises when something moved. */
   moved?: () => number;
+  /** Milliseconds after which it is asked again though nothing moved; never while the page is out of sight. */
+  every?: () => number | undefined;
   /** Milliseconds between answers while things move: large views take their time. */
   pace?: number;
 }
 
 /** To be called while a component starts. */
-export function createReading<Q, T>({ of, fetch, moved, pace = 500 }: Question<Q, T>): Reading<T> {
+export function createReading<Q, T>({
+  of,
+  fetch,
+  moved,
+  every,
+  pace = 500,
+}: Question<Q, T>): Reading<T> {
   let value: T | undefined = $state.raw();
   let error: unknown = $state.raw();
   let answered: string | undefined = $state();
   const asked = $derived(JSON.stringify(of()));
   let running = '';
-  // An answer may come after its component has gone, and nothing derived may be read any more.
-  let gone = false;
 
   const loader = createLoader<T | undefined>(
     {
-      fetch: () => {
+      fetch: (signal) => {
         const question = untrack(of);
         running = JSON.stringify(question);
-        return question === undefined ? Promise.resolve(undefined) : fetch(question);
+        return question === undefined ? Promise.resolve(undefined) : fetch(question, signal);
       },
       // The answer to a question that nobody asks any more is followed by the one that counts.
       loaded: (next) => {
-        if (gone || running !== untrack(() => asked)) return;
+        if (running !== untrack(() => asked)) return;
         value = next;
         error = undefined;
         answered = running;
       },
       failed: (reason) => {
-        if (!gone && running === untrack(() => asked)) error = reason;
+        if (running === untrack(() => asked)) error = reason;
       },
     },
     pace,
   );
 
   $effect(() => {
-    if (asked !== undefined) untrack(loader.load);
+    if (asked !== undefined) untrack(loader.restart);
+  });
+  const soon = () => {
+    if (untrack(() => asked) !== undefined) loader.soon();
+  };
+  $effect(() => {
+    if (moved && moved() > 0) soon();
   });
   $effect(() => {
-    if (moved && moved() > 0 && untrack(() => asked) !== undefined) loader.soon();
+    const pause = every?.();
+    if (pause === undefined) return;
+    const timer = setInterval(() => {
+      if (!document.hidden) soon();
+    }, pause);
+    return () => {
+      clearInterval(timer);
+    };
   });
-  $effect(() => () => {
-    gone = true;
-    loader.stop();
-  });
+  $effect(() => loader.stop);
 
   return {
     get value() {
