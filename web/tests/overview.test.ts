@@ -44,6 +44,22 @@ test('the daemon says how it is', async () => {
   expect(await daemon.innerText()).toContain(health.root);
 });
 
+test('why nothing is started is said by the daemon’s side and on the page of a study that waits', async () => {
+  const { page } = shown;
+  const trouble = 'nothing is started until lc-worker is there';
+  const health = await shown.api<Record<string, unknown>>('/health');
+  const board = await shown.api<{ summary: Record<string, unknown> }>('/studies/tour/board');
+  await page.route('**/api/v1/health', (route) => route.fulfill({ json: { ...health, trouble } }));
+  await page.route('**/api/v1/studies/tour/board', (route) =>
+    route.fulfill({ json: { ...board, summary: { ...board.summary, state: 'active' } } }),
+  );
+  await shown.open('/');
+  await page.getByRole('region', { name: 'Daemon' }).getByText(trouble).waitFor();
+  await shown.open('/studies/tour');
+  await page.getByRole('status').getByText(trouble).waitFor();
+  await page.unrouteAll();
+});
+
 test('what Slurm is doing is said in plain words', async () => {
   const { page } = shown;
   const health = await shown.api<Record<string, unknown>>('/health');
@@ -98,6 +114,12 @@ test('links lead on, the browser leads back, and title and focus follow', async 
   await page.getByRole('application').waitFor();
   await page.goBack();
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+});
+
+test('the page of a study with a dot in its name is a page', async () => {
+  shown.forgive(/gpt-2.5.*404/);
+  await shown.open('/studies/gpt-2.5');
+  await shown.page.getByRole('heading', { name: 'gpt-2.5', level: 1 }).waitFor();
 });
 
 test('what does not exist is said in words', async () => {
