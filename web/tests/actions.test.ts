@@ -77,34 +77,62 @@ test('runs selected in the table are cancelled', async () => {
   await expect.poll(async () => (await stages()).cancelled).toBeGreaterThan(0);
 });
 
-test('who reads further up in a log that grows is shown more of it, and its end', async () => {
+test('who reads further up in a log that grows keeps the place, is shown more of it, and its end', async () => {
   const { page } = shown;
-  let end = 'more to come';
+  let lines = 20_000;
+  const asked: number[] = [];
   const routed = '**/api/v1/stages/*/log?*';
   await page.route(routed, async (route) => {
-    const bytes = new URL(route.request().url()).searchParams.get('bytes') ?? '';
-    const text = `${bytes} bytes\n${'a line\n'.repeat(300)}${end}\n`;
-    await route.fulfill({ json: { attempt: null, text, total_bytes: 1_000_000 } });
+    const bytes = Number(new URL(route.request().url()).searchParams.get('bytes'));
+    asked.push(bytes);
+    const all = Array.from({ length: lines }, (_, at) => `line ${String(at).padStart(5, '0')}\n`);
+    const text = all.slice(-Math.floor(bytes / 11)).join('');
+    await route.fulfill({ json: { attempt: 1, text, total_bytes: 11 * lines } });
   });
   await shown.open('/studies/endless/runs?filter=seed=0');
   await page.getByRole('region', { name: 'Runs' }).getByRole('link').first().click();
   await page.getByRole('button', { name: /^train: running/ }).click();
   const log = page.getByLabel('Log', { exact: true });
-  await log.getByText('more to come').waitFor();
+  await log.getByText('line 19999').waitFor();
+  expect(await topLine()).toBeGreaterThan(19_900);
   await log.evaluate((box) => {
-    box.scrollTop = 0;
+    box.scrollTop = box.scrollHeight / 2;
   });
   await page.getByText('Paused while you read.').waitFor();
+  const read = await topLine();
   await page.getByRole('button', { name: 'Show more' }).click();
-  await log.getByText('524288 bytes').waitFor();
+  await log.getByText('line 00000').waitFor();
+  expect(await topLine()).toBe(read);
   await page.getByText('Paused while you read.').waitFor();
-  end = 'the last line';
+  await page.getByRole('button', { name: 'Follow' }).click();
+  await page.getByText('Following').waitFor();
+  await expect.poll(topLine).toBeGreaterThan(19_900);
+  await log.evaluate((box) => {
+    box.scrollTop = box.scrollHeight / 2;
+  });
+  await page.getByText('Paused while you read.').waitFor();
+  expect(await topLine()).toBe(read);
+  lines += 500;
   await lcctl('--quiet', 'cancel', 'endless', '--stage', 'train');
-  await log.getByText('the last line').waitFor();
+  await log.getByText('line 20499').waitFor();
+  expect(await topLine()).toBe(read);
   expect(await page.getByText('Paused while you read.').count()).toBe(0);
+  expect(asked.filter((bytes) => bytes > 65_536).length).toBe(1);
   await page.unroute(routed);
   await lcctl('--quiet', 'retry', 'endless');
 });
+
+/** The number of the first line of the log that is seen. */
+async function topLine(): Promise<number> {
+  return shown.page.getByLabel('Log', { exact: true }).evaluate((box) => {
+    box.scrollIntoView({ block: 'center' });
+    const { left, top } = box.getBoundingClientRect();
+    const at = document.caretRangeFromPoint(left + 20, top + 20);
+    const text = box.textContent;
+    const from = text.lastIndexOf('\n', (at?.startOffset ?? 0) - 1) + 1;
+    return Number(/\d+/.exec(text.slice(from))?.[0]);
+  });
+}
 
 test('a run is cancelled from its own page, which shows it by itself', async () => {
   await shown.open('/studies/endless/runs?filter=seed=0');
