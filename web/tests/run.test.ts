@@ -52,6 +52,25 @@ test('a failed run opens at what failed, with every attempt', async () => {
   await inspect(page, 'run-failed');
 });
 
+test('a retry is watched where it was asked for, and what is closed leaves the focus to its place', async () => {
+  const { page } = shown;
+  const active = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+  await openRun('broken');
+  const panel = page.getByRole('region', { name: 'train' });
+  const tries = await panel.getByRole('rowheader').count();
+  await panel.getByRole('button', { name: /^Retry/ }).click();
+  await page
+    .getByRole('dialog')
+    .getByRole('button', { name: /^Retry \d+ stage/ })
+    .click();
+  await expect.poll(() => panel.getByRole('rowheader').count()).toBe(tries + 1);
+  await page.getByRole('button', { name: /^train: failed/ }).waitFor();
+  expect(await active()).toMatch(/^(Retry|Cancel)/);
+  await panel.getByRole('button', { name: 'Close train' }).click();
+  await panel.waitFor({ state: 'detached' });
+  expect(await active()).toContain('train: failed');
+});
+
 test('curves are smoothed, logarithmic, along tokens, and zoomed by dragging', async () => {
   const { page } = shown;
   await openRun('tour');
@@ -82,6 +101,7 @@ test('other runs are drawn over its curve', async () => {
   await page.getByText('Add a run …').click();
   const found = page.getByRole('button', { name: /^01x0032_01d01/ });
   await found.click();
+  expect(await page.evaluate(() => document.activeElement?.getAttribute('type'))).toBe('search');
   await page.getByRole('button', { name: 'Take 01x0032_01d01 out' }).waitFor();
   expect(choices(page)['with']).toMatch(/^\d+$/);
   await page.getByRole('link', { name: 'Compare configurations' }).waitFor();
