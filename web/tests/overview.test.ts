@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { dashboard, inspect, origin } from './pages';
+import { choices, dashboard, inspect, origin } from './pages';
 
 const shown = dashboard();
 
@@ -114,6 +114,46 @@ test('links lead on, the browser leads back, and title and focus follow', async 
   await page.getByRole('application').waitFor();
   await page.goBack();
   await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
+});
+
+test('who comes back finds the page where it was left', async () => {
+  const { page } = shown;
+  await page.setViewportSize({ width: 500, height: 420 });
+  await shown.open('/studies/tour/runs');
+  const table = page.getByRole('region', { name: 'Runs' });
+  const last = table.getByRole('link', { name: '01x0032_01d02' });
+  await last.waitFor();
+  const scrolled = () => table.evaluate((region) => [window.scrollY, region.scrollLeft]);
+  await table.evaluate((region) => {
+    window.scrollTo(0, 200);
+    region.scrollTo(90, 0);
+  });
+  const left = await scrolled();
+  expect(left.every((distance) => distance > 0)).toBe(true);
+  await last.evaluate((link: HTMLElement) => {
+    link.click();
+  });
+  await page.getByRole('group', { name: 'Stages and what they depend on' }).waitFor();
+  expect(await page.evaluate(() => window.scrollY)).toBe(0);
+  await page.goBack();
+  await last.waitFor();
+  await expect.poll(scrolled).toEqual(left);
+  await page.reload();
+  await last.waitFor();
+  await expect.poll(scrolled).toEqual(left);
+  await page.setViewportSize({ width: 1280, height: 860 });
+});
+
+test('a tab keeps what was chosen on it', async () => {
+  const { page } = shown;
+  await shown.open('/studies/tour/runs?filter=width%3D16&sort=-seed');
+  const tabs = page.getByRole('navigation', { name: 'Study tour' });
+  await tabs.getByRole('link', { name: 'Grid' }).click();
+  await page.getByRole('application').waitFor();
+  expect(choices(page)).toEqual({});
+  await tabs.getByRole('link', { name: 'Runs' }).click();
+  await page.getByRole('region', { name: 'Runs' }).waitFor();
+  expect(choices(page)).toEqual({ filter: 'width=16', sort: '-seed' });
 });
 
 test('the page of a study with a dot in its name is a page', async () => {

@@ -1,6 +1,5 @@
 /** Figures that the daemon draws: fetching them, and keeping them as files. */
-import { ApiError } from '../api/client';
-import type { Problem } from '../api/types';
+import { answer, api } from '../api/client';
 
 export interface FigureQuestion {
   study: string;
@@ -13,18 +12,19 @@ export interface FigureQuestion {
 }
 
 /** The drawing as SVG. */
-export async function readFigure({ study, key, x, models }: FigureQuestion): Promise<string> {
-  const query = new URLSearchParams({ x });
-  if (models !== '') query.set('models', models);
-  const path = `/api/v1/studies/${encodeURIComponent(study)}/figures/${key}.svg?${query.toString()}`;
-  const response = await fetch(path, { credentials: 'same-origin' }).catch(() => {
-    throw new ApiError(0, 'the daemon does not answer', 'start it with: lcctl serve');
-  });
-  if (response.ok) return response.text();
-  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
-  throw new ApiError(
-    response.status,
-    problem.detail ?? `the daemon answered with status ${response.status}`,
+export function readFigure(
+  { study, key, x, models }: FigureQuestion,
+  signal: AbortSignal,
+): Promise<string> {
+  return answer(
+    api.GET('/api/v1/studies/{name}/figures/{figure}', {
+      signal,
+      params: {
+        path: { name: study, figure: `${key}.svg` },
+        query: { x, ...(models !== '' && { models }) },
+      },
+      parseAs: 'text',
+    }),
   );
 }
 

@@ -1,5 +1,7 @@
 /** Where the browser is: the path decides the page, the query holds choices made on it. */
+import { tick } from 'svelte';
 import { pageKey, parseRoute, readChoice, withChoice } from './route';
+import { forgetScroll, keepScroll, restoreScroll, watchScroll } from './scroll';
 
 let path = $state(window.location.pathname);
 let query = $state(window.location.search);
@@ -33,12 +35,14 @@ export function choose(key: string, value: string | undefined): void {
 /** Several choices at once. */
 export function chooseAll(choices: Record<string, string | undefined>): void {
   for (const [key, value] of Object.entries(choices)) query = withChoice(query, key, value);
-  window.history.replaceState(null, '', path + query);
+  window.history.replaceState(window.history.state, '', path + query);
 }
 
 /** Goes to another page. */
 export function navigate(to: string): void {
   const before = pageKey(route);
+  keepScroll();
+  forgetScroll();
   window.history.pushState(null, '', to);
   read();
   if (pageKey(route) !== before) window.scrollTo(0, 0);
@@ -48,11 +52,19 @@ export function navigate(to: string): void {
 export function watchLocation(): () => void {
   const controller = new AbortController();
   const { signal } = controller;
-  window.addEventListener('popstate', read, { signal });
+  watchScroll(signal);
+  window.addEventListener('popstate', back, { signal });
   document.addEventListener('click', follow, { signal });
   return () => {
     controller.abort();
   };
+}
+
+function back(): void {
+  // The page that is left has no say in it.
+  forgetScroll();
+  read();
+  void tick().then(restoreScroll);
 }
 
 function read(): void {
