@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Compared } from '../api/types';
-import { settingsOf } from './differences';
+import { namesOf, settingsOf } from './differences';
 
 const run = (id: number, config: object) =>
   ({ run: id, identifier: `r${id}`, studies: ['s'], config }) as unknown as Compared;
@@ -26,4 +26,11 @@ test('settings that differ are told from those that are the same', () => {
     'a, b',
     'a, b',
   ]);
+});
+
+test('runs of different studies that share an identifier are told apart', () => {
+  const run = (identifier: string, ...studies: string[]) => ({ identifier, studies });
+  expect(
+    namesOf([run('01x0016_01d00', 'a'), run('01x0016_01d00', 'b'), run('01x0032_01d00', 'b')]),
+  ).toEqual(['a 01x0016_01d00', 'b 01x0016_01d00', '01x0032_01d00']);
 });

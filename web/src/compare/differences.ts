@@ -1,6 +1,17 @@
 /** What the configurations of several runs differ in. */
 import type { Compared } from '../api/types';
 
+/** Runs that the daemon compares at once. */
+export const MOST_COMPARED = 20;
+
+/** What runs are called beside each other: where an identifier does not tell them apart, their studies do. */
+export function namesOf(runs: readonly Pick<Compared, 'identifier' | 'studies'>[]): string[] {
+  return runs.map(({ identifier, studies }) => {
+    const same = runs.filter((other) => other.identifier === identifier);
+    return same.length > 1 && studies[0] !== undefined ? `${studies[0]} ${identifier}` : identifier;
+  });
+}
+
 export interface Setting {
   /** Path within the configuration: `training.learning_rate`. */
   path: string;
