@@ -37,3 +37,23 @@ test('a study without failures says so', async () => {
   await shown.open('/studies/tour/failures');
   await shown.page.getByText('Nothing went wrong so far.').waitFor();
 });
+
+test('on a phone a long name takes more lines, and no page gets wider than the screen', async () => {
+  const { page } = shown;
+  const name = 'a'.repeat(64);
+  await page.route(/\/api\/v1\/(studies|failures)(\?|$)/, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ body: (await answer.text()).replaceAll('broken', name) });
+  });
+  await page.setViewportSize({ width: 400, height: 860 });
+  for (const path of ['/', '/failures']) {
+    await shown.open(path);
+    await page.getByText(name).first().waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBe(400);
+  }
+  await shown.open('/');
+  const first = await page.getByRole('rowheader', { name }).boundingBox();
+  expect(first?.width).toBeLessThan(200);
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await page.unrouteAll();
+});
