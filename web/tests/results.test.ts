@@ -47,6 +47,42 @@ test('models are chosen with a glob', async () => {
   expect(choices(shown.page)['models']).toBe('01x0032*');
 });
 
+test('while another choice is computed, what is shown is marked as the earlier one', async () => {
+  const { page } = shown;
+  const table = await openResults();
+  let go: (() => void) | undefined;
+  const routed = '**/api/v1/studies/tour/report?models=*';
+  await page.route(routed, async (route) => {
+    await new Promise<void>((resolve) => (go = resolve));
+    await route.continue();
+  });
+  const figure = page.locator('figure', { has: page.getByRole('heading', { name: 'NC1' }) });
+  await figure.getByText('R²').waitFor();
+  await page.getByLabel('Models', { exact: true }).fill('01x0032*');
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  await page.getByRole('status').getByText('Computing p-values').waitFor();
+  const busy = page.locator('section[aria-busy=true]', { has: table });
+  await busy.waitFor();
+  expect(await figure.getByText('R²').count()).toBe(0);
+  go?.();
+  await page.getByText('3 models').waitFor();
+  await figure.getByText('R²').waitFor();
+  expect(await busy.count()).toBe(0);
+  await page.unroute(routed);
+});
+
+test('a report that failed is asked for again', async () => {
+  shown.forgive(/report.*ERR_FAILED/);
+  const { page } = shown;
+  const routed = '**/api/v1/studies/tour/report*';
+  await page.route(routed, (route) => route.abort());
+  await shown.open('/studies/tour/results');
+  await page.getByRole('alert').getByText('the daemon does not answer').waitFor();
+  await page.unroute(routed);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('region', { name: 'Significance' }).waitFor();
+});
+
 test('a figure is kept as SVG and as PNG', async () => {
   await openResults();
   await shown.page.getByRole('group', { name: /^NC1 against/ }).waitFor();
