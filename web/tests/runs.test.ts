@@ -78,6 +78,8 @@ test('seeds are averaged, with the error of the mean and the number of runs', as
   );
   expect(answer.rows[0]?.cells[1]).toMatchObject({ n: 3 });
   expect(await table.innerText()).toContain('±');
+  await openTable('?columns=val_loss&over=seed');
+  await shown.page.getByRole('checkbox', { name: 'Select width=16' }).waitFor();
   await inspect(shown.page, 'runs-averaged');
 });
 
@@ -107,6 +109,41 @@ test('a view is kept by the daemon, found again and removed', async () => {
   expect(choices(page)).toEqual({ filter: 'width=32', sort: '-val_loss' });
   await page.getByRole('button', { name: 'View: wide ones' }).click();
   await page.getByRole('button', { name: 'Remove the view wide ones' }).click();
+  await page.getByText('None yet.').waitFor();
+});
+
+test('a view is known by its choices in any order, and one that others removed is gone', async () => {
+  const { page } = shown;
+  const view = '/api/v1/studies/tour/views/thin%20ones';
+  await openTable('?filter=width=16&sort=-val_loss');
+  await page.getByRole('button', { name: 'Views …' }).click();
+  await page.getByLabel('Save what is shown now as').fill('thin ones');
+  const told = page.waitForResponse(
+    async (answer) => answer.url().endsWith('/board') && (await answer.text()).includes('thin'),
+  );
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('button', { name: 'View: thin ones' }).waitFor();
+  await told;
+  await page.request.delete(origin + view);
+  await page.getByRole('button', { name: 'Views …' }).waitFor();
+  await page.request.put(origin + view, {
+    data: { name: 'thin ones', query: 'sort=-val_loss&filter=width%3D16' },
+  });
+  await page.getByRole('button', { name: 'View: thin ones' }).waitFor();
+});
+
+test('a view that can’t be removed says why', async () => {
+  shown.forgive(/thin.*ERR_FAILED/);
+  const { page } = shown;
+  const routed = '**/views/thin%20ones';
+  await openTable();
+  await page.getByRole('button', { name: 'Views …' }).click();
+  const remove = page.getByRole('button', { name: 'Remove the view thin ones' });
+  await page.route(routed, (route) => route.abort());
+  await remove.click();
+  await page.getByRole('alert').getByText('the daemon does not answer').waitFor();
+  await page.unroute(routed);
+  await remove.click();
   await page.getByText('None yet.').waitFor();
 });
 

@@ -40,7 +40,8 @@ export async function answer<T>(call: Promise<Answer<T>>): Promise<T> {
   } catch {
     throw new ApiError(0, 'the daemon does not answer', 'start it with: lcctl serve');
   }
-  if (result.data !== undefined) return result.data;
+  // What only was to be done is answered by nothing.
+  if (result.response.ok) return result.data as T;
   throw toError(result.response.status, result.error);
 }
 

@@ -42,6 +42,11 @@ export function toggleSort(keys: readonly SortKey[], column: string, add: boolea
   return keys.flatMap((key) => (key.column !== column ? [key] : next ? [next] : []));
 }
 
+/** Whether two queries make the same choices, in whatever order. */
+export function isSameView(one: string, other: string): boolean {
+  return inOrder(one) === inOrder(other);
+}
+
 /** A list of names in the address; nothing if there is none. */
 export function parseList(text: string | undefined): string[] | undefined {
   if (text === undefined) return undefined;
@@ -57,4 +62,10 @@ export function toggleColumn(
   const wanted = shown.includes(name) ? shown.filter((each) => each !== name) : [...shown, name];
   const place = new Map(all.map((column, index) => [column.name, index]));
   return wanted.sort((a, b) => (place.get(a) ?? 0) - (place.get(b) ?? 0));
+}
+
+function inOrder(query: string): string {
+  const choices = new URLSearchParams(query);
+  choices.sort();
+  return choices.toString();
 }
