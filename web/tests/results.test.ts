@@ -108,6 +108,26 @@ test('all measures of all models are a table, and a file', async () => {
   expect(readFileSync(await (await download).path(), 'utf8')).toMatch(/^model,/);
 });
 
+test('a long table of measures comes in pages', async () => {
+  const { page } = shown;
+  interface Results {
+    rows: { model: string }[];
+  }
+  const results = await shown.api<Results>('/studies/tour/results');
+  const rows = Array.from({ length: 250 }, (_, at) => ({ ...results.rows[0], model: `m${at}` }));
+  const routed = '**/api/v1/studies/tour/results';
+  await page.route(routed, (route) => route.fulfill({ json: { ...results, rows } }));
+  await openResults();
+  await page.getByText('Every measure of every model').click();
+  const models = page.getByRole('region', { name: 'Measures', exact: true }).getByRole('rowheader');
+  await expect.poll(() => models.count()).toBe(100);
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.getByRole('button', { name: 'Next' }).click();
+  await expect.poll(() => models.count()).toBe(50);
+  expect(await models.first().innerText()).toBe('m200');
+  await page.unroute(routed);
+});
+
 test('published results are reported on like a study of one’s own', async () => {
   await openResults('published');
   await shown.page.getByRole('img', { name: /^NC1 against validation loss/ }).waitFor();
