@@ -27,6 +27,7 @@ test('infinities and nan come as names and are shown as such', () => {
 test('100 % is reached only at the end, and an unknown total gives no percentage', () => {
   expect(percent(999, 1000)).toBe(99);
   expect(percent(1000, 1000)).toBe(100);
+  expect(percent(0.29, 1)).toBe(29);
   expect(percent(5, 0)).toBeUndefined();
 });
 

@@ -42,7 +42,8 @@ export function plural(count: number, noun: string): string {
 /** Whole percent, rounded down so that 100 % means all of it; nothing while the total is unknown. */
 export function percent(done: number, total: number): number | undefined {
   if (total <= 0) return undefined;
-  return Math.min(100, Math.floor((100 * done) / total));
+  // A share such as 0.29 is a little less than it says.
+  return Math.min(100, Math.floor((100 * done) / total + 1e-12));
 }
 
 /** Bytes in binary units. */
