@@ -1,18 +1,28 @@
-//! Calls of Slurm's commands: with a time limit, counted, and without anything of ours in their environment.
+//! Calls of Slurm's commands: with limits of time and output, counted, and with neither anything of ours nor a user's habits
+//! in their environment.
 
 use std::{
     collections::VecDeque,
     ffi::OsString,
+    io,
     process::Stdio,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::Command,
+};
 
 /// Calls per second that are sustained.
 const PER_SECOND: f64 = 1.0;
 /// Calls that may be made at once after a rest.
 const BURST: f64 = 60.0;
+/// The most bytes that a command may print: some hundred thousand jobs.
+const MOST_OUTPUT: usize = 64 << 20;
+/// Whose variables are habits of a user's shell, or the limits of the job that a daemon is in.
+const HABITS: [&str; 8] =
+    ["SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_", "SACCTMGR_"];
 /// How far back calls are counted.
 const MEMORY: Duration = Duration::from_secs(3600);
 
@@ -83,34 +93,21 @@ impl Caller {
         }
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Dates and states are read: no translations, and nobody's own formats.
-        command.env("LC_ALL", "C").env("SLURM_TIME_FORMAT", "standard");
         command.kill_on_drop(true);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let ours = text.starts_with("LC_") && text != "LC_ALL";
-            // A daemon that is a job itself must not pass its own limits on.
-            let outer = (text.starts_with("SLURM_") && text != "SLURM_CONF" && text != "SLURM_TIME_FORMAT")
-                || text.starts_with("SBATCH_")
-                || text.starts_with("SQUEUE_")
-                || text.starts_with("SACCT_");
-            if ours || outer {
-                command.env_remove(&name);
-            }
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_foreign(&name.to_string_lossy())) {
+            command.env_remove(&name);
         }
+        // Dates, states and lists of tasks are read: no translations, nobody's own formats, and nothing cut.
+        command.env("LC_ALL", "C").env("SLURM_TIME_FORMAT", "standard").env("SLURM_BITSTR_LEN", "0");
         let began = Instant::now();
-        let output = tokio::time::timeout(self.limit, command.output()).await;
+        let output = tokio::time::timeout(self.limit, output(command)).await;
         let answer = match output {
             Err(_) => return Err(CallError::TimedOut(program.to_owned(), self.limit.as_secs())),
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(CallError::NotThere(program.to_owned()));
             }
             Ok(Err(error)) => return Err(CallError::Broken(program.to_owned(), error.to_string())),
-            Ok(Ok(output)) => Answer {
-                code: output.status.code(),
-                stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            },
+            Ok(Ok(answer)) => answer,
         };
         tracing::debug!(program, ?arguments, code = answer.code, took = ?began.elapsed(), "called");
         Ok(answer)
@@ -132,9 +129,64 @@ impl Caller {
     }
 }
 
+/// Runs a command to its end, which is at the latest when it prints too much.
+async fn output(mut command: Command) -> io::Result<Answer> {
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = tokio::try_join!(text(child.stdout.take()), text(child.stderr.take()))?;
+    Ok(Answer { code: child.wait().await?.code(), stdout, stderr })
+}
+
+/// All of a stream.
+async fn text(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(MOST_OUTPUT as u64 + 1).read_to_end(&mut bytes).await?;
+    }
+    if bytes.len() > MOST_OUTPUT {
+        return Err(io::Error::other(format!("it printed more than {} MB", MOST_OUTPUT >> 20)));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether a variable of our environment is nothing to a command of Slurm.
+fn is_foreign(name: &str) -> bool {
+    let ours = name.starts_with("LC_") && name != "LC_ALL";
+    ours || (name != "SLURM_CONF" && HABITS.iter().any(|habit| name.starts_with(habit)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn habits_of_a_users_shell_are_no_matter() {
+        let foreign = [
+            "SCANCEL_INTERACTIVE",
+            "SINFO_ALL",
+            "SCONTROL_ALL",
+            "SQUEUE_FORMAT",
+            "SLURM_CLUSTERS",
+            "LC_ROOT",
+        ];
+        assert!(foreign.into_iter().all(is_foreign));
+        assert!(!["SLURM_CONF", "LC_ALL", "PATH", "HOME"].into_iter().any(is_foreign));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_prints_without_end_is_stopped() {
+        let caller = Caller::new(Duration::from_secs(600));
+        for line in ["yes", "yes >&2"] {
+            let error = caller.run("sh", &["-c".into(), line.into()]).await.unwrap_err();
+            assert!(error.to_string().contains("printed more than 64 MB"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_of_tasks_are_asked_for_uncut() {
+        let caller = Caller::new(Duration::from_secs(60));
+        let answer = caller.run("sh", &["-c".into(), "echo $SLURM_BITSTR_LEN".into()]).await.unwrap();
+        assert_eq!(answer.stdout, "0\n");
+    }
 
     #[test]
     fn a_burst_is_followed_by_one_call_a_second() {
