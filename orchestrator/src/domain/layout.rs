@@ -114,6 +114,12 @@ impl Layout {
     pub fn submission(&self, kind: StageKind, submission: SubmissionId) -> PathBuf {
         self.root.join("logs").join(kind.as_str()).join(submission.to_string())
     }
+
+    /// The kind of stage that the folder of an attempt in a job array tells.
+    #[must_use]
+    pub fn kind_of(folder: &Path) -> Option<StageKind> {
+        folder.ancestors().nth(2)?.file_name()?.to_str()?.parse().ok()
+    }
 }
 
 /// The name of a run's folders: its identifier, or that after the study's name where the plain one
@@ -131,7 +137,17 @@ pub fn run_name(identifier: &str, study: &str, taken: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::run_name;
+    use super::*;
+
+    #[test]
+    fn the_folder_of_an_attempt_in_an_array_tells_the_kind_of_stage() {
+        let id = SubmissionId(uuid::Uuid::nil());
+        for kind in StageKind::ALL {
+            let folder = Layout::new("/root").submission(*kind, id).join("3");
+            assert_eq!(Layout::kind_of(&folder), Some(*kind));
+        }
+        assert_eq!(Layout::kind_of(Path::new("/3")), None);
+    }
 
     #[test]
     fn a_name_that_is_taken_gets_the_study_in_front() {

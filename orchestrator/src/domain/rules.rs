@@ -46,7 +46,7 @@ pub fn violations(field: &str, rules: &[ResourceRule]) -> Vec<String> {
 }
 
 /// Options that the daemon needs for itself.
-const OURS: [&str; 13] = [
+const OURS: [&str; 15] = [
     "--job-name",
     "--array",
     "--dependency",
@@ -60,10 +60,15 @@ const OURS: [&str; 13] = [
     "--wrap",
     "--kill-on-invalid-dep",
     "--open-mode",
+    // Jobs elsewhere, or none at all, would be looked for here.
+    "--clusters",
+    "--test-only",
 ];
 
+/// Whether an option is the one of this name, which Slurm knows by its beginning as well.
 fn is_option(option: &str, name: &str) -> bool {
-    option.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    let word = option.split('=').next().unwrap_or_default();
+    word.len() > "--".len() && name.starts_with(word)
 }
 
 /// One line of printable characters.
@@ -84,11 +89,11 @@ mod tests {
             mem = "much"
             time = "soon"
             cpus = 0
-            extra = ["-p gpu", "--array=1", "--mail-type=FAIL"]
+            extra = ["-p gpu", "--array=1", "--mail-type=FAIL", "--clusters=north", "--test", "--nice=5"]
             "#,
         );
         let found = violations("resources.rules", &[bad.unwrap()]);
-        assert_eq!(found.len(), 6, "{found:#?}");
+        assert_eq!(found.len(), 8, "{found:#?}");
         assert!(found.iter().all(|line| line.starts_with("resources.rules[0].") && !line.contains('\n')));
     }
 }

@@ -9,6 +9,7 @@ use std::{
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// Makes the folder with its `attempt.json` (mode 0600), synced.
@@ -91,6 +92,15 @@ pub fn has_events(folder: &Path) -> bool {
     folder.join(EVENTS_FILE).exists()
 }
 
+/// Whether its worker gave a sign of life within this time, by the clock of whoever wrote it.
+#[must_use]
+pub fn was_heard(folder: &Path, within: Duration) -> bool {
+    let heard = fs::metadata(folder.join(EVENTS_FILE)).and_then(|file| file.modified());
+    // A clock that is far ahead says no more than one that is far behind.
+    let age = |heard: SystemTime| heard.elapsed().unwrap_or_else(|error| error.duration());
+    heard.is_ok_and(|heard| age(heard) < within)
+}
+
 /// Events in the folder after a sequence number. An incomplete last line, and a line that is none of
 /// ours, are passed over.
 ///
@@ -157,6 +167,20 @@ mod tests {
             |after| events_after(folder.path(), after).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>();
         assert_eq!(seqs(0), [1, 2]);
         assert_eq!(seqs(1), [2]);
+    }
+
+    #[test]
+    fn a_worker_was_heard_when_it_wrote_its_last_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let minute = Duration::from_secs(60);
+        assert!(!was_heard(folder.path(), minute), "it never began");
+        let file = File::create(folder.path().join(EVENTS_FILE)).unwrap();
+        let heard_at = |time| {
+            file.set_modified(time).unwrap();
+            was_heard(folder.path(), minute)
+        };
+        assert!(heard_at(SystemTime::now()));
+        assert!(!heard_at(SystemTime::now() - 2 * minute) && !heard_at(SystemTime::now() + 2 * minute));
     }
 
     #[test]

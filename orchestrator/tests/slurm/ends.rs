@@ -206,6 +206,45 @@ fn an_interruption_that_the_queue_has_forgotten_goes_on_after_a_while() {
 }
 
 #[test]
+fn a_worker_that_lives_is_not_replaced_though_the_queue_does_not_list_it() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site_that_works(600.0, "");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _, mut run) = fake.begin(&site, StageKind::Prepare);
+    fake.fake(&["forget", &format!("{id}_0")]);
+    let asked = fake.calls("sacct");
+    wait(&site, "questions what became of it", || (fake.calls("sacct") > asked + 3).then_some(()));
+    assert_eq!(attempts(&site, StageKind::Prepare), [AttemptState::Running]);
+    assert_eq!((fake.calls("sbatch"), fake.calls("scancel")), (7, 0));
+    fake.fake(&["set", &format!("{id}_0"), "TIMEOUT"]);
+    run.wait().unwrap();
+    wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > id));
+}
+
+#[test]
+fn what_the_queue_does_not_list_is_taken_out_by_name_before_it_is_queued_again() {
+    let Some(fake) = Fake::new() else { return };
+    let site = fake.site("");
+    sweep(&site);
+    wait(&site, "all jobs", || fake.job("analyze"));
+    let (id, _) = fake.job("prepare").unwrap();
+    let name = fake.jobs()[0]["name"].as_str().unwrap().to_owned();
+    let away = "scancel: error: Unable to contact slurm controller (connect failure)\n";
+    fake.behave(&json!({"scancel": [{"rc": 8, "stderr": away}]}));
+    // Accounting says that it waits, now and for ever.
+    fake.fake(&["forget", &format!("{id}_0")]);
+    wait(&site, "another job", || fake.job("prepare").filter(|(next, _)| *next > id));
+    let calls = fake.all_calls();
+    let scancel = json!([format!("--name={name}"), format!("{id}_[0]")]);
+    let taken_out = calls.iter().filter(|call| call["argv"] == scancel).map(|call| call["rc"].as_i64());
+    assert_eq!(taken_out.collect::<Vec<_>>(), [Some(8), Some(0)], "until it is certain");
+    let at = |what: &Value| calls.iter().rposition(|call| call["argv"] == *what).unwrap();
+    assert!(calls[at(&scancel)..].iter().any(|call| call["command"] == "sbatch"), "{calls:?}");
+    assert_eq!(attempts(&site, StageKind::Prepare)[0], AttemptState::Lost);
+}
+
+#[test]
 fn a_worker_that_somebody_cancels_while_accounting_is_down_is_not_started_again() {
     let Some(fake) = Fake::new() else { return };
     let site = fake.site_that_works(600.0, "");

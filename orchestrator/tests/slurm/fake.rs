@@ -97,10 +97,15 @@ impl Fake {
         Some((of_kind["job"].as_u64().unwrap(), of_kind["script"].as_str().unwrap().to_owned()))
     }
 
+    /// All calls, in order.
+    pub fn all_calls(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.state().join("calls.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// How often a command was called.
     pub fn calls(&self, command: &str) -> usize {
-        let text = fs::read_to_string(self.state().join("calls.jsonl")).unwrap_or_default();
-        text.lines().filter(|line| serde_json::from_str::<Value>(line).unwrap()["command"] == command).count()
+        self.all_calls().iter().filter(|call| call["command"] == command).count()
     }
 
     /// Runs the only task of the newest job of a kind.

@@ -62,7 +62,7 @@ impl Slurm {
     async fn ask_about_itself(&self) -> Result<Cluster, String> {
         let config = self.ask("scontrol", &["show", "config"]).await?;
         let config = Config::parse(&config).ok_or("scontrol show config: names no cluster")?;
-        let partitions = self.ask("sinfo", &["-h", "-o", parse::config::SINFO_FORMAT]).await?;
+        let partitions = self.ask("sinfo", &["-a", "-h", "-o", parse::config::SINFO_FORMAT]).await?;
         let partitions = parse::config::partitions(&partitions);
         let mut associations = Vec::new();
         if config.accounting {

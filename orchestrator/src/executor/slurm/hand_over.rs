@@ -2,7 +2,7 @@
 
 use super::{
     Slurm,
-    call::CallError,
+    call::{Answer, CallError},
     parse::{self, sbatch::Refusal},
     said,
 };
@@ -30,17 +30,26 @@ pub(super) struct Pause {
 }
 
 impl Slurm {
-    /// Cancels jobs.
-    pub(super) async fn scancel(&self, options: &[&str], targets: Vec<String>) {
+    /// Cancels jobs; answers whether none of them is left: what is not there is no failure.
+    pub(super) async fn scancel(&self, options: &[&str], targets: Vec<String>) -> bool {
+        let mut done = true;
         for some in targets.chunks(MOST_ARGUMENTS) {
             let arguments: Vec<OsString> =
                 options.iter().map(OsString::from).chain(some.iter().map(OsString::from)).collect();
             match self.caller.run("scancel", &arguments).await {
                 Ok(answer) if answer.code == Some(0) => {}
-                Ok(answer) => tracing::warn!(why = said(&answer), "scancel failed; trying again"),
-                Err(error) => tracing::warn!(%error, "scancel failed; trying again"),
+                Ok(answer) if only_unknown(&answer) => {}
+                Ok(answer) => {
+                    done = false;
+                    tracing::warn!(why = said(&answer), "scancel failed; trying again");
+                }
+                Err(error) => {
+                    done = false;
+                    tracing::warn!(%error, "scancel failed; trying again");
+                }
             }
         }
+        done
     }
 
     /// Hands an array over.
@@ -100,4 +109,10 @@ impl Slurm {
         memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
         length
     }
+}
+
+/// Whether all that `scancel` says is that there are no such jobs.
+fn only_unknown(answer: &Answer) -> bool {
+    let mut lines = answer.stderr.lines().filter(|line| line.contains("error:")).peekable();
+    lines.peek().is_some() && lines.all(|line| line.ends_with("Invalid job id specified"))
 }

@@ -15,7 +15,7 @@ use crate::{
     executor::{Cause, Exit, Job, folder},
 };
 use protocol::ids::SubmissionId;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the queue says about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,26 +124,49 @@ impl Listing {
 
 /// What accounting knows.
 #[derive(Default)]
-pub struct Accounts(HashMap<(SubmissionId, u32), Accounted>);
+pub struct Accounts {
+    /// By array and task; without a task where one stands for those of an array that have none of their own: it was
+    /// cancelled as a whole before accounting heard of its tasks.
+    records: HashMap<(SubmissionId, Option<u32>), Accounted>,
+    /// Arrays whose list of tasks was cut.
+    cut: HashSet<SubmissionId>,
+}
 
 impl Accounts {
     /// Keeps the newest record of each of our jobs.
     #[must_use]
     pub fn new(records: Vec<Accounted>) -> Self {
-        let own = |record: Accounted| Some(((submission_of(&record.name)?, record.task?), record));
-        Self(records.into_iter().filter_map(own).collect())
+        let cut = records.iter().filter(|record| record.cut).filter_map(|record| submission_of(&record.name));
+        let cut = cut.collect();
+        let own = |record: Accounted| Some(((submission_of(&record.name)?, record.task), record));
+        Self { records: records.into_iter().filter_map(own).collect(), cut }
+    }
+
+    fn record(&self, job: &Job) -> Option<&Accounted> {
+        let queued = job.queued?;
+        let of = |task| self.records.get(&(queued.submission, task));
+        let record = of(Some(queued.array_task())).or_else(|| of(None))?;
+        queued.job.is_none_or(|id| id == 0 || id == record.array_job).then_some(record)
+    }
+
+    /// Whether an attempt runs, by the last that accounting heard.
+    #[must_use]
+    pub fn runs(&self, job: &Job) -> bool {
+        self.record(job).is_some_and(|record| record.state.meaning() == Meaning::Running)
+    }
+
+    /// Whether nothing is known of an attempt because the list that it would be in was cut.
+    #[must_use]
+    pub fn is_cut(&self, job: &Job) -> bool {
+        self.record(job).is_none() && job.queued.is_some_and(|queued| self.cut.contains(&queued.submission))
     }
 
     /// How an attempt ended, by what the queue said last and what accounting knows.
     #[must_use]
     pub fn exit(&self, job: &Job, said: Said) -> Exit {
-        let record = job.queued.and_then(|queued| {
-            let record = self.0.get(&(queued.submission, queued.array_task()))?;
-            queued.job.is_none_or(|id| id == 0 || id == record.array_job).then_some(record)
-        });
-        let recorded = record.and_then(|record| match record.state.meaning() {
+        let recorded = self.record(job).and_then(|record| match record.state.meaning() {
             Meaning::Over(cause) => Some((cause, record)),
-            // A job that a crashed controller forgot stays pending there for ever.
+            // A job that a crashed controller forgot stays pending or running there for ever.
             _ => None,
         });
         let word = recorded.as_ref().map(|(_, record)| record.state.word());
@@ -262,4 +285,44 @@ fn has_gres(offers: &[String], asked: &str) -> bool {
         let (offer, most) = split(offer);
         (offer == asked || offer.starts_with(&format!("{asked}:"))) && most >= number
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::parse, *};
+    use crate::domain::queue::Queued;
+    use protocol::ids::AttemptId;
+    use uuid::Uuid;
+
+    fn job(submission: SubmissionId, member: u32) -> Job {
+        let queued = Some(Queued { submission, member, pack: 1, job: Some(7) });
+        Job { attempt: AttemptId(Uuid::nil()), folder: "/nowhere".into(), slot: 0, queued }
+    }
+
+    #[test]
+    fn what_was_cut_from_a_list_is_not_taken_for_unknown_to_accounting() {
+        let id = SubmissionId(Uuid::from_u128(1));
+        let accounts = |line: &str| {
+            Accounts::new(parse::sacct::parse(
+                &format!("{line}\n").replace("NAME", &format!("lc-train-{id}")),
+            ))
+        };
+        let cut = accounts("7_[1,3,...]|NAME|CANCELLED by 0|0:0|None assigned");
+        assert_eq!([1, 3, 5].map(|task| cut.is_cut(&job(id, task))), [false, false, true]);
+        assert_eq!(cut.exit(&job(id, 3), Said::Nothing).cause, Cause::Cancelled);
+        let whole = accounts("7_[1,3]|NAME|RUNNING|0:0|n1");
+        assert_eq!(
+            [3, 5].map(|task| (whole.is_cut(&job(id, task)), whole.runs(&job(id, task)))),
+            [(false, true), (false, false)]
+        );
+    }
+
+    #[test]
+    fn a_record_without_tasks_is_of_all_that_have_none_of_their_own() {
+        let id = SubmissionId(Uuid::from_u128(1));
+        let text = format!("7|lc-train-{id}|CANCELLED by 0|0:0|\n7_2|lc-train-{id}|COMPLETED|0:0|n1\n");
+        let accounts = Accounts::new(parse::sacct::parse(&text));
+        let words = [1, 2].map(|task| accounts.exit(&job(id, task), Said::Nothing).word);
+        assert_eq!(words, [Some("CANCELLED"), Some("COMPLETED")]);
+    }
 }

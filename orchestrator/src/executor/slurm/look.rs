@@ -5,19 +5,25 @@ use super::{
     listing::{self, Listing, Said},
     noted_exit, parse, script, user,
 };
-use crate::executor::{Cause, Exit, Job, Liveness, Presence, Survey, folder};
+use crate::{
+    domain::layout::Layout,
+    executor::{Cause, Exit, Job, Liveness, Presence, Survey, folder},
+};
 use chrono::{DateTime, Local, TimeDelta, Utc};
 use protocol::{
     attempt::{Outcome, ResultReport},
     ids::SubmissionId,
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
 };
 
 /// Looking at the queue may take this part of the time at most.
 const SHARE: u32 = 20;
+/// A worker that was heard within this time lives, whatever the queue does not list: it gives a sign of life every ten
+/// seconds, which a file system may show a minute later.
+const ALIVE: Duration = Duration::from_secs(120);
 
 impl Slurm {
     /// The queue, if it is time to look again.
@@ -32,8 +38,9 @@ impl Slurm {
             }
         }
         let began = Instant::now();
-        let listed =
-            self.ask("squeue", &["-h", "-r", "-t", "all", "-u", &user(), "-o", parse::squeue::FORMAT]).await;
+        // With those in partitions that are hidden, or that are not for this user's groups.
+        let arguments = ["-a", "-h", "-r", "-t", "all", "-u", &user(), "-o", parse::squeue::FORMAT];
+        let listed = self.ask("squeue", &arguments).await;
         let mut memory = self.memory.lock().await;
         memory.asked = Some((Instant::now(), began.elapsed()));
         match listed {
@@ -138,8 +145,10 @@ impl Slurm {
                         continue;
                     }
                 };
-                if counts || memory.over.entry(job.attempt).or_insert_with(Instant::now).elapsed() >= settle {
-                    due.push((job, said, told));
+                let mut since = || memory.over.entry(job.attempt).or_insert_with(Instant::now).elapsed();
+                let missed = if counts { settle } else { since() };
+                if missed >= settle {
+                    due.push((job, said, told, missed));
                 }
             }
         }
@@ -151,11 +160,13 @@ impl Slurm {
         let accounted = self.accounted(&arrays).await;
         let is_silent = accounted.is_none();
         let accounted = listing::Accounts::new(accounted.unwrap_or_default());
-        for (job, said, told) in due {
+        let mut lost = Vec::new();
+        for (job, said, told, missed) in due {
             if is_silent && !says_how(&said, told) {
                 survey.jobs.insert(job.attempt, Liveness::Unexplained);
                 continue;
             }
+            let unlisted = matches!(said, Said::Nothing | Said::Removed);
             let exit = accounted.exit(&job, said);
             // Whether the job as a whole went well says nothing about one of those that shared it, and without
             // accounting nobody but the worker tells its exit code.
@@ -165,8 +176,51 @@ impl Slurm {
                 }
                 _ => exit,
             };
-            survey.jobs.insert(job.attempt, Liveness::Gone(exit));
+            if unlisted && !told && exit == Exit::default() {
+                // Nobody says that it ended: it is not listed, which may have other reasons.
+                let lives = folder::was_heard(&job.folder, ALIVE)
+                    || (accounted.runs(&job) && missed < ALIVE)
+                    || accounted.is_cut(&job);
+                lost.push((job, lives));
+            } else {
+                survey.jobs.insert(job.attempt, Liveness::Gone(exit));
+            }
         }
+        for job in self.take_out(lost).await {
+            survey.jobs.insert(job.attempt, Liveness::Gone(Exit::default()));
+        }
+    }
+
+    /// Takes out of the queue what is not listed there, unless it `lives`: what is tried again must not run as well. Answers
+    /// what is certainly out.
+    async fn take_out(&self, lost: Vec<(Job, bool)>) -> Vec<Job> {
+        let place = |job: &Job| job.queued.map(|queued| (queued.submission, queued.array_task()));
+        let alive: HashSet<_> = lost.iter().filter(|(_, lives)| *lives).map(|(job, _)| place(job)).collect();
+        let mut arrays: BTreeMap<_, Vec<Job>> = BTreeMap::new();
+        for (job, _) in lost.into_iter().filter(|(job, _)| !alive.contains(&place(job))) {
+            // Without an id it has ended: its worker, and not the queue, told of it.
+            let named = job.queued.and_then(|queued| {
+                let kind = Layout::kind_of(&job.folder)?;
+                Some((queued.job.filter(|&id| id > 0)?, script::job_name(kind, queued.submission)))
+            });
+            arrays.entry(named).or_default().push(job);
+        }
+        let mut out = Vec::new();
+        for (named, jobs) in arrays {
+            let is_out = match named {
+                Some((array, name)) => {
+                    let tasks = jobs.iter().filter_map(|job| Some(job.queued?.array_task())).collect();
+                    // The name as well: after a controller's crash another job may have the id.
+                    let target = format!("{array}_[{}]", script::task_list(&tasks));
+                    self.scancel(&[&format!("--name={name}")], vec![target]).await
+                }
+                None => true,
+            };
+            if is_out {
+                out.extend(jobs);
+            }
+        }
+        out
     }
 
     /// Submissions whose answer was unclear.

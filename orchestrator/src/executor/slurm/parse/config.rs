@@ -4,7 +4,7 @@ use super::field;
 use crate::domain::quantity;
 use std::{collections::HashMap, time::Duration};
 
-/// The format for `sinfo -h -o` that [`partitions`] reads.
+/// The format for `sinfo -a -h -o` that [`partitions`] reads.
 pub const SINFO_FORMAT: &str = "%P|%a|%l|%F|%c|%m|%G|%f";
 
 /// The fields for `sacctmgr -n -P show assoc user=ME format=` that [`associations`] reads.
@@ -79,7 +79,7 @@ pub struct Partition {
     pub features: Vec<String>,
 }
 
-/// Reads `sinfo -h -o` [`SINFO_FORMAT`]: partitions in the order in which they first appear, the lines of
+/// Reads `sinfo -a -h -o` [`SINFO_FORMAT`]: partitions in the order in which they first appear, the lines of
 /// one put together.
 #[must_use]
 pub fn partitions(text: &str) -> Vec<Partition> {

@@ -26,6 +26,8 @@ pub struct Accounted {
     /// Whether nobody cancelled it, but a job that it waited for did not end well: `CANCELLED`, where a person's word makes
     /// `CANCELLED by 1000`, without ever having had nodes.
     pub orphaned: bool,
+    /// Whether the list of tasks that it was in was cut: of those behind nothing is known.
+    pub cut: bool,
 }
 
 /// The runs, in the order of the lines. Steps (`4.batch`) are passed over; a line that stands for many
@@ -52,10 +54,11 @@ fn line(line: &str) -> Option<Vec<Accounted>> {
         signal: signal.parse().ok()?,
         nodes: field::present(nodes),
         orphaned: state == "CANCELLED" && field::present(nodes).is_none(),
+        cut: false,
     };
     let Some(task) = task else { return Some(vec![one]) };
-    let tasks = tasks::expand(task)?;
-    Some(tasks.into_iter().map(|task| Accounted { task: Some(task), ..one.clone() }).collect())
+    let (tasks, cut) = (tasks::expand(task)?, tasks::is_cut(task));
+    Some(tasks.into_iter().map(|task| Accounted { task: Some(task), cut, ..one.clone() }).collect())
 }
 
 /// The parts of a heterogeneous job are `12+0`, `12+1`, and so on.
@@ -108,7 +111,8 @@ mod tests {
         assert_eq!(runs.len(), 4 + 100);
         let last = runs.last().unwrap();
         assert_eq!((last.array_job, last.task), (21, Some(99)));
-        assert_eq!(parse("7_[1,3,12...]|x|PENDING|0:0|").len(), 2);
+        let cut = parse("7_[1,3,12...]|x|PENDING|0:0|");
+        assert!(cut.len() == 2 && cut.iter().all(|task| task.cut) && !last.cut);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The jobs that the controller knows: `squeue -h -r -t all -o` [`FORMAT`].
+//! The jobs that the controller knows: `squeue -a -h -r -t all -o` [`FORMAT`].
 
 use super::{field, state::SlurmState, tasks};
 

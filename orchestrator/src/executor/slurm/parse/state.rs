@@ -199,14 +199,15 @@ impl SlurmState {
             | Self::Resizing => Meaning::Running,
             Self::Completed => Meaning::Over(SlurmCause::Completed),
             Self::Failed => Meaning::Over(SlurmCause::Failed),
-            Self::Cancelled | Self::Revoked => Meaning::Over(SlurmCause::Cancelled),
+            Self::Cancelled => Meaning::Over(SlurmCause::Cancelled),
             Self::Timeout | Self::Deadline => Meaning::Over(SlurmCause::TimedOut),
             Self::OutOfMemory => Meaning::Over(SlurmCause::OutOfMemory),
             Self::NodeFail | Self::BootFail | Self::LaunchFailed | Self::ReconfigFail => {
                 Meaning::Over(SlurmCause::NodeFailed)
             }
             Self::Preempted => Meaning::Over(SlurmCause::Preempted),
-            Self::UpdateDb | Self::Unknown => Meaning::Unknown,
+            // What becomes of it the other cluster knows.
+            Self::Revoked | Self::UpdateDb | Self::Unknown => Meaning::Unknown,
         }
     }
 }
@@ -224,12 +225,12 @@ mod tests {
             (Meaning::Running, "RUNNING SUSPENDED STOPPED SIGNALING COMPLETING STAGE_OUT RESIZING"),
             (Meaning::Over(SlurmCause::Completed), "COMPLETED"),
             (Meaning::Over(SlurmCause::Failed), "FAILED"),
-            (Meaning::Over(SlurmCause::Cancelled), "CANCELLED REVOKED"),
+            (Meaning::Over(SlurmCause::Cancelled), "CANCELLED"),
             (Meaning::Over(SlurmCause::TimedOut), "TIMEOUT DEADLINE"),
             (Meaning::Over(SlurmCause::OutOfMemory), "OUT_OF_MEMORY"),
             (Meaning::Over(SlurmCause::NodeFailed), "NODE_FAIL BOOT_FAIL LAUNCH_FAILED RECONFIG_FAIL"),
             (Meaning::Over(SlurmCause::Preempted), "PREEMPTED"),
-            (Meaning::Unknown, "UPDATE_DB"),
+            (Meaning::Unknown, "REVOKED UPDATE_DB"),
         ];
         let mut seen = HashSet::new();
         for (meaning, words) in table {

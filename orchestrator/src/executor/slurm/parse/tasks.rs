@@ -27,6 +27,11 @@ pub(super) fn expand(list: &str) -> Option<Vec<u32>> {
     (!tasks.is_empty()).then_some(tasks)
 }
 
+/// Whether a list lacks its end.
+pub(super) fn is_cut(list: &str) -> bool {
+    list.contains("...")
+}
+
 /// Digits and nothing else: `parse` alone would take a sign.
 fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
