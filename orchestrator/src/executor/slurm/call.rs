@@ -20,16 +20,20 @@ const PER_SECOND: f64 = 1.0;
 const BURST: f64 = 60.0;
 /// The most bytes that a command may print: some hundred thousand jobs.
 const MOST_OUTPUT: usize = 64 << 20;
+/// How long `sbatch` sleeps at least before it asks a controller again that takes no job now.
+const FIRST_NAP: Duration = Duration::from_secs(1);
 /// Whose variables are habits of a user's shell, or the limits of the job that a daemon is in.
 const HABITS: [&str; 8] =
     ["SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_", "SACCTMGR_"];
+/// Longer than any line that is looked for in what a command says.
+const LINE: usize = 1000;
 /// How far back calls are counted.
 const MEMORY: Duration = Duration::from_secs(3600);
 
 /// What a command answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Exit code; none if a signal ended it.
+    /// Exit code; none if a signal ended it, and 1 of what would have asked a second time.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -103,10 +107,17 @@ impl Caller {
         let output = tokio::time::timeout(self.limit, output(command)).await;
         let answer = match output {
             Err(_) => return Err(CallError::TimedOut(program.to_owned(), self.limit.as_secs())),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Err(Halt::Broken(error))) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(CallError::NotThere(program.to_owned()));
             }
-            Ok(Err(error)) => return Err(CallError::Broken(program.to_owned(), error.to_string())),
+            Ok(Err(Halt::Broken(error))) => {
+                return Err(CallError::Broken(program.to_owned(), error.to_string()));
+            }
+            // Before its first nap was over it did not ask again: there was one answer, and it is told.
+            Ok(Err(Halt::Retries(stderr))) => {
+                let code = (began.elapsed() < FIRST_NAP).then_some(1);
+                Answer { code, stdout: String::new(), stderr }
+            }
             Ok(Ok(answer)) => answer,
         };
         tracing::debug!(program, ?arguments, code = answer.code, took = ?began.elapsed(), "called");
@@ -129,23 +140,59 @@ impl Caller {
     }
 }
 
-/// Runs a command to its end, which is at the latest when it prints too much.
-async fn output(mut command: Command) -> io::Result<Answer> {
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = tokio::try_join!(text(child.stdout.take()), text(child.stderr.take()))?;
-    Ok(Answer { code: child.wait().await?.code(), stdout, stderr })
+/// Why a command did not come to its end.
+enum Halt {
+    /// It could not be run, or printed too much.
+    Broken(io::Error),
+    /// It was about to try again; what it had said.
+    Retries(String),
 }
 
-/// All of a stream.
-async fn text(stream: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if let Some(stream) = stream {
-        stream.take(MOST_OUTPUT as u64 + 1).read_to_end(&mut bytes).await?;
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
     }
-    if bytes.len() > MOST_OUTPUT {
-        return Err(io::Error::other(format!("it printed more than {} MB", MOST_OUTPUT >> 20)));
+}
+
+/// Runs a command to its end, or until it prints too much or is about to try again: `sbatch` does so for two minutes,
+/// while nothing else is looked after.
+async fn output(mut command: Command) -> Result<Answer, Halt> {
+    let mut child = command.spawn()?;
+    let streams = (text(child.stdout.take(), |_| false), text(child.stderr.take(), retries));
+    match tokio::try_join!(streams.0, streams.1) {
+        Ok((stdout, stderr)) => Ok(Answer { code: child.wait().await?.code(), stdout, stderr }),
+        Err(halt) => {
+            child.kill().await?;
+            Err(halt)
+        }
+    }
+}
+
+/// All of a stream, as long as it does not say what is waited for.
+async fn text(
+    stream: Option<impl AsyncRead + Unpin>,
+    is_halt: impl Fn(&str) -> bool,
+) -> Result<String, Halt> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        while stream.read_buf(&mut bytes).await? > 0 {
+            if bytes.len() > MOST_OUTPUT {
+                let why = format!("it printed more than {} MB", MOST_OUTPUT >> 20);
+                return Err(Halt::Broken(io::Error::other(why)));
+            }
+            let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LINE)..]);
+            if is_halt(&end) {
+                return Err(Halt::Retries(String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether `sbatch` says last that it tries again.
+fn retries(stderr: &str) -> bool {
+    let last = stderr.trim_end().lines().last().unwrap_or_default();
+    last.starts_with("sbatch:") && last.ends_with("retrying")
 }
 
 /// Whether a variable of our environment is nothing to a command of Slurm.
@@ -179,6 +226,16 @@ mod tests {
             let error = caller.run("sh", &["-c".into(), line.into()]).await.unwrap_err();
             assert!(error.to_string().contains("printed more than 64 MB"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_would_try_again_for_minutes_is_stopped_and_proves_nothing_if_it_may_have_asked_twice() {
+        let caller = Caller::new(Duration::from_secs(600));
+        let said = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying";
+        let line = format!("sleep 1; echo '{said}' >&2; sleep 600");
+        let answer = caller.run("sh", &["-c".into(), line.into()]).await.unwrap();
+        assert_eq!((answer.code, answer.stderr.trim_end()), (None, said));
+        assert!(!retries("sbatch: error: retrying failed\n") && !retries("now retrying\n"));
     }
 
     #[tokio::test]
