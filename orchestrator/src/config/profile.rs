@@ -44,7 +44,8 @@ pub struct Profile {
     pub settle_seconds: u64,
     /// Seconds that a command of Slurm may take.
     pub call_seconds: u64,
-    /// Seconds that nothing is handed over after a limit was reached; doubles each time, up to a quarter of an hour.
+    /// Seconds that nothing is handed over after an answer was unclear, or to the same partition, account and quality of
+    /// service after a limit was reached; doubles each time, up to a quarter of an hour.
     pub pause_seconds: u64,
     /// Attempts in the queue at once.
     pub max_queued: Option<u32>,

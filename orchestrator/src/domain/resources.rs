@@ -36,7 +36,16 @@ pub struct Request {
     pub exclude: Vec<String>,
 }
 
+/// Whose limits on what is submitted count: partition, account and quality of service.
+pub type Door = (Option<String>, Option<String>, Option<String>);
+
 impl Request {
+    /// Whose limits on what is submitted count for it.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        (self.partition.clone(), self.account.clone(), self.qos.clone())
+    }
+
     /// How many runs share the job.
     #[must_use]
     pub fn runs(&self) -> u32 {

@@ -60,6 +60,8 @@ pub enum Event {
     Premature,
     /// The queue does not take so many attempts at once; this one is to be handed over with fewer.
     Split,
+    /// What the stage asks for has changed while the attempt was not in the queue.
+    Changed,
     /// The executor could not take the attempt.
     NotSubmitted {
         /// One line.
@@ -140,6 +142,7 @@ pub fn decide(now: &Situation, event: Event) -> Result<Vec<Effect>, Refused> {
             "handed over in a smaller array: the queue does not take so many jobs at once",
             open(now),
         ),
+        Event::Changed => without_work(now, "what it asks for has changed: handed over anew", open(now)),
         Event::Cancel => Ok(cancel(now)),
         Event::Retry => Ok(retry(now)),
         Event::Submitted => {

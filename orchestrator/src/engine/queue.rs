@@ -6,9 +6,9 @@
 use super::{Engine, EngineError, Result, apply::happen, decide::Event};
 use crate::{
     domain::{
-        batch::{self, Batch, Parent},
+        batch::{self, Batch, Candidate, Parent},
         queue::{Earlier, How, Queued},
-        resources::Request,
+        resources::{Door, Request},
     },
     executor::{Job, Order, SCRIPT_FILE, SubmitError, folder},
     fault,
@@ -21,7 +21,7 @@ use protocol::{
     view::StageScript,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     sync::PoisonError,
     time::{Duration, Instant},
@@ -41,26 +41,43 @@ impl Engine {
         if pauses.is_some_and(|until| until > Instant::now()) {
             return Ok(());
         }
-        for submission in self.store.open_submissions().await? {
-            let due = submission.state == SubmissionState::Held && submission.due <= Utc::now();
-            // Asked for each: what is refused shuts the door to the others.
-            if due && self.executor.room(0).await.attempts > 0 {
-                self.hand_over_again(&submission).await?;
-            }
-        }
-        let room = self.executor.room(self.store.busy().await?).await;
-        if room.attempts == 0 {
+        if self.executor.room(0).await.attempts == 0 {
             return Ok(());
         }
         let terms = self.terms().await;
+        for submission in self.store.open_submissions().await? {
+            let due = submission.state == SubmissionState::Held && submission.due <= Utc::now();
+            // Asked for each: what is refused shuts the door to others.
+            if due && self.may_go(&submission.request, 0).await {
+                self.hand_over_again(&submission, &terms).await?;
+            }
+        }
+        // What is held before a door that is shut takes no room from those that go elsewhere.
+        let mut shut = 0_u32;
+        for submission in self.store.open_submissions().await? {
+            if submission.state == SubmissionState::Held && !self.executor.takes(&submission.request).await {
+                shut = shut.saturating_add(submission.attempts);
+            }
+        }
+        let room = self.executor.room(self.store.busy().await?.saturating_sub(shut)).await;
+        if room.attempts == 0 {
+            return Ok(());
+        }
         // Before what may be queued is looked for: a parent that ends in between is recorded as what its children were
         // queued behind, and these are queued again.
         let mut live: Live = HashMap::new();
         for attempt in self.store.live_attempts().await? {
             live.insert(attempt.stage, (attempt.id, attempt.folder));
         }
+        let most = room.attempts as usize;
         let Queueable { mut candidates, placed } =
-            self.store.queueable(&terms, room.attempts as usize).await?;
+            self.store.queueable(&terms, if shut > 0 { usize::MAX } else { most }).await?;
+        if shut > 0 {
+            candidates = self.elsewhere(candidates).await;
+            let stages = candidates.iter().map(|candidate| (candidate.stage, candidate.parents.as_slice()));
+            let chosen = batch::placeable(stages, &placed, most);
+            candidates.retain(|candidate| chosen.contains(&candidate.stage));
+        }
         if candidates.is_empty() {
             return Ok(());
         }
@@ -83,11 +100,30 @@ impl Engine {
                 Earlier::New(earlier) => handed_over[earlier],
             });
             // What one waits for that could not be handed over is looked at again in the next round.
-            if ready && self.executor.room(self.store.busy().await?).await.attempts > 0 {
+            if ready && self.may_go(&batch.request, self.store.busy().await?.saturating_sub(shut)).await {
                 handed_over[position] = self.queue(batch, &parents, &mut live).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether something of this request may be handed over, with so many attempts in the queue.
+    async fn may_go(&self, request: &Request, queued: u32) -> bool {
+        self.executor.room(queued).await.attempts > 0 && self.executor.takes(request).await
+    }
+
+    /// Those that go through a door that is open.
+    async fn elsewhere(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let mut open: HashMap<Door, bool> = HashMap::new();
+        for candidate in &candidates {
+            if let Entry::Vacant(door) = open.entry(candidate.request.door()) {
+                door.insert(self.executor.takes(&candidate.request).await);
+            }
+        }
+        candidates
+            .into_iter()
+            .filter(|candidate| open.get(&candidate.request.door()) == Some(&true))
+            .collect()
     }
 
     /// What the cluster adds to the rules of studies.
@@ -110,7 +146,8 @@ impl Engine {
             return Ok(StageScript { script, file: Some(file.display().to_string()) });
         }
         let terms = self.terms().await;
-        let (kind, request) = self.store.request_of(stage, &terms).await?.ok_or_else(missing)?;
+        let mut requests = self.store.requests_of(&[stage], &terms).await?;
+        let (kind, request) = requests.remove(&stage).ok_or_else(missing)?;
         let order = self.preview(kind, request, &[0], Vec::new());
         let script = self.executor.script(&order).map_err(EngineError::Conflict)?;
         Ok(StageScript { script, file: None })
@@ -228,13 +265,26 @@ impl Engine {
         Ok(())
     }
 
-    /// Hands over what was held, in the same name: it certainly is not in the queue.
-    async fn hand_over_again(&self, submission: &OpenSubmission) -> Result<()> {
+    /// Hands over what was held, in the same name: it certainly is not in the queue. What would ask for something else by
+    /// now is queued anew.
+    async fn hand_over_again(&self, submission: &OpenSubmission, terms: &Terms<'_>) -> Result<()> {
         let (from, to) = (SubmissionState::Held, SubmissionState::Intended);
         let mut tx = self.store.begin(Utc::now).await?;
         if tx.submission_state(submission.id).await?.is_none_or(|(state, _)| state != from) {
             // A worker of it came in between.
             return Ok(());
+        }
+        let stages: Vec<_> =
+            tx.attempts_of(submission.id).await?.iter().map(|attempt| attempt.stage).collect();
+        let requests = self.store.requests_of(&stages, terms).await?;
+        for (stage, (_, mut asked)) in requests {
+            // Nodes come and go.
+            asked.exclude.clone_from(&submission.request.exclude);
+            if asked != submission.request
+                && let Some(stage) = tx.stage(stage).await?
+            {
+                happen(&mut tx, &stage, Event::Changed, None).await?;
+            }
         }
         tx.move_submission(submission.id, from, to, None, submission.due, None).await?;
         tx.commit().await?;
@@ -295,9 +345,14 @@ impl Engine {
                 tx.move_submission(id, from, SubmissionState::Held, None, due, Some(message)).await?;
                 // With little else in the queue it may be too large for ever.
                 let too_many = matches!(answer, Err(SubmitError::TooMany { .. }));
-                if too_many && (tx.in_queue().await? as usize) < order.jobs.len() {
+                if too_many && (tx.in_queue(&request.door()).await? as usize) < order.jobs.len() {
                     split(&mut tx, &attempts).await?;
                 }
+            }
+            Err(SubmitError::TooLarge { message }) => {
+                tracing::warn!(submission = %id, %kind, message, "to be handed over in halves");
+                tx.move_submission(id, from, SubmissionState::Held, None, now, Some(message)).await?;
+                split(&mut tx, &attempts).await?;
             }
             Err(SubmitError::Unclear { message }) => {
                 tracing::warn!(submission = %id, %kind, message, "whether it was queued is unclear");

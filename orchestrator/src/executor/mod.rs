@@ -169,6 +169,12 @@ pub enum SubmitError {
         /// When to hand over again.
         after: Duration,
     },
+    /// It certainly does not run: the queue never takes so many attempts in one array.
+    #[error("{message}")]
+    TooLarge {
+        /// One line.
+        message: String,
+    },
     /// It may or may not be in the queue.
     #[error("{message}")]
     Unclear {
@@ -220,6 +226,12 @@ pub trait Executor: Send + Sync {
     async fn room(&self, queued: u32) -> Room {
         let _ = queued;
         Room::default()
+    }
+
+    /// Whether something of this request may be handed over: false for a while after the queue had too many like it.
+    async fn takes(&self, request: &Request) -> bool {
+        let _ = request;
+        true
     }
 
     /// Rules that go before those of every study.

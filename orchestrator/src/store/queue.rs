@@ -46,27 +46,32 @@ impl Store {
         queueable(&mut tx, terms, most).await
     }
 
-    /// What the next job of a stage would ask for; none if there is no such stage.
+    /// What the next jobs of stages would ask for; of those that there are.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn request_of(
+    pub async fn requests_of(
         &self,
-        stage: StageId,
+        stages: &[StageId],
         terms: &Terms<'_>,
-    ) -> Result<Option<(StageKind, Request)>> {
+    ) -> Result<HashMap<StageId, (StageKind, Request)>> {
         let mut tx = self.readers.begin().await?;
-        let found = sqlx::query!(
-            "SELECT kind, run_id, data_hash, memory_doublings, time_doublings FROM stages WHERE id = ?",
-            stage.0
-        );
-        let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(None) };
-        let kind = row::word("a stage's kind", &found.kind)?;
         let mut asking = Asking::new(&mut tx, terms).await?;
-        let run = found.run_id.map(RunId);
-        let learned = (row::small(found.memory_doublings), row::small(found.time_doublings));
-        let (request, _) = asking.request(&mut tx, kind, run, found.data_hash.as_deref(), learned).await?;
-        Ok(Some((kind, request)))
+        let mut requests = HashMap::with_capacity(stages.len());
+        for &stage in stages {
+            let found = sqlx::query!(
+                "SELECT kind, run_id, data_hash, memory_doublings, time_doublings FROM stages WHERE id = ?",
+                stage.0
+            );
+            let Some(found) = found.fetch_optional(&mut *tx).await? else { continue };
+            let kind = row::word("a stage's kind", &found.kind)?;
+            let run = found.run_id.map(RunId);
+            let learned = (row::small(found.memory_doublings), row::small(found.time_doublings));
+            let (request, _) =
+                asking.request(&mut tx, kind, run, found.data_hash.as_deref(), learned).await?;
+            requests.insert(stage, (kind, request));
+        }
+        Ok(requests)
     }
 }
 

@@ -1,7 +1,10 @@
 //! A cluster's queue in the record: submissions, and what their attempts wait for.
 
 use super::{AttemptRow, Result, Store, StoreError, Tx, row};
-use crate::domain::{resources::Request, transition};
+use crate::domain::{
+    resources::{Door, Request},
+    transition,
+};
 use chrono::{DateTime, Utc};
 use protocol::{
     exit,
@@ -48,6 +51,8 @@ pub struct OpenSubmission {
     pub folder: PathBuf,
     /// It is not handed over before.
     pub due: DateTime<Utc>,
+    /// How many of its attempts are not over.
+    pub attempts: u32,
 }
 
 impl Store {
@@ -57,10 +62,12 @@ impl Store {
     /// When the record can't be used.
     pub async fn open_submissions(&self) -> Result<Vec<OpenSubmission>> {
         let rows = sqlx::query!(
-            "SELECT id, kind, state, request, folder, due FROM submissions s
-             WHERE state <> 'submitted'
-               AND EXISTS (SELECT 1 FROM attempts a WHERE a.submission_id = s.id AND a.live = 1)
-             ORDER BY created, id"
+            r#"SELECT s.id AS "id!: String", s.kind AS "kind!: String", s.state AS "state!: String",
+                      s.request AS "request!: String", s.folder AS "folder!: String", s.due AS "due!: i64",
+                      count(*) AS "attempts!: i64"
+               FROM submissions s JOIN attempts a ON a.submission_id = s.id
+               WHERE s.state <> 'submitted' AND a.live = 1
+               GROUP BY s.id ORDER BY s.created, s.id"#
         );
         let rows = rows.fetch_all(&self.readers).await?;
         rows.into_iter()
@@ -72,6 +79,7 @@ impl Store {
                     request: row::json("a submission's request", &found.request)?,
                     folder: found.folder.into(),
                     due: row::time(found.due),
+                    attempts: row::small(found.attempts),
                 })
             })
             .collect()
@@ -200,14 +208,19 @@ impl Tx {
         Ok(())
     }
 
-    /// How many attempts a cluster's queue has.
+    /// How many attempts a cluster's queue has that went through this door.
     ///
     /// # Errors
     /// When the record can't be used.
-    pub async fn in_queue(&mut self) -> Result<u32> {
+    pub async fn in_queue(&mut self, door: &Door) -> Result<u32> {
+        let (partition, account, qos) = door;
         let count = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count!: i64" FROM attempts a JOIN submissions s ON s.id = a.submission_id
-               WHERE a.live = 1 AND s.state = 'submitted'"#
+               WHERE a.live = 1 AND s.state = 'submitted' AND json_extract(s.request, '$.partition') IS ?
+               AND json_extract(s.request, '$.account') IS ? AND json_extract(s.request, '$.qos') IS ?"#,
+            partition,
+            account,
+            qos
         );
         Ok(row::small(count.fetch_one(self.conn()).await?))
     }

@@ -58,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Orphaned),
         1 => Just(Event::Premature),
         1 => Just(Event::Split),
+        1 => Just(Event::Changed),
         1 => Just(Event::Cancel),
         2 => Just(Event::Retry),
     ]

@@ -57,7 +57,8 @@ async fn time_is_planned_from_the_slowest_of_the_newest_attempts() {
             .execute(&mut record)
             .await
             .unwrap();
-        let asked = bench.store.request_of(stages[0], &Terms::default()).await.unwrap().unwrap();
+        let asked =
+            bench.store.requests_of(&stages[..1], &Terms::default()).await.unwrap()[&stages[0]].clone();
         asked.1.minutes
     };
     assert_eq!(slow(1, 20).await, Some(120), "that was long ago");

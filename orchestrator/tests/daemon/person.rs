@@ -203,7 +203,7 @@ async fn new_rules_undo_what_was_learned_over_the_old_ones() {
     bench.hands.is_gone(worker.id(), exit);
     let asked = async || {
         let stage = bench.study("s").await.runs[0].stages[1].id;
-        bench.store.request_of(stage, &Terms::default()).await.unwrap().unwrap().1.memory_mb
+        bench.store.requests_of(&[stage], &Terms::default()).await.unwrap()[&stage].1.memory_mb
     };
     bench.started().await;
     assert_eq!(asked().await, Some(2048));

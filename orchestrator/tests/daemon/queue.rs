@@ -4,7 +4,10 @@ use super::bench::study;
 use async_trait::async_trait;
 use orchestrator::{
     config::executor::ExecutorName,
-    domain::layout::Layout,
+    domain::{
+        layout::Layout,
+        resources::{Door, Request},
+    },
     engine::Engine,
     executor::{Capabilities, Executor, Job, Liveness, Order, Presence, Room, SubmitError, Survey},
     store::Store,
@@ -18,7 +21,7 @@ use protocol::{
 };
 use sqlx::ConnectOptions as _;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -32,6 +35,10 @@ struct Queue {
     answers: Mutex<VecDeque<SubmitError>>,
     /// What was handed to it: kind and number of jobs.
     orders: Mutex<Vec<(StageKind, usize)>>,
+    /// What the last of it asked for.
+    asked: Mutex<Option<Request>>,
+    /// Where it takes nothing, as there was too much.
+    shut: Mutex<BTreeSet<Door>>,
     /// Whom the first worker of the next array asks before the array is answered for.
     hasty: Mutex<Option<Arc<Engine>>>,
 }
@@ -64,10 +71,14 @@ impl Executor for Queue {
         }
         let mut orders = self.orders.lock().unwrap();
         orders.push((order.kind, order.jobs.len()));
+        *self.asked.lock().unwrap() = Some(order.request.clone());
         match self.answers.lock().unwrap().pop_front() {
             Some(answer) => {
                 if matches!(answer, SubmitError::Later { .. }) {
                     self.has_room(0);
+                }
+                if matches!(answer, SubmitError::TooMany { .. }) {
+                    self.shut.lock().unwrap().insert(order.request.door());
                 }
                 Err(answer)
             }
@@ -85,6 +96,10 @@ impl Executor for Queue {
 
     async fn room(&self, queued: u32) -> Room {
         Room { attempts: self.room.lock().unwrap().saturating_sub(queued), array: 1000 }
+    }
+
+    async fn takes(&self, request: &Request) -> bool {
+        !self.shut.lock().unwrap().contains(&request.door())
     }
 }
 
@@ -120,6 +135,8 @@ impl Site {
             room: Mutex::new(1000),
             answers: Mutex::default(),
             orders: Mutex::default(),
+            asked: Mutex::default(),
+            shut: Mutex::default(),
             hasty: Mutex::default(),
         });
         let engine = Arc::new(Engine::new(store, queue.clone(), layout, Arc::new(Notify::new())));
@@ -174,6 +191,76 @@ async fn the_first_refusal_holds_back_what_was_held_before() {
     assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
     site.queue.has_room(1000);
     assert_eq!(site.orders().await.iter().filter(|(kind, _)| *kind == StageKind::Prepare).count(), 3);
+}
+
+fn too_many(seconds: u64) -> SubmitError {
+    SubmitError::TooMany { message: "a limit is reached".into(), after: Duration::from_secs(seconds) }
+}
+
+/// As [`apart`], in a partition of its own.
+fn in_partition(number: u32, partition: &str, seeds: &[u32]) -> StudySpec {
+    let mut spec = apart(number, seeds);
+    spec.resources.rules[0].partition = Some(partition.to_owned());
+    spec
+}
+
+#[tokio::test]
+async fn a_limit_of_one_partition_holds_back_no_other() {
+    let site = Site::new().await;
+    site.engine.plan(in_partition(0, "a", &[0, 1, 2]), false).await.unwrap();
+    site.queue.answers([too_many(3600)]);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+    site.engine.plan(in_partition(1, "a", &[3]), false).await.unwrap();
+    site.engine.plan(in_partition(2, "b", &[4]), false).await.unwrap();
+    // What is held takes none of it, nor does what would go the same way.
+    site.queue.has_room(2);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1), (StageKind::Train, 1)]);
+    let asked = site.queue.asked.lock().unwrap().clone();
+    assert_eq!(asked.unwrap().partition.as_deref(), Some("b"));
+    assert_eq!(site.orders().await, []);
+}
+
+#[tokio::test]
+async fn an_array_goes_in_halves_if_the_queue_has_little_of_its_partition() {
+    let site = Site::new().await;
+    site.engine.plan(in_partition(0, "b", &[0, 1, 2, 3]), false).await.unwrap();
+    assert_eq!(site.orders().await.len(), 7);
+    // The data comes by another way.
+    let mut spec = in_partition(0, "a", &[4, 5, 6]);
+    spec.name = "t".into();
+    site.engine.plan(spec, false).await.unwrap();
+    site.queue.answers([too_many(0)]);
+    assert_eq!(site.orders().await, [(StageKind::Train, 3)]);
+    site.queue.shut.lock().unwrap().clear();
+    assert_eq!(site.orders().await[..2], [(StageKind::Train, 1), (StageKind::Train, 2)]);
+}
+
+#[tokio::test]
+async fn an_array_that_no_queue_takes_goes_in_halves_at_once() {
+    let site = Site::new().await;
+    site.engine.plan(apart(0, &[0, 1, 2]), false).await.unwrap();
+    site.queue.has_room(1);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+    site.queue.has_room(4);
+    site.queue.answers([SubmitError::TooLarge { message: "too many tasks".into() }]);
+    assert_eq!(site.orders().await, [(StageKind::Train, 3)]);
+    assert_eq!(site.orders().await, [(StageKind::Train, 1), (StageKind::Train, 2)]);
+}
+
+#[tokio::test]
+async fn what_is_held_asks_for_what_its_study_asks_for_by_now() {
+    let site = Site::new().await;
+    let mut spec = apart(0, &[0]);
+    site.engine.plan(spec.clone(), false).await.unwrap();
+    site.queue.has_room(1);
+    site.queue.answers([too_many(0)]);
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)]);
+    site.queue.shut.lock().unwrap().clear();
+    spec.resources.rules[0].qos = Some("short".into());
+    site.engine.plan(spec, false).await.unwrap();
+    assert_eq!(site.orders().await, [(StageKind::Prepare, 1)], "once");
+    let asked = site.queue.asked.lock().unwrap().clone();
+    assert_eq!(asked.unwrap().qos.as_deref(), Some("short"));
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn limits(report: &mut Report, found: &Cluster, requeue: bool, tick: u64) {
         "limits",
         format!(
             "arrays up to {} tasks, {} jobs in all, ended jobs remembered for {} s",
-            config.max_array_size.saturating_sub(1),
+            config.largest_array(),
             config.max_job_count,
             config.min_job_age
         ),

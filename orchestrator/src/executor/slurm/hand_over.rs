@@ -7,11 +7,13 @@ use super::{
     said,
 };
 use crate::{
+    domain::resources::Door,
     executor::{Executor as _, Order, SCRIPT_FILE, SubmitError},
     files,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     time::{Duration, Instant},
 };
@@ -23,10 +25,24 @@ const MOST_ARGUMENTS: usize = 200;
 
 /// Nothing is handed over for a while.
 pub(super) struct Pause {
-    pub(super) until: Instant,
+    until: Instant,
     pub(super) due: DateTime<Utc>,
     length: Duration,
     pub(super) reason: String,
+}
+
+impl Pause {
+    /// A pause after another one, longer each time.
+    fn after(before: Option<&Self>, first: Duration, reason: String) -> Self {
+        let length = before.map_or(first, |before| (before.length * 2).min(LONGEST_PAUSE));
+        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
+        Self { until: Instant::now() + length, due, length, reason }
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.until <= Instant::now()
+    }
 }
 
 impl Slurm {
@@ -75,15 +91,22 @@ impl Slurm {
                 let told = answer.stdout.trim();
                 return Err(self.unclear(format!("sbatch told no job id: {told:?}")).await);
             };
-            self.memory.lock().await.pause = None;
+            let mut memory = self.memory.lock().await;
+            memory.pause = None;
+            memory.limits.remove(&order.request.door());
             return Ok(job);
         }
+        let tasks: BTreeSet<_> =
+            order.jobs.iter().map(|job| job.queued.map(|queued| queued.array_task())).collect();
         Err(match parse::sbatch::refusal(answer.code, &answer.stderr) {
-            Refusal::Wrong(why) => wrong(format!(
+            Refusal::Array(why) if tasks.len() > 1 => {
+                SubmitError::TooLarge { message: format!("held back: {why}") }
+            }
+            Refusal::Wrong(why) | Refusal::Array(why) => wrong(format!(
                 "Slurm refused it: {why}; change the rules of study or profile, then lcctl retry"
             )),
             Refusal::Limit(why) => {
-                let after = self.pause(why.clone()).await;
+                let after = self.limit(order.request.door(), why.clone()).await;
                 SubmitError::TooMany { message: format!("held back: {why}"), after }
             }
             Refusal::Away(why) => {
@@ -100,13 +123,21 @@ impl Slurm {
         SubmitError::Unclear { message }
     }
 
-    /// Nothing is handed over for a while, longer each time.
+    /// Nothing is handed over for a while.
     pub(super) async fn pause(&self, reason: String) -> Duration {
         let mut memory = self.memory.lock().await;
         let first = Duration::from_secs(self.profile.pause_seconds);
-        let length = memory.pause.as_ref().map_or(first, |pause| (pause.length * 2).min(LONGEST_PAUSE));
-        let due = Utc::now() + TimeDelta::from_std(length).unwrap_or_default();
-        memory.pause = Some(Pause { until: Instant::now() + length, due, length, reason });
+        let pause = Pause::after(memory.pause.as_ref(), first, reason);
+        memory.pause.insert(pause).length
+    }
+
+    /// Nothing is handed over there for a while.
+    async fn limit(&self, door: Door, reason: String) -> Duration {
+        let mut memory = self.memory.lock().await;
+        let first = Duration::from_secs(self.profile.pause_seconds);
+        let pause = Pause::after(memory.limits.get(&door), first, reason);
+        let length = pause.length;
+        memory.limits.insert(door, pause);
         length
     }
 }

@@ -26,7 +26,7 @@ use super::{Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, Sub
 use crate::{
     config::{executor::ExecutorName, profile::Profile},
     domain::{
-        resources::{self, Ceiling, Request},
+        resources::{self, Ceiling, Door, Request},
         window::Windows,
     },
 };
@@ -73,6 +73,8 @@ struct Memory {
     /// Attempts that were cancelled already.
     cancelled: HashSet<AttemptId>,
     pause: Option<Pause>,
+    /// Pauses of what goes to one partition, account and quality of service alone: others have limits of their own.
+    limits: HashMap<Door, Pause>,
     /// Why Slurm can't be asked.
     trouble: Option<String>,
     cluster: Option<(Instant, Cluster)>,
@@ -185,7 +187,7 @@ impl Executor for Slurm {
         }
         {
             let memory = self.memory.lock().await;
-            if memory.pause.as_ref().is_some_and(|pause| pause.until > Instant::now()) {
+            if memory.pause.as_ref().is_some_and(|pause| !pause.is_over()) {
                 return Room::default();
             }
         }
@@ -204,11 +206,15 @@ impl Executor for Slurm {
         {
             most = most.min(limit);
         }
-        let array = cluster.config.max_array_size.saturating_sub(1).max(1);
+        let array = cluster.config.largest_array();
         Room {
             attempts: most.saturating_sub(queued),
             array: array.min(self.profile.max_array.unwrap_or(u32::MAX)),
         }
+    }
+
+    async fn takes(&self, request: &Request) -> bool {
+        self.memory.lock().await.limits.get(&request.door()).is_none_or(|pause| pause.is_over())
     }
 
     fn rules(&self) -> &[ResourceRule] {
@@ -261,19 +267,13 @@ impl Executor for Slurm {
         let memory = self.memory.lock().await;
         let (calls, last_minute, last_hour) = self.caller.counts();
         let now = Local::now();
+        let pauses = memory.pause.iter().chain(memory.limits.values()).filter(|pause| !pause.is_over());
+        let pause = pauses.max_by_key(|pause| pause.due);
         Some(ClusterView {
             name: memory.cluster.as_ref().map(|(_, cluster)| cluster.config.cluster.clone()),
             trouble: memory.trouble.clone(),
-            paused: memory
-                .pause
-                .as_ref()
-                .filter(|pause| pause.until > Instant::now())
-                .map(|pause| pause.reason.clone()),
-            paused_until: memory
-                .pause
-                .as_ref()
-                .filter(|pause| pause.until > Instant::now())
-                .map(|pause| pause.due),
+            paused: pause.map(|pause| pause.reason.clone()),
+            paused_until: pause.map(|pause| pause.due),
             windows: self.profile.schedule.submit.clone(),
             open: self.windows.is_open(now),
             opens: self.windows.opens(now).map(|at| at.to_utc()),

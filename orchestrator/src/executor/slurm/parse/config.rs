@@ -19,6 +19,8 @@ pub struct Config {
     pub version: String,
     /// One more than the highest number that a task of an array may have.
     pub max_array_size: u32,
+    /// The most tasks of an array, where the scheduler has a limit of its own (`max_array_tasks`).
+    pub max_array_tasks: Option<u32>,
     /// How many jobs the controller keeps, tasks of arrays and ended ones included.
     pub max_job_count: u32,
     /// Seconds for which the controller remembers a job that has ended.
@@ -32,6 +34,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// The most tasks that an array may have.
+    #[must_use]
+    pub fn largest_array(&self) -> u32 {
+        let most = self.max_array_size.saturating_sub(1).max(1);
+        most.min(self.max_array_tasks.unwrap_or(most).max(1))
+    }
+
     /// Reads `scontrol show config`; `None` when there is no `ClusterName`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -47,6 +56,10 @@ impl Config {
             cluster: text("ClusterName")?,
             version: text("SLURM_VERSION").unwrap_or_default(),
             max_array_size: narrow("MaxArraySize", 1001),
+            max_array_tasks: text("SchedulerParameters").and_then(|parameters| {
+                let of = |one: &str| one.trim().strip_prefix("max_array_tasks=")?.parse().ok();
+                parameters.split(',').find_map(of)
+            }),
             max_job_count: narrow("MaxJobCount", 10_000),
             min_job_age: number("MinJobAge").unwrap_or(300),
             accounting: accounting.is_some_and(|kind| !kind.eq_ignore_ascii_case("accounting_storage/none")),
@@ -208,6 +221,7 @@ mod tests {
             cluster: "lab".into(),
             version: "22.05.8".into(),
             max_array_size: 10_001,
+            max_array_tasks: None,
             max_job_count: 20_000,
             min_job_age: 300,
             accounting: true,
@@ -229,6 +243,8 @@ mod tests {
         let enforced = "AccountingStorageEnforce = associations,limits";
         assert!(with("AccountingStorageEnforce = none", enforced).enforced);
         assert!(!with("JobRequeue              = 1", "JobRequeue = 0").requeue);
+        let limited = with("bf_resolution=1", "max_array_tasks=500,bf_resolution=1");
+        assert_eq!((limited.largest_array(), with("= 10001", "= 301").largest_array()), (500, 300));
     }
 
     #[test]

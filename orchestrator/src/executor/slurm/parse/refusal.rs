@@ -11,6 +11,8 @@ use super::{
 pub enum Refusal {
     /// There is no job, and asking again gives the same answer.
     Wrong(String),
+    /// There is no job, and asking again gives the same answer, unless it is for fewer tasks.
+    Array(String),
     /// There is no job, but there may be one later: a limit is reached or the controller is busy.
     Limit(String),
     /// There is no job: the controller could not be asked.
@@ -35,6 +37,7 @@ pub fn refusal(code: Option<i32>, stderr: &str) -> Refusal {
     let ended_by_itself = code.is_some_and(|code| code == 255 || (1..128).contains(&code));
     match lines.kind(code).filter(|_| ended_by_itself) {
         Some(Kind::Wrong) => Refusal::Wrong(message),
+        Some(Kind::Array) => Refusal::Array(message),
         Some(Kind::Limit) => Refusal::Limit(message),
         Some(Kind::Away) => Refusal::Away(message),
         None => Refusal::Unclear(message),
@@ -186,7 +189,6 @@ mod tests {
             ),
             ("sbatch -d afterok:abc --wrap true", "Job dependency problem"),
             ("sbatch -t bogus --wrap true", "Invalid --time specification"),
-            ("sbatch -a 0-20000 --wrap true", "Invalid job array specification"),
             ("sbatch -w nosuchnode --wrap true", "Invalid node name specified"),
             ("sbatch /nonexistent.sh", "Unable to open file /nonexistent.sh"),
             (
@@ -213,6 +215,12 @@ mod tests {
         ] {
             assert_eq!(failed(text), Wrong(text.to_owned()));
         }
+    }
+
+    #[test]
+    fn an_array_that_is_too_large_may_be_accepted_in_parts() {
+        let too_large = refused("", "sbatch -a 0-20000 --wrap true");
+        assert_eq!(too_large, Refusal::Array("Invalid job array specification".to_owned()));
     }
 
     #[test]

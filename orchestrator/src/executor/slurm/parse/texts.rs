@@ -5,6 +5,8 @@
 pub(super) enum Kind {
     /// The request is refused and always will be.
     Wrong,
+    /// The request is refused and always will be, with as many tasks.
+    Array,
     /// The request is refused for now.
     Limit,
     /// The request was not heard.
@@ -59,7 +61,6 @@ const KNOWN: &[(Kind, &[&str])] = &[
             "insufficient gres available",
             "invalid account or account/partition",
             "invalid directive found in batch script",
-            "invalid job array specification",
             "invalid partition name specified",
             "invalid qos specification",
             "job cannot be submitted without the current working directory",
@@ -99,6 +100,7 @@ const KNOWN: &[(Kind, &[&str])] = &[
             "x11 forwarding not available",
         ],
     ),
+    (Kind::Array, &["invalid job array specification"]),
     (
         Kind::Limit,
         &[
