@@ -52,6 +52,29 @@ impl Request {
         self.pack.unwrap_or(1).max(1)
     }
 
+    /// Plans with what earlier attempts taught: the `minutes` that they took, where they are known, and how often they had too
+    /// little memory and time. No more time is planned than a rule names, unless that was too little; and never more
+    /// than the cluster gives, but what a rule names where a quality of service may allow more than the partition.
+    pub fn learn(
+        &mut self,
+        minutes: Option<u64>,
+        doublings: (u32, u32),
+        ceilings: &[Ceiling],
+        walls: &[Wall],
+    ) {
+        let named = self.minutes;
+        if let Some(minutes) = minutes {
+            self.minutes = Some(named.map_or(minutes, |named| named.min(minutes)));
+        }
+        let allowed = self.minutes.filter(|_| named.is_some() && self.qos.is_some());
+        self.grow(doublings.0, doublings.1);
+        self.cut(ceilings);
+        self.minutes = self.minutes.max(allowed);
+        if let Some(most) = longest(walls, self) {
+            self.minutes = self.minutes.map(|asked| asked.min(most));
+        }
+    }
+
     /// Asks for no more time and memory than a cluster gives: with what was learned, a job would wait for ever.
     pub fn cut(&mut self, ceilings: &[Ceiling]) {
         let own: Vec<_> = ceilings.iter().filter(|ceiling| ceiling.is_of(self)).collect();
@@ -111,6 +134,40 @@ impl Ceiling {
             None => self.default,
         }
     }
+}
+
+/// The longest time limit that a job of an account may have with a quality of service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wall {
+    /// The account.
+    pub account: String,
+    /// The only partition that it is for.
+    pub partition: Option<String>,
+    /// The quality of service, where there are any.
+    pub qos: Option<String>,
+    /// Whether jobs that name none have this one.
+    pub default: bool,
+    /// In minutes; none where there is no limit.
+    pub minutes: Option<u64>,
+}
+
+impl Wall {
+    /// Whether it may be the one of what is asked for: of several accounts it is unknown which one is meant where none is
+    /// named.
+    fn is_of(&self, request: &Request) -> bool {
+        let named = |list: &String| self.partition.iter().any(|own| list.split(',').any(|name| name == own));
+        request.account.as_ref().is_none_or(|account| account.eq_ignore_ascii_case(&self.account))
+            && request.qos.as_ref().map_or(self.default, |qos| self.qos.as_ref() == Some(qos))
+            && (self.partition.is_none() || request.partition.as_ref().is_some_and(named))
+    }
+}
+
+/// The longest time limit, in minutes, that a job may have by its account and quality of service; none where there is
+/// none, or it is unknown.
+#[must_use]
+pub fn longest(walls: &[Wall], request: &Request) -> Option<u64> {
+    let own = walls.iter().filter(|wall| wall.is_of(request)).map(|wall| wall.minutes);
+    own.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// What the rules ask for a stage; `architecture` is (layers, width). Quantities that can't be read are passed
@@ -345,6 +402,42 @@ mod tests {
         assert_eq!((left_out("long", &["a"]), left_out("long", &["a", "b"])), (1, 0));
         assert_eq!(left_out("elsewhere", &["a"]), 1);
         assert_eq!(left_out("broken", &["a"]), 0, "all are down, and it may be the only one");
+    }
+
+    #[test]
+    fn no_more_time_is_planned_than_a_rule_names_unless_that_was_too_little() {
+        let ceiling = Ceiling {
+            partition: "short".into(),
+            default: true,
+            nodes: 1,
+            minutes: Some(300),
+            memory_mb: None,
+        };
+        let planned = |named, qos: Option<&str>, learned, doublings, walls: &[Wall]| {
+            let mut asked = Request { minutes: named, qos: qos.map(str::to_owned), ..Request::default() };
+            asked.learn(learned, (0, doublings), std::slice::from_ref(&ceiling), walls);
+            asked.minutes
+        };
+        assert_eq!(planned(Some(60), None, Some(240), 0, &[]), Some(60));
+        assert_eq!(planned(Some(60), None, Some(30), 0, &[]), Some(30));
+        assert_eq!(planned(None, None, Some(240), 0, &[]), Some(240));
+        assert_eq!(planned(Some(60), None, Some(240), 1, &[]), Some(120), "it was too little");
+        assert_eq!(planned(Some(60), None, Some(240), 3, &[]), Some(300), "as much as there is");
+        assert_eq!(planned(Some(600), None, None, 0, &[]), Some(300));
+        assert_eq!(planned(Some(600), Some("long"), None, 1, &[]), Some(600), "a QOS may allow it");
+
+        let wall = |qos: &str, minutes| Wall {
+            account: "lab".into(),
+            partition: None,
+            qos: Some(qos.into()),
+            default: qos == "normal",
+            minutes,
+        };
+        let walls = [wall("normal", Some(90)), wall("long", None), wall("brief", Some(20))];
+        assert_eq!(planned(None, None, Some(240), 0, &walls), Some(90));
+        assert_eq!(planned(Some(60), Some("brief"), None, 2, &walls), Some(20));
+        assert_eq!(planned(Some(60), Some("long"), None, 2, &walls), Some(240));
+        assert_eq!(planned(Some(60), Some("other"), None, 2, &walls), Some(240), "nothing is known of it");
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Engine {
 
     /// What the cluster adds to the rules of studies.
     pub(super) async fn terms(&self) -> Terms<'_> {
-        Terms { rules: self.executor.rules(), ceilings: self.executor.ceilings().await }
+        let (ceilings, walls) = (self.executor.ceilings().await, self.executor.walls().await);
+        Terms { rules: self.executor.rules(), ceilings, walls }
     }
 
     /// The batch script of a stage: that of an attempt by its number, or else of the newest, or the one it would

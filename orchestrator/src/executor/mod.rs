@@ -12,7 +12,7 @@ use crate::{
     config::executor::ExecutorName,
     domain::{
         queue::{How, Queued},
-        resources::{Ceiling, Request},
+        resources::{Ceiling, Request, Wall},
     },
 };
 use async_trait::async_trait;
@@ -241,6 +241,11 @@ pub trait Executor: Send + Sync {
 
     /// The most that the cluster gives, by partition; none where that is unknown.
     async fn ceilings(&self) -> Vec<Ceiling> {
+        Vec::new()
+    }
+
+    /// The longest time limits of the user's accounts and qualities of service; none where they are unknown.
+    async fn walls(&self) -> Vec<Wall> {
         Vec::new()
     }
 

@@ -4,7 +4,7 @@ use super::{Result, Store, Tx, UNEXPLAINED, row};
 use crate::domain::{
     batch::{self, Candidate, Parent},
     queue::{Earlier, Place},
-    resources::{self, Ceiling, Request},
+    resources::{self, Ceiling, Request, Wall},
     work::Settings,
 };
 use protocol::{
@@ -31,8 +31,10 @@ pub struct Queueable {
 pub struct Terms<'a> {
     /// Rules that go before them.
     pub rules: &'a [ResourceRule],
-    /// The most that it gives.
+    /// The most that its partitions give.
     pub ceilings: Vec<Ceiling>,
+    /// The longest time limits of accounts and qualities of service.
+    pub walls: Vec<Wall>,
 }
 
 impl Store {
@@ -170,11 +172,8 @@ impl<'a> Asking<'a> {
         let architecture = key.as_ref().map(|key| (key.layers, key.width));
         let mut request = resources::request(self.terms.rules.iter().chain(&of_study), kind, architecture);
         let asks_for_time = resources::request(&of_study, kind, architecture).minutes.is_some();
-        if let Some(&minutes) = key.filter(|_| !asks_for_time).and_then(|key| self.paces.get(&(kind, key))) {
-            request.minutes = Some(minutes);
-        }
-        request.grow(learned.0, learned.1);
-        request.cut(&self.terms.ceilings);
+        let pace = key.filter(|_| !asks_for_time).and_then(|key| self.paces.get(&(kind, key)));
+        request.learn(pace.copied(), learned, &self.terms.ceilings, &self.terms.walls);
         Ok((request, architecture))
     }
 

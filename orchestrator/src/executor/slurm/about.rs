@@ -8,7 +8,11 @@ use super::{
     },
     user,
 };
-use std::time::{Duration, Instant};
+use crate::domain::resources::{self, Wall};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 /// How long what the cluster says about itself is believed.
 const KNOWN_FOR: Duration = Duration::from_secs(3600);
@@ -25,6 +29,31 @@ pub struct Cluster {
     pub partitions: Vec<Partition>,
     /// What this user may do, where there is accounting.
     pub associations: Vec<Association>,
+    /// The longest time limits of qualities of service, of those that have one.
+    pub longest: HashMap<String, Duration>,
+}
+
+impl Cluster {
+    /// The longest time limits that the user's jobs may have, as far as the cluster minds. That of a quality of service
+    /// goes before an account's.
+    #[must_use]
+    pub fn walls(&self) -> Vec<Wall> {
+        let mut walls = Vec::new();
+        for association in self.associations.iter().filter(|_| self.config.limits) {
+            let own: Vec<_> = association.qos.iter().map(Some).collect();
+            for qos in if own.is_empty() { vec![None] } else { own } {
+                let limit = qos.and_then(|qos| self.longest.get(qos).copied()).or(association.max_wall);
+                walls.push(Wall {
+                    account: association.account.clone(),
+                    partition: association.partition.clone(),
+                    qos: qos.cloned(),
+                    default: association.default_qos.is_none() || association.default_qos.as_ref() == qos,
+                    minutes: limit.map(resources::minutes),
+                });
+            }
+        }
+        walls
+    }
 }
 
 impl Slurm {
@@ -64,7 +93,7 @@ impl Slurm {
         let config = Config::parse(&config).ok_or("scontrol show config: names no cluster")?;
         let partitions = self.ask("sinfo", &["-a", "-h", "-o", parse::config::SINFO_FORMAT]).await?;
         let partitions = parse::config::partitions(&partitions);
-        let mut associations = Vec::new();
+        let (mut associations, mut longest) = (Vec::new(), HashMap::new());
         if config.accounting {
             let user = format!("user={}", user());
             let format = format!("format={}", parse::config::ASSOCIATION_FIELDS);
@@ -72,7 +101,11 @@ impl Slurm {
             if let Ok(text) = self.ask("sacctmgr", &["-n", "-P", "show", "assoc", &user, &format]).await {
                 associations = parse::config::associations(&text);
             }
+            let format = format!("format={}", parse::config::QOS_FIELDS);
+            if let Ok(text) = self.ask("sacctmgr", &["-n", "-P", "show", "qos", &format]).await {
+                longest = parse::config::longest(&text);
+            }
         }
-        Ok(Cluster { config, partitions, associations })
+        Ok(Cluster { config, partitions, associations, longest })
     }
 }

@@ -26,7 +26,7 @@ use super::{Capabilities, Cause, Executor, Exit, Job, Liveness, Order, Room, Sub
 use crate::{
     config::{executor::ExecutorName, profile::Profile},
     domain::{
-        resources::{self, Ceiling, Door, Request},
+        resources::{self, Ceiling, Door, Request, Wall},
         window::Windows,
     },
 };
@@ -231,6 +231,10 @@ impl Executor for Slurm {
             memory_mb: Some(partition.memory_mb).filter(|&megabytes| megabytes > 0),
         };
         cluster.partitions.iter().map(of).collect()
+    }
+
+    async fn walls(&self) -> Vec<Wall> {
+        self.describe().await.map(|cluster| cluster.walls()).unwrap_or_default()
     }
 
     fn requeues(&self) -> bool {

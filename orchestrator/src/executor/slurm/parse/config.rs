@@ -8,7 +8,10 @@ use std::{collections::HashMap, time::Duration};
 pub const SINFO_FORMAT: &str = "%P|%a|%l|%F|%c|%m|%G|%f";
 
 /// The fields for `sacctmgr -n -P show assoc user=ME format=` that [`associations`] reads.
-pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,MaxSubmitJobs";
+pub const ASSOCIATION_FIELDS: &str = "Account,Partition,QOS,DefaultQOS,MaxSubmitJobs,MaxWall";
+
+/// The fields for `sacctmgr -n -P show qos format=` that [`longest`] reads.
+pub const QOS_FIELDS: &str = "Name,MaxWall";
 
 /// What `scontrol show config` says. A setting that isn't there has Slurm's default (`man slurm.conf`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub accounting: bool,
     /// Whether jobs need an account that is their user's.
     pub enforced: bool,
+    /// Whether the limits of accounts and qualities of service count.
+    pub limits: bool,
     /// Whether jobs are queued again by default when a node fails or they are preempted.
     pub requeue: bool,
 }
@@ -63,6 +68,9 @@ impl Config {
             max_job_count: narrow("MaxJobCount", 10_000),
             min_job_age: number("MinJobAge").unwrap_or(300),
             accounting: accounting.is_some_and(|kind| !kind.eq_ignore_ascii_case("accounting_storage/none")),
+            limits: text("AccountingStorageEnforce").is_some_and(|enforced| {
+                enforced.split(',').any(|word| ["limits", "safe", "all"].contains(&word.trim()))
+            }),
             enforced: text("AccountingStorageEnforce").is_some_and(|enforced| enforced != "0"),
             requeue: number("JobRequeue").unwrap_or(1) != 0,
         })
@@ -183,8 +191,12 @@ pub struct Association {
     pub partition: Option<String>,
     /// The qualities of service that may be asked for.
     pub qos: Vec<String>,
+    /// That of jobs that name none.
+    pub default_qos: Option<String>,
     /// How many jobs may be in the queue or running.
     pub max_submit: Option<u32>,
+    /// The longest time limit; `None` is none.
+    pub max_wall: Option<Duration>,
 }
 
 /// Reads `sacctmgr -n -P show assoc user=ME format=` [`ASSOCIATION_FIELDS`].
@@ -195,13 +207,32 @@ pub fn associations(text: &str) -> Vec<Association> {
 
 fn association(line: &str) -> Option<Association> {
     let fields: Vec<&str> = line.split('|').collect();
-    let [account, partition, qos, max_submit] = *fields.as_slice() else { return None };
+    let [account, partition, qos, default_qos, max_submit, max_wall] = *fields.as_slice() else {
+        return None;
+    };
     Some(Association {
         account: Some(account.trim()).filter(|account| !account.is_empty())?.to_owned(),
         partition: field::present(partition),
         qos: qos.split(',').filter_map(field::present).collect(),
+        default_qos: field::present(default_qos),
         max_submit: limit(max_submit)?,
+        max_wall: wall(max_wall)?,
     })
+}
+
+/// Reads `sacctmgr -n -P show qos format=` [`QOS_FIELDS`]: the longest time limit of each that has one.
+#[must_use]
+pub fn longest(text: &str) -> HashMap<String, Duration> {
+    let of = |line: &str| {
+        let (name, max_wall) = line.split_once('|')?;
+        Some((field::present(name)?, wall(max_wall)??))
+    };
+    text.lines().filter_map(of).collect()
+}
+
+/// `Some(None)` is no limit; `None` is a field that is none of ours.
+fn wall(text: &str) -> Option<Option<Duration>> {
+    field::present(text).map_or(Some(None), |time| quantity::parse_time(&time).ok())
 }
 
 /// `Some(None)` is no limit; `None` is a field that is none of ours.
@@ -226,6 +257,7 @@ mod tests {
             min_job_age: 300,
             accounting: true,
             enforced: false,
+            limits: false,
             requeue: true,
         };
         assert_eq!(Config::parse(CONFIG), Some(expected));
@@ -241,7 +273,10 @@ mod tests {
         assert!(!with(storage, "AccountingStorageType = accounting_storage/none").accounting);
         assert!(!with(storage, "AccountingStorageType = (null)").accounting);
         let enforced = "AccountingStorageEnforce = associations,limits";
-        assert!(with("AccountingStorageEnforce = none", enforced).enforced);
+        let with_limits = with("AccountingStorageEnforce = none", enforced);
+        assert!(with_limits.enforced && with_limits.limits);
+        let known = with("AccountingStorageEnforce = none", "AccountingStorageEnforce = associations");
+        assert!(known.enforced && !known.limits);
         assert!(!with("JobRequeue              = 1", "JobRequeue = 0").requeue);
         let limited = with("bf_resolution=1", "max_array_tasks=500,bf_resolution=1");
         assert_eq!((limited.largest_array(), with("= 10001", "= 301").largest_array()), (500, 300));
@@ -315,15 +350,25 @@ mod tests {
     #[test]
     fn associations_are_read() {
         let found = associations(
-            "lab||normal,high|200\nlab|gpu||\n\nhello\n\
-            Account|Partition|QOS|MaxSubmit\n||normal|\n",
+            "lab||normal,high|high|200|2-00:00:00\nlab|gpu||||\n\nhello\n\
+            Account|Partition|QOS|Def QOS|MaxSubmit|MaxWall\n||normal|||\n",
         );
         let lab = |partition: Option<&str>, qos: &[&str], max_submit| Association {
             account: "lab".into(),
             partition: partition.map(Into::into),
             qos: qos.iter().map(|&qos| qos.to_owned()).collect(),
+            default_qos: qos.last().map(|&qos| qos.to_owned()),
             max_submit,
+            max_wall: max_submit.map(|_| Duration::from_secs(172_800)),
         };
         assert_eq!(found, [lab(None, &["normal", "high"], Some(200)), lab(Some("gpu"), &[], None)]);
+    }
+
+    #[test]
+    fn the_longest_time_limits_of_qualities_of_service_are_read() {
+        let found = longest("normal|\nshort|01:00:00\nlong|3-00:00:00\nbad|soon\nhello\n|5\n");
+        let expected = [("short", 3600), ("long", 259_200)];
+        let expected = expected.map(|(name, seconds)| (name.to_owned(), Duration::from_secs(seconds)));
+        assert_eq!(found, HashMap::from(expected));
     }
 }

@@ -58,7 +58,12 @@ fn read_everything(text: &str) {
     for code in [None, Some(0), Some(1), Some(255), Some(i32::MIN)] {
         let _ = sbatch::refusal(code, text);
     }
-    let _ = (config::Config::parse(text), config::partitions(text), config::associations(text));
+    let _ = (
+        config::Config::parse(text),
+        config::partitions(text),
+        config::associations(text),
+        config::longest(text),
+    );
     for line in text.lines().chain([text]) {
         let _ = (state::SlurmState::parse(line), tasks::expand(line));
         let _ = (reason::plain(line), reason::hopeless(line), reason::dependency_never(line));
