@@ -3,6 +3,7 @@
 use super::{
     Cluster,
     parse::{
+        config::{Partition, amount},
         reason,
         sacct::Accounted,
         squeue::Listed,
@@ -188,69 +189,78 @@ impl Accounts {
     }
 }
 
-/// What a cluster does not have of what is asked for, one line each.
+/// What a cluster does not have of what is asked for, one line each. Of several partitions one that has it is enough.
 #[must_use]
 pub fn missing(cluster: &Cluster, requests: &[Request]) -> Vec<String> {
     let partitions = &cluster.partitions;
+    let walls = cluster.walls();
     let mut found = foreign_accounts(cluster, requests);
     let names = || partitions.iter().map(|partition| partition.name.as_str()).collect::<Vec<_>>().join(", ");
     for request in requests {
-        let partition = match &request.partition {
+        let own: Vec<_> = match &request.partition {
             Some(list) => {
-                let mut known = None;
-                for name in list.split(',') {
-                    match partitions.iter().find(|partition| partition.name == name) {
-                        Some(partition) => known = Some(partition),
-                        None => drop(
-                            found
-                                .insert(format!("partition: {name:?} does not exist; there are {}", names())),
-                        ),
-                    }
+                let of = |name: &str| partitions.iter().find(|partition| partition.name == name);
+                // Slurm refuses the list for one that it does not know.
+                for name in list.split(',').filter(|name| of(name).is_none()) {
+                    found.insert(format!("partition: {name:?} does not exist; there are {}", names()));
                 }
-                known
+                list.split(',').filter_map(of).collect()
             }
-            None => partitions.iter().find(|partition| partition.default),
+            None => partitions.iter().filter(|partition| partition.default).take(1).collect(),
         };
-        let Some(partition) = partition else {
-            if request.partition.is_none() && !partitions.is_empty() {
-                found.insert(format!("partition: the cluster has no default; name one of {}", names()));
-            }
-            continue;
-        };
-        let name = &partition.name;
-        if !partition.up {
-            found.insert(format!("partition: {name} takes no jobs at the moment"));
+        if own.is_empty() && request.partition.is_none() && !partitions.is_empty() {
+            found.insert(format!("partition: the cluster has no default; name one of {}", names()));
         }
-        if let (Some(asked), Some(limit)) = (request.minutes, partition.limit.map(resources::minutes))
+        let lacking: Vec<_> = own.iter().map(|partition| lacks(partition, request)).collect();
+        if lacking.iter().all(|lines| !lines.is_empty()) {
+            found.extend(lacking.into_iter().flatten());
+        }
+        if let (Some(asked), Some(limit)) = (request.minutes, resources::longest(&walls, request))
             && asked > limit
         {
             found.insert(format!(
-                "time: {asked} minutes are more than the {limit} that partition {name} allows"
+                "time: {asked} minutes are more than the {limit} that your account or its QOS allows"
             ));
-        }
-        if let Some(asked) =
-            request.memory_mb.filter(|&asked| asked > partition.memory_mb && partition.memory_mb > 0)
-        {
-            found.insert(format!(
-                "mem: {asked}M are more than the {}M of the largest node of {name}",
-                partition.memory_mb
-            ));
-        }
-        if let Some(asked) = request.cpus.filter(|&asked| asked > partition.cpus && partition.cpus > 0) {
-            found.insert(format!(
-                "cpus: {asked} are more than the {} of the largest node of {name}",
-                partition.cpus
-            ));
-        }
-        for gres in request.gres.iter().flat_map(|list| list.split(',')) {
-            if !has_gres(&partition.gres, gres) {
-                let there =
-                    if partition.gres.is_empty() { "none".to_owned() } else { partition.gres.join(", ") };
-                found.insert(format!("gres: no node of partition {name} has {gres}; there is {there}"));
-            }
         }
     }
     found.into_iter().collect()
+}
+
+/// What a partition does not have of what is asked for.
+fn lacks(partition: &Partition, request: &Request) -> Vec<String> {
+    let mut found = Vec::new();
+    let name = &partition.name;
+    if !partition.up {
+        found.push(format!("partition: {name} takes no jobs at the moment"));
+    }
+    // A quality of service may allow what the partition does not.
+    if let (Some(asked), Some(limit), None) =
+        (request.minutes, partition.limit.map(resources::minutes), &request.qos)
+        && asked > limit
+    {
+        found.push(format!("time: {asked} minutes are more than the {limit} that partition {name} allows"));
+    }
+    if let Some(asked) =
+        request.memory_mb.filter(|&asked| asked > partition.memory_mb && partition.memory_mb > 0)
+    {
+        found.push(format!(
+            "mem: {asked}M are more than the {}M of the largest node of {name}",
+            partition.memory_mb
+        ));
+    }
+    if let Some(asked) = request.cpus.filter(|&asked| asked > partition.cpus && partition.cpus > 0) {
+        found.push(format!(
+            "cpus: {asked} are more than the {} of the largest node of {name}",
+            partition.cpus
+        ));
+    }
+    for gres in request.gres.iter().flat_map(|list| list.split(',')) {
+        if !has_gres(&partition.gres, gres) {
+            let there = if partition.gres.is_empty() { "none".to_owned() } else { partition.gres.join(", ") };
+            found.push(format!("gres: no node of partition {name} has {gres}; there is {there}"));
+        }
+    }
+    found
 }
 
 /// A line on each account that is not the user's, where the cluster minds. Where there is no accounting, or it did not
@@ -276,7 +286,7 @@ fn has_gres(offers: &[String], asked: &str) -> bool {
     let split = |text: &str| {
         let text = text.split('(').next().unwrap_or_default();
         let parts: Vec<_> = text.split(':').collect();
-        let count = parts.last().and_then(|last| last.parse::<u32>().ok());
+        let count = parts.last().and_then(|last| amount(last));
         let names = if count.is_some() { &parts[..parts.len() - 1] } else { &parts[..] };
         (names.join(":"), count.unwrap_or(1))
     };
@@ -297,6 +307,62 @@ mod tests {
     fn job(submission: SubmissionId, member: u32) -> Job {
         let queued = Some(Queued { submission, member, pack: 1, job: Some(7) });
         Job { attempt: AttemptId(Uuid::nil()), folder: "/nowhere".into(), slot: 0, queued }
+    }
+
+    /// What is missing of this, where there are two partitions and a QOS with a limit of its own.
+    fn missing_of(request: Request) -> Vec<String> {
+        let config = "ClusterName = x\nAccountingStorageEnforce = limits";
+        let partitions = "short*|up|1:00:00|0/2/0/2|16|8000|gpu:a100:4|(null)\n\
+            long|up|7-00:00:00|0/2/0/2|1K|64000|shard:2K,gpu:1|(null)\n";
+        let cluster = Cluster {
+            config: parse::config::Config::parse(config).unwrap(),
+            partitions: parse::config::partitions(partitions),
+            associations: parse::config::associations("lab||normal,brief|normal||\n"),
+            longest: parse::config::longest("brief|30\n"),
+        };
+        missing(&cluster, &[request])
+    }
+
+    #[test]
+    fn one_of_several_partitions_that_has_it_is_enough() {
+        let asked = |partition: &str, minutes, gres: &str| Request {
+            partition: Some(partition.into()),
+            minutes: Some(minutes),
+            gres: Some(gres.into()),
+            ..Request::default()
+        };
+        for list in ["short,long", "long,short"] {
+            assert_eq!(missing_of(asked(list, 600, "gpu:1")), [""; 0], "{list}");
+            assert_eq!(missing_of(asked(list, 60, "gpu:a100:4")), [""; 0], "{list}");
+            // Neither has both.
+            assert_eq!(missing_of(asked(list, 600, "gpu:a100:4")).len(), 2, "{list}");
+        }
+        let unknown = missing_of(asked("long,nosuch", 600, "gpu:1"));
+        assert!(unknown.len() == 1 && unknown[0].contains("\"nosuch\" does not exist"), "{unknown:?}");
+    }
+
+    #[test]
+    fn a_qos_may_allow_more_time_than_a_partition_and_less_than_is_asked_for() {
+        let asked = |qos: Option<&str>, minutes| {
+            let qos = qos.map(str::to_owned);
+            missing_of(Request { minutes: Some(minutes), qos, ..Request::default() })
+        };
+        assert!(asked(None, 90)[0].contains("more than the 60 that partition short allows"));
+        assert_eq!(asked(Some("normal"), 90), [""; 0]);
+        assert!(asked(Some("brief"), 40)[0].contains("more than the 30 that your account or its QOS allows"));
+    }
+
+    #[test]
+    fn large_amounts_are_understood() {
+        let asked = |gres: &str, cpus| Request {
+            partition: Some("long".into()),
+            gres: Some(gres.into()),
+            cpus: Some(cpus),
+            ..Request::default()
+        };
+        assert_eq!(missing_of(asked("shard:2048", 1024)), [""; 0]);
+        assert_eq!(missing_of(asked("shard:1K", 1000)), [""; 0]);
+        assert_eq!(missing_of(asked("shard:2049", 1025)).len(), 2);
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn partition(line: &str) -> Option<Partition> {
         up: available.eq_ignore_ascii_case("up"),
         limit: quantity::parse_time(limit).ok()?,
         nodes: nodes_up(nodes)?,
-        cpus: first_number(cpus)?.try_into().ok()?,
+        cpus: amount(cpus.trim_end_matches('+'))?.try_into().ok()?,
         memory_mb: first_number(memory)?,
         gres: Vec::new(),
         features: Vec::new(),
@@ -180,6 +180,17 @@ fn add_new(all: &mut Vec<String>, more: Vec<String>) {
 fn first_number(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.get(..end)?.parse().ok()
+}
+
+/// A number as Slurm writes large ones: `16`, `2K`, `1.5K`, in steps of 1,024.
+#[must_use]
+pub fn amount(text: &str) -> Option<u64> {
+    let units = [('K', 1_u64 << 10), ('M', 1 << 20), ('G', 1 << 30)];
+    let large = units.into_iter().find_map(|(letter, unit)| Some((text.strip_suffix(letter)?, unit)));
+    let (digits, unit) = large.unwrap_or((text, 1));
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: f64 = digits.parse().ok().filter(|_| is_number)?;
+    Some((number * unit as f64) as u64)
 }
 
 /// What one association lets its user do: an account, perhaps in one partition only.
@@ -327,6 +338,13 @@ mod tests {
         assert_eq!((found[1].cpus, found[1].memory_mb), (64, 256_000));
         assert_eq!((found[1].gres.len(), found[1].features.len()), (0, 2));
         assert_eq!((found[2].up, found[2].limit), (false, Some(Duration::from_secs(1800))));
+    }
+
+    #[test]
+    fn large_numbers_are_read() {
+        let read = ["16", "1K", "1.5K", "2M", "1G"].map(amount);
+        assert_eq!(read, [16, 1024, 1536, 2 << 20, 1 << 30].map(Some));
+        assert!(["", "K", "x", "-1", "1k", "1.2.3", "inf", "a100"].iter().all(|text| amount(text).is_none()));
     }
 
     #[test]
