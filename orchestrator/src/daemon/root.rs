@@ -102,8 +102,13 @@ impl LockedRoot {
     /// # Errors
     /// When a daemon of another machine has it, or the record or the profile can't be used.
     pub(super) async fn open(self) -> Result<Root, ServeError> {
+        let lease = Holder { id: Uuid::new_v4(), host: host_name() };
+        // Opening it may migrate it, which whoever has it would not survive.
+        self.refuse(Store::taken(&self.layout, &lease, Utc::now()).await?)?;
         let store = Store::open(&self.layout).await?;
-        let lease = take_lease(&store, &self.layout).await?;
+        let mut tx = store.begin(Utc::now).await?;
+        self.refuse(tx.take_lease(&lease).await?)?;
+        tx.commit().await?;
         let served = Served::with(self.cluster.as_ref());
         let wake = Arc::new(Notify::new());
         let root = self.layout.root().to_owned();
@@ -112,6 +117,13 @@ impl LockedRoot {
         remember(&engine, &store).await?;
         engine.distrust_tables().await?;
         Ok(Root { layout: self.layout, store, engine: Arc::new(engine), lease, _lock: self.lock })
+    }
+
+    /// Refuses a root that a daemon of another machine has.
+    fn refuse(&self, taken: Option<Taken>) -> Result<(), ServeError> {
+        let Some(Taken { holder, until }) = taken else { return Ok(()) };
+        let until = until.with_timezone(&chrono::Local).format("%H:%M:%S").to_string();
+        Err(ServeError::ServedElsewhere { root: self.layout.root().to_owned(), host: holder.host, until })
     }
 }
 
@@ -196,18 +208,6 @@ async fn remember(engine: &Engine, store: &Store) -> Result<(), ServeError> {
         engine.remember()?;
     }
     Ok(())
-}
-
-/// Takes the root for this machine.
-async fn take_lease(store: &Store, layout: &Layout) -> Result<Holder, ServeError> {
-    let holder = Holder { id: Uuid::new_v4(), host: host_name() };
-    let mut tx = store.begin(Utc::now).await?;
-    if let Some(Taken { holder, until }) = tx.take_lease(&holder).await? {
-        let until = until.with_timezone(&chrono::Local).format("%H:%M:%S").to_string();
-        return Err(ServeError::ServedElsewhere { root: layout.root().to_owned(), host: holder.host, until });
-    }
-    tx.commit().await?;
-    Ok(holder)
 }
 
 /// Renews the lease until `stop`; a daemon that lost it stops.

@@ -3,8 +3,14 @@
 //! On one machine a lock on a file decides at once. Between machines such locks are not to be relied upon: whoever
 //! serves writes down for how long, and renews it.
 
-use super::{Result, Store, Tx, row};
+use super::{
+    Result, Store, StoreError, Tx,
+    open::{has_table, options},
+    row,
+};
+use crate::domain::layout::Layout;
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 use uuid::Uuid;
 
 /// For how long a lease is taken.
@@ -36,15 +42,8 @@ impl Tx {
     /// When the record can't be used.
     pub async fn take_lease(&mut self, holder: &Holder) -> Result<Option<Taken>> {
         let now = self.now();
-        let found = sqlx::query!("SELECT holder, host, until FROM lease");
-        if let Some(found) = found.fetch_optional(self.conn()).await? {
-            let taken = Taken {
-                holder: Holder { id: row::word("a lease's holder", &found.holder)?, host: found.host },
-                until: row::time(found.until),
-            };
-            if taken.holder.id != holder.id && taken.holder.host != holder.host && taken.until > now {
-                return Ok(Some(taken));
-            }
+        if let Some(taken) = taken(self.conn(), holder, now).await? {
+            return Ok(Some(taken));
         }
         let (id, until) = (holder.id.to_string(), (now + TERM).timestamp_millis());
         // For a person who looks for it.
@@ -74,7 +73,37 @@ impl Tx {
     }
 }
 
+/// The lease that is in the way of `holder`.
+async fn taken(record: &mut SqliteConnection, holder: &Holder, now: DateTime<Utc>) -> Result<Option<Taken>> {
+    let found = sqlx::query!("SELECT holder, host, until FROM lease").fetch_optional(record).await?;
+    let Some(found) = found else { return Ok(None) };
+    let taken = Taken {
+        holder: Holder { id: row::word("a lease's holder", &found.holder)?, host: found.host },
+        until: row::time(found.until),
+    };
+    let is_in_the_way = taken.holder.id != holder.id && taken.holder.host != holder.host && taken.until > now;
+    Ok(Some(taken).filter(|_| is_in_the_way))
+}
+
 impl Store {
+    /// The lease that is in the way of `holder`, before the record is opened: an older program on another machine may
+    /// be writing it, which must not find it migrated.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn taken(layout: &Layout, holder: &Holder, now: DateTime<Utc>) -> Result<Option<Taken>> {
+        let file = layout.database();
+        if !file.exists() {
+            return Ok(None);
+        }
+        let unusable = |error: sqlx::Error| StoreError::Unusable { file: file.clone(), source: error.into() };
+        let mut record = options(&file).connect().await.map_err(unusable)?;
+        if !has_table(&mut record, "lease").await.map_err(unusable)? {
+            return Ok(None);
+        }
+        taken(&mut record, holder, now).await
+    }
+
     /// Whether a holder still has the lease: false once another took it.
     ///
     /// # Errors
@@ -90,7 +119,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::layout::Layout;
 
     #[tokio::test]
     async fn one_host_at_a_time_has_the_lease() {
@@ -108,6 +136,10 @@ mod tests {
         assert_eq!(take(now, &here).await, None);
         assert_eq!(take(now, &here).await, None, "it is renewed");
         assert_eq!(take(now, &there).await.unwrap().holder, here);
+        let layout = Layout::new(root.path());
+        let unopened = async |who: &Holder| Store::taken(&layout, who, now).await.unwrap();
+        assert_eq!(unopened(&there).await.unwrap().holder, here, "before it is opened");
+        assert_eq!(unopened(&here).await, None);
         assert_eq!(take(now, &holder(3, "n1")).await, None, "on one host the lock decides");
         assert_eq!(take(now + TERM + TimeDelta::seconds(1), &there).await, None, "it has run out");
         assert!(!store.renew_lease(&here).await.unwrap(), "the first one notices");
