@@ -13,6 +13,8 @@ pub const BACKUP_TIME: &str = "0 0 3 * * *";
 
 /// How often the clock is looked at. Waiting for the hour itself would miss it on a machine that slept.
 const LOOK: Duration = Duration::from_secs(60);
+/// The longest that a copy that failed is not tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Does what is due until `stop`. A copy that was missed while no daemon ran is made at once.
 pub async fn run(store: Store, layout: Layout, stop: CancellationToken) {
@@ -23,20 +25,33 @@ pub async fn run(store: Store, layout: Layout, stop: CancellationToken) {
         Ok(first) => since = first.map_or(since, |time| time.with_timezone(&Local)),
         Err(error) => tracing::warn!(%error, "can't tell how old the record is"),
     }
+    let mut failures = 0;
     loop {
         let now = Local::now();
         let newest = backup::newest(&layout.backups()).map(|time| time.with_timezone(&Local));
         if is_due(&schedule, newest.unwrap_or(since), now) {
             match backup::make(&store, &layout.backups(), now.to_utc()).await {
-                Ok(path) => tracing::info!(path = %path.display(), "copied the record"),
-                Err(error) => tracing::error!(%error, "failed to copy the record; trying again in a minute"),
+                Ok(path) => {
+                    failures = 0;
+                    tracing::info!(path = %path.display(), "copied the record");
+                }
+                Err(error) => {
+                    failures += 1;
+                    let seconds = pause(failures).as_secs();
+                    tracing::error!(%error, seconds, "failed to copy the record; trying again");
+                }
             }
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause(failures)) => {}
         }
     }
+}
+
+/// How long the clock is not looked at after so many failures: each of them reads all of the record.
+fn pause(failures: u32) -> Duration {
+    LOOK.saturating_mul(1 << failures.min(6)).min(LONGEST_PAUSE)
 }
 
 /// Whether an hour of the schedule lies after `last` and not after `now`.
@@ -64,6 +79,12 @@ mod tests {
         tx.commit().await.unwrap();
         run(store, layout.clone(), over).await;
         assert!(backup::newest(&layout.backups()).is_some());
+    }
+
+    #[test]
+    fn a_copy_that_fails_is_tried_less_and_less_often() {
+        let minutes = [0, 1, 2, 5, 6, 1000].map(|failures| pause(failures).as_secs() / 60);
+        assert_eq!(minutes, [1, 2, 4, 32, 60, 60]);
     }
 
     #[test]
