@@ -35,6 +35,33 @@ pub fn write_atomically(
     File::open(folder).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))
 }
 
+/// As [`write_atomically`]; gives the SHA-256 of what was to be written, whatever the disk made of it.
+///
+/// # Errors
+/// As there.
+pub fn write_hashed(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<String> {
+    struct Hashed<'a, W> {
+        out: W,
+        hash: &'a mut Sha256,
+    }
+    impl<W: Write> Write for Hashed<'_, W> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let written = self.out.write(bytes)?;
+            self.hash.update(&bytes[..written]);
+            Ok(written)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.out.flush()
+        }
+    }
+    let mut hash = Sha256::new();
+    write_atomically(path, |out| write(&mut Hashed { out, hash: &mut hash }))?;
+    Ok(hex::encode(hash.finalize()))
+}
+
 /// Lets others read a file that was made as a temporary one, and so for its owner alone: results are for everyone the
 /// folder is open to.
 ///
@@ -125,10 +152,16 @@ pub fn exists(path: &Path) -> Result<bool> {
 /// # Errors
 /// When the file can't be written.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    write_atomically(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, value)?;
-        out.write_all(b"\n")
-    })
+    write_atomically(path, |out| json(out, value))
+}
+
+/// Writes a value as indented JSON.
+///
+/// # Errors
+/// When it can't be written.
+pub fn json<T: Serialize>(out: &mut dyn Write, value: &T) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 /// Reads a JSON file.
@@ -227,6 +260,25 @@ mod tests {
         // A file that is empty whenever it is looked at, and is not when it is read.
         let refused = read_unchanged(Path::new("/proc/self/status")).unwrap_err().to_string();
         assert!(refused.starts_with("/proc/self/status: was written to while it was read"), "{refused}");
+    }
+
+    #[test]
+    fn a_hash_is_that_of_what_was_to_be_written_and_not_of_what_the_disk_made_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let meant = vec![7; 3 << 20];
+        let write = |lose: bool| {
+            write_hashed(&path, |out| {
+                out.write_all(&meant)?;
+                let mut files = fs::read_dir(folder.path())?.map(|entry| entry.unwrap().path());
+                let temporary = files.find(|found| *found != path).unwrap();
+                if lose { fs::write(temporary, [0; 9]) } else { Ok(()) }
+            })
+        };
+        let hash = write(false).unwrap();
+        assert_eq!(hash, sha256(&path).unwrap());
+        assert_eq!(write(true).unwrap(), hash);
+        assert_ne!(sha256(&path).unwrap(), hash);
     }
 
     #[test]

@@ -12,6 +12,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The beginning of a safetensors file with this header: its length and itself, filled up so that what follows is
+/// aligned.
+#[must_use]
+pub fn beginning(header: String) -> Vec<u8> {
+    let mut header = header.into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes(), &header[..]].concat()
+}
+
 /// An open safetensors file.
 pub struct Mapped {
     path: PathBuf,

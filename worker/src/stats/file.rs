@@ -1,7 +1,10 @@
 //! The form that the three kinds of statistics files share.
 
 use super::{Meta, content};
-use crate::{Result, files, tensors::Mapped};
+use crate::{
+    Result, files,
+    tensors::{self, Mapped},
+};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::Digest as _;
 use std::{collections::HashMap, io::Write as _, path::Path};
@@ -153,17 +156,15 @@ fn header<T: Number>(classes: usize, shape: &[usize], more: Option<&More<'_>>, m
         end += shape.iter().product::<usize>() * width;
         (name.to_owned(), TensorInfo { dtype, shape, data_offsets: (start, end) })
     };
-    let mut tensors = vec![tensor("totals", T::DTYPE, T::WIDTH, shape.to_vec())];
+    let mut all = vec![tensor("totals", T::DTYPE, T::WIDTH, shape.to_vec())];
     if let Some(More { name, shape, values }) = more {
         assert_eq!(values.len(), shape.iter().product::<usize>(), "{name} and its shape");
-        tensors.push(tensor(name, f64::DTYPE, f64::WIDTH, shape.clone()));
+        all.push(tensor(name, f64::DTYPE, f64::WIDTH, shape.clone()));
     }
-    tensors.push(tensor("Ns_toks", i32::DTYPE, i32::WIDTH, vec![classes]));
-    let header = Metadata::new(Some(strings), tensors).expect("contiguous tensors");
+    all.push(tensor("Ns_toks", i32::DTYPE, i32::WIDTH, vec![classes]));
+    let header = Metadata::new(Some(strings), all).expect("contiguous tensors");
     // By way of a `Value`, whose keys are sorted: the strings come from a hash map.
-    let mut json = serde_json::to_value(&header).expect("strings and numbers").to_string().into_bytes();
-    json.resize(json.len().next_multiple_of(8), b' ');
-    [&(json.len() as u64).to_le_bytes(), &json[..]].concat()
+    tensors::beginning(serde_json::to_value(&header).expect("strings and numbers").to_string())
 }
 
 fn write_numbers<T: Number>(out: &mut impl std::io::Write, numbers: &[T]) -> std::io::Result<()> {

@@ -3,15 +3,16 @@
 use super::{CONFIG, OPTIMIZER, Sums, TRAINER_STATE, WEIGHTS};
 use crate::{
     Error, Result, files,
+    kernels::host_floats,
     model::{
         GptNeo, GptNeoConfig,
         gpt_neo::{self, TensorShape, shapes},
     },
+    tensors,
 };
-use burn::tensor::{Tensor, TensorData, backend::Backend};
-use safetensors::{Dtype, View};
+use burn::tensor::{Tensor, backend::Backend};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::{
-    borrow::Cow,
     collections::HashMap,
     fs::{self, File},
     path::Path,
@@ -49,15 +50,15 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
         Error::Io { source, .. } => Error::Io { path: folder.to_owned(), source },
         other => other,
     };
-    files::write_json(&inside.join(CONFIG), &model.config.to_fields()).map_err(named)?;
-    write_tensors(&inside.join(WEIGHTS), folder, &model.config, &[("", model.parameters())])?;
-    let mut written = vec![CONFIG, WEIGHTS];
-    if let Some(extra) = extra {
-        write_tensors(&inside.join(OPTIMIZER), folder, &model.config, &extra.optimizer)?;
-        files::write_json(&inside.join(TRAINER_STATE), &extra.trainer_state).map_err(named)?;
-        written.extend([OPTIMIZER, TRAINER_STATE]);
-    }
-    Sums::of(inside, &written).and_then(|sums| sums.write()).map_err(named)?;
+    let sums = fill(inside, folder, model, extra).map_err(named)?;
+    // Before anything older goes: what the disk lost would be missed when there is nothing else to go on from.
+    sums.check_all().map_err(|error| match error {
+        Error::Input(_) => {
+            let folder = folder.display();
+            Error::failed(format!("{folder}: the disk does not give back what was written to it; check it"))
+        }
+        other => named(other),
+    })?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -72,6 +73,29 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
     }
     fs::rename(temporary.keep(), folder).map_err(Error::io(folder))?;
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
+}
+
+/// Writes the files of a checkpoint folder that is called `inside` for now. Their hashes are those of what was to be
+/// written.
+fn fill<B: Backend>(
+    inside: &Path,
+    folder: &Path,
+    model: &GptNeo<B>,
+    extra: Option<&Extra<'_, B>>,
+) -> Result<Sums> {
+    let tensors = |name, lists: &[_]| write_tensors(&inside.join(name), folder, &model.config, lists);
+    let config =
+        files::write_hashed(&inside.join(CONFIG), |out| files::json(out, &model.config.to_fields()))?;
+    let weights = tensors(WEIGHTS, &[("", model.parameters())])?;
+    let mut sums = Sums::new(inside, [(CONFIG, config), (WEIGHTS, weights)]);
+    if let Some(extra) = extra {
+        let optimizer = tensors(OPTIMIZER, &extra.optimizer)?;
+        let path = inside.join(TRAINER_STATE);
+        let state = files::write_hashed(&path, |out| files::json(out, &extra.trainer_state))?;
+        sums = sums.with(OPTIMIZER, optimizer).with(TRAINER_STATE, state);
+    }
+    sums.write()?;
+    Ok(sums)
 }
 
 /// The bytes of a folder with so many lists of tensors, on the safe side.
@@ -133,63 +157,49 @@ pub fn remove_unfinished(model: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A tensor on its way to a file.
-struct Stored {
-    shape: Vec<usize>,
-    data: TensorData,
-}
-
-impl View for Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(self.data.as_bytes())
-    }
-    fn data_len(&self) -> usize {
-        self.data.as_bytes().len()
-    }
-}
-
+/// Writes tensors, each list with its prefix, to a safetensors file, and gives its hash.
 fn write_tensors<B: Backend>(
     file: &Path,
     shown: &Path,
     config: &GptNeoConfig,
     lists: &[(&str, &[Tensor<B, 2>])],
-) -> Result<()> {
-    let mut tensors = Vec::new();
+) -> Result<String> {
+    let mut all = Vec::new();
     for (prefix, list) in lists {
         for (of, tensor) in shapes(config).into_iter().zip(gpt_neo::tensors(config, list)) {
-            let data = tensor
-                .try_into_data()
-                .map_err(|e| Error::failed(format!("reading from the device: {e:?}")))?
-                .convert::<f32>();
             let name = format!("{prefix}{}", of.name);
-            let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-            if !data.as_slice().is_ok_and(finite) {
+            let values = host_floats(tensor)?;
+            if !values.iter().all(|value| value.is_finite()) {
                 let shown = shown.display();
                 return Err(Error::failed(format!(
                     "{shown}: {name} is not finite; try a smaller learning rate"
                 )));
             }
-            tensors.push((name, Stored { shape: of.stored(), data }));
+            all.push((name, of.stored(), values));
         }
     }
+    // As the format's own writer has them.
+    all.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let mut end = 0;
+    let infos = all.iter().map(|(name, shape, values)| {
+        let start = end;
+        end += size_of_val(&values[..]);
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) })
+    });
     // What the library writes, and insists on when reading.
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize_to_file(tensors, Some(format), file).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(source) => Error::Io { path: shown.to_owned(), source },
-        other => Error::failed(format!("{}: {other}", shown.display())),
-    })?;
-    let opened = File::open(file).and_then(|file| {
-        // The library makes it as a temporary one.
-        files::open_to_readers(&file)?;
-        file.sync_all()
-    });
-    opened.map_err(Error::io(shown))
+    let header = Metadata::new(Some(format), infos.collect()).expect("contiguous tensors");
+    let header = serde_json::to_string(&header).expect("strings and numbers");
+    files::write_hashed(file, |out| {
+        out.write_all(&tensors::beginning(header))?;
+        let mut bytes = Vec::new();
+        for part in all.iter().flat_map(|(.., values)| values.chunks(1 << 16)) {
+            bytes.clear();
+            bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
+            out.write_all(&bytes)?;
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

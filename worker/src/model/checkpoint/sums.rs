@@ -19,14 +19,16 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Hashes files of a folder.
-    ///
-    /// # Errors
-    /// When one can't be read.
-    pub(super) fn of(folder: &Path, names: &[&str]) -> Result<Self> {
-        let hashed = |name: &&str| Ok(((*name).to_owned(), files::sha256(&folder.join(name))?));
-        let by_name = names.iter().map(hashed).collect::<Result<_>>()?;
-        Ok(Self { folder: folder.to_owned(), by_name })
+    /// What the files of a folder are to hash to, by name.
+    pub(super) fn new<const N: usize>(folder: &Path, by_name: [(&str, String); N]) -> Self {
+        let by_name = by_name.into_iter().map(|(name, hash)| (name.to_owned(), hash)).collect();
+        Self { folder: folder.to_owned(), by_name }
+    }
+
+    /// The list with one more file.
+    pub(super) fn with(mut self, name: &str, hash: String) -> Self {
+        self.by_name.insert(name.to_owned(), hash);
+        self
     }
 
     /// Reads the list of a folder; none if it has none, as folders of Hugging Face's library.
