@@ -65,13 +65,9 @@ pub fn save<B: Backend>(folder: &Path, model: &GptNeo<B>, extra: Option<&Extra<'
         fs::set_permissions(inside, fs::Permissions::from_mode(0o755)).map_err(Error::io(inside))?;
     }
     File::open(inside).and_then(|dir| dir.sync_all()).map_err(Error::io(folder))?;
-    // An old folder steps aside whole: deleting it in place would show half of it to readers, and to
-    // whoever comes after a kill. What steps aside is deleted when `aside` goes out of scope.
-    let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
-    if folder.exists() {
-        fs::rename(folder, aside.path().join("replaced")).map_err(Error::io(folder))?;
-    }
-    fs::rename(temporary.keep(), folder).map_err(Error::io(folder))?;
+    put_in_place(inside, folder)?;
+    // It is not there any more.
+    let _ = temporary.keep();
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::io(parent))
 }
 
@@ -96,6 +92,25 @@ fn fill<B: Backend>(
     }
     sums.write()?;
     Ok(sums)
+}
+
+/// Renames a folder to `folder`. An old one of that name steps aside whole: deleting it in place would show half of it to
+/// readers, and to whoever comes after a kill. It comes back where the new one can't take its place.
+fn put_in_place(new: &Path, folder: &Path) -> Result<()> {
+    let rename = |from: &Path, to: &Path| fs::rename(from, to).map_err(Error::io(folder));
+    if !folder.exists() {
+        return rename(new, folder);
+    }
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    // Deleted with what is in it at the end.
+    let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent).map_err(Error::io(parent))?;
+    let old = aside.path().join("replaced");
+    rename(folder, &old)?;
+    rename(new, folder).inspect_err(|_| {
+        if rename(&old, folder).is_err() {
+            let _ = aside.keep();
+        }
+    })
 }
 
 /// The bytes of a folder with so many lists of tensors, on the safe side.
@@ -253,6 +268,18 @@ mod tests {
         assert_ne!(bytes(&folder), first);
         assert!(!folder.join("eval_results.json").exists());
         assert_eq!(load::<Cpu>(&folder, &FlexDevice).unwrap().parameter_count(), PARAMETERS);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_that_can_not_be_replaced_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("checkpoint-1");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(WEIGHTS), "old").unwrap();
+        let gone = root.path().join("gone");
+        put_in_place(&gone, &folder).unwrap_err();
+        assert_eq!(fs::read(folder.join(WEIGHTS)).unwrap(), b"old");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 }
