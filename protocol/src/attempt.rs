@@ -53,13 +53,22 @@ pub struct AttemptFile {
 }
 
 /// The content of `exit.json`: how the process of an attempt ended. The queue tells that of a whole job alone, and the
-/// exit code only where there is accounting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// exit code only where there is accounting. It counts only if the start that ended is the one that holds the attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotedExit {
     /// Exit code.
     pub code: Option<i32>,
     /// Signal.
     pub signal: Option<i32>,
+    /// The kernel killed it because the job's memory ran out.
+    #[serde(default)]
+    pub out_of_memory: bool,
+    /// The job that it ran in, that of the array if it is one; none outside of a queue.
+    #[serde(default)]
+    pub job: Option<u64>,
+    /// How often the cluster had started the job again before.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 /// The content of `LC_ROOT/daemon.json`, written (mode 0600) when the daemon listens.

@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 use protocol::{
-    attempt::{AttemptFile, Event, Outcome, ResultReport},
+    attempt::{AttemptFile, Event, NotedExit, Outcome, ResultReport},
     ids::ClaimId,
     output::{EvaluateOutput, StageOutput},
     real::Real,
@@ -216,8 +216,8 @@ fn an_interruption_of_a_requeued_attempt_is_no_result_and_the_next_start_goes_on
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), Some(75), "{}", stderr(&output));
     assert!(!has(folder, "result.json"));
-    let note: Value = serde_json::from_slice(&fs::read(folder.join("exit.json")).unwrap()).unwrap();
-    assert_eq!(note, serde_json::json!({"code": 75, "signal": null}));
+    let note: NotedExit = serde_json::from_slice(&fs::read(folder.join("exit.json")).unwrap()).unwrap();
+    assert_eq!(note, NotedExit { code: Some(75), ..NotedExit::default() });
     let first: Vec<Event> = lines(&folder.join("events.jsonl"));
     daemon.with(|record| {
         assert!(record.results.is_empty());

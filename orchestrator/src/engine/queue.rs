@@ -169,6 +169,7 @@ impl Engine {
             folder: folder.join(member.to_string()),
             slot: 0,
             queued: Some(Queued { submission, member, pack: request.runs(), job: None }),
+            restarts: 0,
         };
         let jobs = members.iter().map(job).collect();
         Order { submission: Some(submission), kind, folder, jobs, request, after }

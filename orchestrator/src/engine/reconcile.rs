@@ -387,7 +387,8 @@ fn place(attempt: &AttemptRow) -> Option<(SubmissionId, u32)> {
 
 /// An attempt, as the executor wants it.
 pub(super) fn job(attempt: &AttemptRow) -> Job {
-    Job { attempt: attempt.id, folder: attempt.folder.clone(), slot: attempt.slot, queued: attempt.queued }
+    let AttemptRow { id, slot, queued, restarts, .. } = *attempt;
+    Job { attempt: id, folder: attempt.folder.clone(), slot, queued, restarts }
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub struct Job {
     pub slot: u32,
     /// Its place in a queue.
     pub queued: Option<Queued>,
+    /// How often the queue had started it again before the worker that holds it.
+    pub restarts: u32,
 }
 
 /// What is handed over at once: one attempt, or an array of them.

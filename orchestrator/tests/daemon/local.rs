@@ -35,7 +35,7 @@ fn job(root: &Path) -> Job {
     let attempt = AttemptId(uuid::Uuid::new_v4());
     let folder = root.join(attempt.to_string());
     fs::create_dir(&folder).unwrap();
-    Job { attempt, folder, slot: 0, queued: None }
+    Job { attempt, folder, slot: 0, queued: None, restarts: 0 }
 }
 
 fn order(job: &Job) -> Order {

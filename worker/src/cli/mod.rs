@@ -11,6 +11,7 @@ mod fake;
 mod import_stats;
 mod logits;
 mod measures;
+mod memory;
 mod output;
 mod pack;
 mod panics;

@@ -2,8 +2,11 @@
 //!
 //! The queue knows of one job. How each process ended that left no result is noted beside its attempt, for the daemon.
 
-use super::complain;
-use crate::{Error, Result, files, report::Report};
+use super::{complain, memory::Kills};
+use crate::{
+    Error, Result, files,
+    report::{Report, process},
+};
 use nix::{
     sys::{
         prctl,
@@ -57,14 +60,14 @@ enum State {
 pub(super) fn run(pack: NonZeroU32, attempt: &Path, report: &Report) -> Result<()> {
     let mut members: Vec<_> =
         folders(pack, attempt)?.into_iter().map(|folder| Member::start(folder, pack)).collect();
-    let mut asked = false;
+    let (mut asked, mut kills) = (false, Kills::of_this_job());
     while members.iter().any(Member::is_running) {
         let stop = report.stop_requested();
         for member in &mut members {
             if stop && !asked {
                 member.ask_to_stop();
             }
-            member.look();
+            member.look(&mut kills);
         }
         asked = stop;
         thread::sleep(LOOK);
@@ -127,12 +130,12 @@ impl Member {
         let state = match spawn(&folder, pack) {
             Ok(Some(process)) => State::Running(process),
             Ok(None) => {
-                note(&folder, None, None);
+                note(&folder, &process::noted_exit(None, None));
                 State::TakenOut
             }
             Err(error) => {
                 complain(&error.to_string());
-                note(&folder, Some(exit::FAILURE), None);
+                note(&folder, &process::noted_exit(Some(exit::FAILURE), None));
                 State::Ended(Some(exit::FAILURE))
             }
         };
@@ -161,7 +164,7 @@ impl Member {
     }
 
     /// Takes notice of its end.
-    fn look(&mut self) {
+    fn look(&mut self, kills: &mut Kills) {
         let State::Running(process) = &mut self.state else { return };
         let (code, signal) = match process.try_wait() {
             Ok(None) => return,
@@ -172,8 +175,9 @@ impl Member {
             }
         };
         self.state = State::Ended(code);
+        let out_of_memory = signal == Some(Signal::SIGKILL as i32) && kills.take();
         if !self.folder.join(RESULT_FILE).exists() {
-            note(&self.folder, code, signal);
+            note(&self.folder, &NotedExit { out_of_memory, ..process::noted_exit(code, signal) });
         }
     }
 }
@@ -229,8 +233,8 @@ fn for_one(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Notes for the daemon how the process of an attempt without a result ended. Without a note, its job's end counts.
-fn note(folder: &Path, code: Option<i32>, signal: Option<i32>) {
-    if let Err(error) = files::write_json(&folder.join(EXIT_FILE), &NotedExit { code, signal }) {
+fn note(folder: &Path, exit: &NotedExit) {
+    if let Err(error) = files::write_json(&folder.join(EXIT_FILE), exit) {
         complain(&error.to_string());
     }
 }

@@ -17,8 +17,7 @@ use nix::{
 use protocol::{
     API_VERSION,
     attempt::{
-        AttemptFile, ClaimRequest, EVENTS_FILE, EXIT_FILE, LOCK_FILE, NotedExit, Outcome, RESULT_FILE,
-        ResultReport,
+        AttemptFile, ClaimRequest, EVENTS_FILE, EXIT_FILE, LOCK_FILE, Outcome, RESULT_FILE, ResultReport,
     },
     exit,
     ids::ClaimId,
@@ -261,7 +260,7 @@ impl Attempt {
     /// Notes that this worker was interrupted and leaves no result: should the cluster not start the attempt again, it may
     /// not tell the exit code either.
     pub(super) fn note_interruption(&self) -> Result<()> {
-        let exit = NotedExit { code: Some(exit::RESUMABLE), signal: None };
+        let exit = process::noted_exit(Some(exit::RESUMABLE), None);
         files::write_json(&self.assignment.folder.join(EXIT_FILE), &exit)
     }
 

@@ -1,6 +1,6 @@
 //! Where this worker runs: host, process, and the cluster's job.
 
-use protocol::attempt::{Process, SlurmJob};
+use protocol::attempt::{NotedExit, Process, SlurmJob};
 use std::str::FromStr;
 
 /// Host, process id, version and job of this worker.
@@ -19,6 +19,13 @@ pub fn this_process() -> Process {
 #[must_use]
 pub fn restarts() -> u32 {
     slurm_job().map_or(0, |job| job.restart_count)
+}
+
+/// A note of how a process of this job ended.
+#[must_use]
+pub fn noted_exit(code: Option<i32>, signal: Option<i32>) -> NotedExit {
+    let job = slurm_job().map(|job| job.array_job_id.unwrap_or(job.job_id));
+    NotedExit { code, signal, out_of_memory: false, job, restarts: restarts() }
 }
 
 fn slurm_job() -> Option<SlurmJob> {

@@ -76,8 +76,8 @@ fn what_is_wrong_with_one_attempt_of_a_job_disturbs_no_other() {
     for path in [without_log.join("worker.log"), without_note.join("exit.json")] {
         assert!(text.contains(&format!("error: {}: ", path.display())), "{text}");
     }
-    assert_eq!(exit(without_log), NotedExit { code: Some(1), signal: None });
-    assert_eq!(exit(taken_out), NotedExit { code: None, signal: None });
+    assert_eq!(exit(without_log), NotedExit { code: Some(1), ..NotedExit::default() });
+    assert_eq!(exit(taken_out), NotedExit::default());
 
     // Where none could be started, the job has failed.
     let output = worker(&folders[0], "0", &["--pack", "2"]).output().unwrap();
@@ -89,9 +89,11 @@ fn the_end_of_a_process_without_a_result_is_noted() {
     let root = tempfile::tempdir().unwrap();
     let folders = array(root.path(), 2);
     let fail = ["--pack", "2", "--fake-fail", "prepare=kill"];
-    let output = worker(&folders[0], "0", &fail).output().unwrap();
+    let start = [("SLURM_JOB_ID", "44"), ("SLURM_ARRAY_JOB_ID", "42"), ("SLURM_RESTART_COUNT", "1")];
+    let output = worker(&folders[0], "0", &fail).envs(start).output().unwrap();
     assert_eq!(code(&output), Some(1), "{}", stderr(&output));
     for folder in &folders {
-        assert_eq!(exit(folder), NotedExit { code: None, signal: Some(9) });
+        let killed = NotedExit { signal: Some(9), job: Some(42), restarts: 1, ..NotedExit::default() };
+        assert_eq!(exit(folder), killed);
     }
 }

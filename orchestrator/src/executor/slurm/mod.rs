@@ -297,10 +297,17 @@ fn is_shared(job: &Job) -> bool {
     job.queued.is_some_and(|queued| queued.pack > 1)
 }
 
-/// How an attempt ended, by what was noted in its folder.
+/// How an attempt ended, by what was noted in its folder. A start of another job, or one before that of the worker that
+/// holds the attempt, was refused or lost it, and its end says nothing.
 fn noted_exit(job: &Job) -> Option<Exit> {
     let exit = folder::noted_exit(&job.folder)?;
-    Some(Exit { code: exit.code, signal: exit.signal, ..Exit::default() })
+    let own = job.queued.and_then(|queued| queued.job).filter(|&id| id > 0);
+    let is_strange = own.zip(exit.job).is_some_and(|(own, of)| own != of);
+    if is_strange || exit.restarts < job.restarts {
+        return None;
+    }
+    let cause = if exit.out_of_memory { Cause::OutOfMemory } else { Cause::Unknown };
+    Some(Exit { code: exit.code, signal: exit.signal, cause, ..Exit::default() })
 }
 
 /// Who we are, as Slurm names users.
@@ -332,5 +339,44 @@ impl From<SlurmCause> for Exit {
             SlurmCause::NodeFailed => of(Cause::NodeFailed),
             SlurmCause::Preempted => of(Cause::Preempted),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::queue::Queued;
+    use protocol::attempt::{EXIT_FILE, NotedExit};
+    use uuid::Uuid;
+
+    #[test]
+    fn the_end_of_a_start_that_does_not_hold_the_attempt_says_nothing_about_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let noted = |(job, restarts), held_by: Option<u64>, holder| {
+            let exit = NotedExit { code: Some(1), job, restarts, ..NotedExit::default() };
+            let text = serde_json::to_vec(&exit).unwrap();
+            std::fs::write(folder.path().join(EXIT_FILE), text).unwrap();
+            let (submission, attempt) = (SubmissionId(Uuid::nil()), AttemptId(Uuid::nil()));
+            let queued = Some(Queued { submission, member: 1, pack: 2, job: held_by });
+            let folder = folder.path().to_owned();
+            noted_exit(&Job { attempt, folder, slot: 0, queued, restarts: holder }).is_some()
+        };
+        assert!(noted((Some(42), 1), Some(42), 1));
+        // A start that could not even claim the attempt.
+        assert!(noted((Some(42), 1), Some(42), 0));
+        // Refused: the array was handed over twice. Fenced: the queue has started it again since.
+        assert!(!noted((Some(43), 0), Some(42), 0) && !noted((Some(42), 0), Some(42), 1));
+        // Where the job is not known.
+        assert!(noted((None, 0), Some(42), 0) && noted((Some(42), 0), Some(0), 0));
+    }
+
+    #[test]
+    fn a_process_that_the_kernel_killed_for_its_memory_ran_out_of_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let exit = NotedExit { signal: Some(9), out_of_memory: true, ..NotedExit::default() };
+        std::fs::write(folder.path().join(EXIT_FILE), serde_json::to_vec(&exit).unwrap()).unwrap();
+        let (attempt, folder) = (AttemptId(Uuid::nil()), folder.path().to_owned());
+        let exit = noted_exit(&Job { attempt, folder, slot: 0, queued: None, restarts: 0 }).unwrap();
+        assert_eq!((exit.cause, exit.signal), (Cause::OutOfMemory, Some(9)));
     }
 }

@@ -203,6 +203,7 @@ mod tests {
             folder: PathBuf::from(folder).join(member.to_string()),
             slot: 0,
             queued: Some(Queued { submission, member, pack: 1, job: None }),
+            restarts: 0,
         };
         Order {
             submission: Some(submission),
