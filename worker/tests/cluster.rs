@@ -204,6 +204,22 @@ fn a_granted_claim_needs_no_look_at_the_parents() {
 }
 
 #[test]
+fn a_stranger_at_the_daemons_address_is_named_and_passed_over() {
+    let root = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start();
+    daemon.announce(root.path());
+    let answer = daemon::problem(401, "the token is not valid here");
+    daemon.with(|record| record.stranger = Some((401, answer)));
+    write_attempt(root.path(), |_| {});
+    let output = worker(root.path(), "0", &[]).output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(code(&output), Some(0), "{text}");
+    assert!(matches!(result(root.path()).outcome, Outcome::Succeeded { .. }));
+    let warned = "not the daemon of this attempt: http://127.0.0.1:";
+    assert!(text.contains(warned) && text.contains("the token is not valid here"), "{text}");
+}
+
+#[test]
 fn an_interruption_of_a_requeued_attempt_is_no_result_and_the_next_start_goes_on() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path();

@@ -148,6 +148,29 @@ fn a_worker_that_lost_its_attempt_stops_and_leaves_no_result() {
 }
 
 #[test]
+fn a_stranger_at_the_daemons_address_neither_refuses_a_worker_nor_fences_it() {
+    for (status, answer) in [
+        (401, daemon::problem(401, "the token is not valid here")),
+        (403, daemon::problem(403, "this token is another attempt's")),
+        (421, daemon::problem(421, "this host is not this daemon")),
+        (409, "conflict".to_owned()),
+        (410, daemon::problem(404, "of something else")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let daemon = Daemon::start();
+        daemon.announce(folder.path());
+        daemon.with(|record| record.stranger = Some((status, answer)));
+        let (attempt, reporter, report) = start(folder.path());
+        let calls = daemon.with(|record| record.calls);
+        report.metric(point(1));
+        eventually("events on their way", || daemon.with(|record| record.calls) > calls);
+        let delivery = reporter.finish(&attempt, failed(), Duration::from_millis(50)).unwrap();
+        assert_eq!((delivery, report.fenced()), (Delivery::LeftInFiles, None), "{status}");
+        assert!(has_result(folder.path()));
+    }
+}
+
+#[test]
 fn a_result_that_the_daemon_refuses_is_withdrawn() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start();

@@ -86,14 +86,20 @@ impl Assignment {
             process: process::this_process(),
         };
         let until = Instant::now() + patience;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut warned) = (FIRST_PAUSE, false);
         loop {
             match self.client.claim(&request) {
                 Ok(response) => return Ok(Claim::Granted { accepted_through: response.accepted_through }),
                 Err(CallError::Refused(why)) => {
                     return Err(Error::failed(format!("the daemon refused this attempt: {why}")));
                 }
-                Err(CallError::Unreachable(why)) => tracing::debug!("no claim yet: {why}"),
+                Err(CallError::Stranger(why)) if !warned => {
+                    warned = true;
+                    tracing::warn!("who answers is not the daemon of this attempt: {why}");
+                }
+                Err(CallError::Stranger(why) | CallError::Unreachable(why)) => {
+                    tracing::debug!("no claim yet: {why}");
+                }
             }
             if Instant::now() + pause > until {
                 return Ok(Claim::Unanswered);

@@ -22,6 +22,9 @@ pub enum CallError {
     /// The daemon answered that this worker does not hold the attempt.
     #[error("{0}")]
     Refused(String),
+    /// Somebody answered who knows nothing of the attempt, as another root's daemon at an outdated address.
+    #[error("{0}")]
+    Stranger(String),
     /// Anything else; a later call may succeed.
     #[error("{0}")]
     Unreachable(String),
@@ -58,9 +61,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Refused`] when the daemon explains why not.
     pub fn claim(&self, request: &ClaimRequest) -> Result<ClaimResponse, CallError> {
-        self.post("claim", request, CALL, |status, problem| {
-            matches!(status, 409 | 410) || (problem.is_some() && (400..500).contains(&status))
-        })
+        self.post("claim", request, CALL, |status| (400..500).contains(&status))
     }
 
     /// Delivers events.
@@ -68,7 +69,7 @@ impl Client {
     /// # Errors
     /// [`CallError::Refused`] when the attempt is not this worker's any more.
     pub fn events(&self, batch: &EventBatch, limit: Duration) -> Result<EventsAccepted, CallError> {
-        self.post("events", batch, limit, |status, _| matches!(status, 409 | 410))
+        self.post("events", batch, limit, |status| matches!(status, 409 | 410))
     }
 
     /// Delivers the result.
@@ -76,18 +77,18 @@ impl Client {
     /// # Errors
     /// [`CallError::Refused`] when the attempt is not this worker's any more.
     pub fn result(&self, report: &ResultReport, limit: Duration) -> Result<(), CallError> {
-        self.post::<serde::de::IgnoredAny>("result", report, limit, |status, _| matches!(status, 409 | 410))
+        self.post::<serde::de::IgnoredAny>("result", report, limit, |status| matches!(status, 409 | 410))
             .map(drop)
     }
 
-    /// `refused` tells which answers are final; others may come from a stranger at an outdated address,
-    /// and must not end days of work.
+    /// `refused` tells which statuses are final, where a daemon explains them; other answers may come from a stranger at an
+    /// outdated address, and must not end days of work.
     fn post<T: DeserializeOwned>(
         &self,
         endpoint: &str,
         body: &impl Serialize,
         limit: Duration,
-        refused: impl FnOnce(u16, Option<&Problem>) -> bool,
+        refused: impl FnOnce(u16) -> bool,
     ) -> Result<T, CallError> {
         let unreachable = |error: &dyn std::fmt::Display| CallError::Unreachable(error.to_string());
         let daemon: DaemonFile = files::read_json(&self.daemon).map_err(|error| unreachable(&error))?;
@@ -111,14 +112,13 @@ impl Client {
                 .map_err(|error| unreachable(&format!("{url}: unexpected answer: {error}")));
         }
         let problem: Option<Problem> = serde_json::from_str(&text).ok();
-        let message = match &problem {
-            Some(problem) => problem.to_string(),
-            None => format!("{url} answered with status {status}"),
+        let Some(problem) = problem.filter(|problem| problem.status == status) else {
+            return Err(unreachable(&format!("{url} answered with status {status}")));
         };
-        if refused(status, problem.as_ref()) {
-            Err(CallError::Refused(message))
-        } else {
-            Err(CallError::Unreachable(message))
-        }
+        Err(match status {
+            401 | 403 | 421 => CallError::Stranger(format!("{url}: {problem}")),
+            _ if refused(status) => CallError::Refused(problem.to_string()),
+            _ => unreachable(&problem),
+        })
     }
 }

@@ -157,7 +157,7 @@ impl Courier {
                     self.report.fence(why.clone());
                     return Delivery::Refused(why);
                 }
-                Err(CallError::Unreachable(why)) => {
+                Err(CallError::Stranger(why) | CallError::Unreachable(why)) => {
                     tracing::debug!("the daemon did not take a report: {why}");
                     self.rest(pause, last_words.is_some());
                     pause = (pause * 2).min(LONGEST_PAUSE);

@@ -43,6 +43,8 @@ pub(crate) struct Record {
     pub(crate) faults: VecDeque<Fault>,
     /// Endpoints that answer 409.
     pub(crate) refusing: Vec<&'static str>,
+    /// The status and content of every answer, where it is somebody else who listens.
+    pub(crate) stranger: Option<(u16, String)>,
     /// Calls that came.
     pub(crate) calls: usize,
     /// A file that must be there before the next calls are answered.
@@ -158,16 +160,18 @@ fn answer(stream: TcpStream, record: &Mutex<Record>) -> std::io::Result<()> {
     )
 }
 
+/// What a daemon explains a refusal with.
+pub(crate) fn problem(status: u16, detail: &str) -> String {
+    let (kind, title) = ("refused".into(), "refused".into());
+    serde_json::to_string(&Problem { kind, status, title, detail: detail.into(), hint: None }).unwrap()
+}
+
 fn handle(endpoint: &str, body: &[u8], record: &mut Record) -> (u16, String) {
+    if let Some(stranger) = &record.stranger {
+        return stranger.clone();
+    }
     if record.refusing.contains(&endpoint) {
-        let problem = Problem {
-            kind: "outdated-claim".into(),
-            status: 409,
-            title: "outdated claim".into(),
-            detail: "another worker holds this attempt now".into(),
-            hint: None,
-        };
-        return (409, serde_json::to_string(&problem).unwrap());
+        return (409, problem(409, "another worker holds this attempt now"));
     }
     let through = |record: &Record| record.events.keys().next_back().copied().unwrap_or(0);
     match endpoint {
