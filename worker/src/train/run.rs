@@ -149,6 +149,7 @@ fn run<B: Kernels>(
     // Not from the log, which may have lost lines.
     let tokens_before = order.sequences_through(done) * sequences.block_size() as u64;
     let mut tokens = tokens_before;
+    let last = last.filter(|line| line.step == done);
     let mut final_loss = last.map_or(Real(f64::NAN), |line| line.loss);
     let mut trainer = Trainer::new(model, optimizer, spec.seed, spec.max_grad_norm);
     let state = |step: u64| TrainerState {

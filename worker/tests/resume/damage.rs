@@ -120,6 +120,22 @@ fn a_damaged_log_costs_lines_but_not_the_model() {
 }
 
 #[test]
+fn a_lost_end_of_the_log_is_not_made_up_from_what_is_left() {
+    let place = Place::with(32, 4);
+    let loss = || {
+        let mut command = place.command(&format!("{TRAIN} --out model --json"));
+        let output = command.stdout(std::process::Stdio::piped()).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["final_loss"].clone()
+    };
+    let trained = loss();
+    assert!(trained.is_f64() && loss() == trained, "{trained}");
+    let log = place.path("model/train_log.jsonl");
+    let text = fs::read_to_string(&log).unwrap();
+    fs::write(&log, text.replace("\"step\":24,", "\"step\":\u{0},")).unwrap();
+    assert_eq!(loss(), "nan");
+}
+
+#[test]
 fn damaged_weights_and_data_are_refused_by_name() {
     let place = Place::with(32, 4);
     place.succeed("train --config config.json --data data --out model --max-steps 2 --device cpu");
