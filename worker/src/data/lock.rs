@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// A lock that this process holds. The system gives it back when the process ends, however it ends; what a killed
 /// one leaves is an empty file, which the next takes.
-pub(super) struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
 }
@@ -25,7 +25,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the file can't be made, or a stop was asked for.
-    pub(super) fn take(path: &Path, what: &str, doing: &str, report: &Report) -> Result<Self> {
+    pub(crate) fn take(path: &Path, what: &str, doing: &str, report: &Report) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let mut waiting = false;
         loop {
@@ -48,7 +48,7 @@ impl Lock {
     ///
     /// # Errors
     /// When the file can't be made.
-    pub(super) fn try_take(path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         loop {
             let file = File::options()
                 .create(true)

@@ -13,7 +13,7 @@
 
 pub mod builtin;
 pub mod chunk;
-mod lock;
+pub(crate) mod lock;
 mod manifest;
 mod prepare;
 mod sequences;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    data::{Manifest, Sequences},
+    data::{Manifest, Sequences, lock::Lock},
     device, files,
     kernels::Kernels,
     model::{
@@ -34,7 +34,7 @@ pub fn evaluate(spec: &EvaluateSpec, report: &Report) -> Result<EvaluateOutput> 
     }
     let results = on_device!(device, |B, place| run::<B>(spec, &located, report, &place))?;
     if is_kept {
-        results.write(&located.folder.join(EVAL_RESULTS))?;
+        results.write(&located.folder)?;
     }
     Ok(results.output)
 }
@@ -52,12 +52,17 @@ struct Results {
 
 impl Results {
     /// Writes the file as Python does, whose programs read it: numbers that are not finite are no strings there.
-    fn write(&self, path: &Path) -> Result<()> {
+    fn write(&self, folder: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self).map_err(|e| Error::failed(e.to_string()))?;
         for (python, name) in NOT_FINITE {
             text = text.replace(&format!(": \"{name}\""), &format!(": {python}"));
         }
-        files::write_atomically(path, |out| writeln!(out, "{text}"))
+        let path = folder.join(EVAL_RESULTS);
+        // So that what is found half written was left by a killed process. Others hold it for a moment: no stop is needed.
+        let lock = folder.join(format!(".{EVAL_RESULTS}.lock"));
+        let _lock = Lock::take(&lock, &path.display().to_string(), "writing", &Report::silent())?;
+        files::remove_leftovers(&path)?;
+        files::write_atomically(&path, |out| writeln!(out, "{text}"))
     }
 }
 

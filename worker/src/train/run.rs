@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    data::{self, Manifest, Sequences},
+    data::{self, Manifest, Sequences, lock::Lock},
     device::{self, Device},
     files,
     kernels::{Kernels, Precision, dropout::Dropout},
@@ -37,6 +37,8 @@ use std::{
 
 /// Time between two checkpoints that only serve to resume after a crash, where no number of steps is given.
 const RESUME_EVERY: Duration = Duration::from_secs(600);
+/// Name of the file in a model folder that is locked by whoever trains the model.
+const LOCK: &str = ".lock";
 
 /// Trains a model: one `checkpoint-<step>` per epoch in `spec.out`, of which `spec.keep_checkpoints` stay.
 ///
@@ -135,6 +137,8 @@ fn run<B: Kernels>(
     if on_processor {
         memory::require(&config, precision)?;
     }
+    // Until the end: whatever is found half written from now on was left by a killed process.
+    let _lock = Lock::take(&spec.out.join(LOCK), &spec.out.display().to_string(), "training", report)?;
     let (model, optimizer, mut done) = begin::<B>(spec, &settings, &config, report, device)?;
     let model = model.in_precision(precision);
     describe(spec, &config)?;
@@ -219,30 +223,29 @@ fn begin<B: Kernels>(
     report: &Report,
     device: &B::Device,
 ) -> Result<(GptNeo<B>, AdamW<B>, u64)> {
-    if spec.resume {
-        checkpoint::remove_unfinished(&spec.out)?;
-        if let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, device)? {
-            let (found, asked) = (resumed.model.config.to_fields(), config.to_fields());
-            let differs =
-                found.keys().chain(asked.keys()).find(|&field| found.get(field) != asked.get(field));
-            if let Some(field) = differs {
-                let text =
-                    |fields: &Map<String, Value>| fields.get(field).unwrap_or(&Value::Null).to_string();
-                return Err(Error::input(format!(
-                    "{}: its checkpoints have {field} {}, asked to resume with {}; use the same or another --out",
-                    spec.out.display(),
-                    text(&found),
-                    text(&asked)
-                )));
-            }
-            report.info(format!("going on from step {}", resumed.state.global_step));
-            return Ok((resumed.model, resumed.optimizer, resumed.state.global_step));
-        }
-    } else if !keep::all(&spec.out)?.is_empty() {
+    if !spec.resume && !keep::all(&spec.out)?.is_empty() {
         return Err(Error::input(format!(
             "{}: has checkpoints already; use --resume to go on or another --out",
             spec.out.display()
         )));
+    }
+    checkpoint::remove_unfinished(&spec.out)?;
+    if spec.resume
+        && let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, device)?
+    {
+        let (found, asked) = (resumed.model.config.to_fields(), config.to_fields());
+        let differs = found.keys().chain(asked.keys()).find(|&field| found.get(field) != asked.get(field));
+        if let Some(field) = differs {
+            let text = |fields: &Map<String, Value>| fields.get(field).unwrap_or(&Value::Null).to_string();
+            return Err(Error::input(format!(
+                "{}: its checkpoints have {field} {}, asked to resume with {}; use the same or another --out",
+                spec.out.display(),
+                text(&found),
+                text(&asked)
+            )));
+        }
+        report.info(format!("going on from step {}", resumed.state.global_step));
+        return Ok((resumed.model, resumed.optimizer, resumed.state.global_step));
     }
     let TrainSpec { learning_rate, weight_decay, .. } = *spec;
     if decay_is_lost(learning_rate, weight_decay) {

@@ -173,6 +173,19 @@ fn a_stage_that_saves_nothing_ends_as_by_the_signal() {
 }
 
 #[test]
+fn what_a_killed_evaluation_left_half_written_is_removed() {
+    let place = Place::with(8, 4);
+    place.succeed("train --config config.json --data data --out model --max-steps 1 --device cpu");
+    let checkpoint = place.path("model/checkpoint-1");
+    let before = names(&checkpoint);
+    fs::write(checkpoint.join(".unfinished-eval_results.json-xyz"), "{").unwrap();
+    place.succeed("evaluate --model model --data data --device cpu");
+    let mut after = names(&checkpoint);
+    after.retain(|name| name != "eval_results.json");
+    assert_eq!(after, before);
+}
+
+#[test]
 fn data_that_a_killed_process_left_half_made_is_made_anew() {
     let place = Place::with(8, 4);
     let prepare = |out: &str| {

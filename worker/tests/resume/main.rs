@@ -75,6 +75,27 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
 }
 
 #[test]
+fn a_model_is_trained_by_one_process_at_a_time() {
+    let place = Place::with(32, 4);
+    fs::create_dir(place.path("model")).unwrap();
+    let lock = fs::File::create(place.path("model/.lock")).unwrap();
+    lock.lock().unwrap();
+    fs::write(place.path("model/.unfinished-by-the-other"), "half").unwrap();
+    let mut command =
+        place.command("train --config config.json --data data --out model --max-steps 2 --device cpu");
+    let mut second = command.stderr(fs::File::create(place.path("told")).unwrap()).spawn().unwrap();
+    let told = || fs::read_to_string(place.path("told")).unwrap();
+    while !told().contains("model: another process is training it; waiting") {
+        assert!(second.try_wait().unwrap().is_none(), "{}", told());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(place.path("model/.unfinished-by-the-other").exists());
+    drop(lock);
+    assert!(second.wait().unwrap().success(), "{}", told());
+    assert_eq!(process::names(&place.path("model")), ["checkpoint-2", "config.json", "train_log.jsonl"]);
+}
+
+#[test]
 fn tokens_cut_into_other_sequences_are_other_data() {
     let place = Place::with(32, 4);
     let config = fs::read_to_string(place.path("config.json")).unwrap();
