@@ -18,6 +18,28 @@ pub enum Device {
     Vulkan,
 }
 
+impl Device {
+    /// Its kind: `cpu`, `cuda` or `vulkan`. Work that goes on on another one ends in other bytes.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+            Self::Vulkan => "vulkan",
+        }
+    }
+
+    /// Says so where work goes on that began on another kind of device, as far as that is known.
+    pub fn compare(self, began: Option<&str>, report: &Report) {
+        if let Some(began) = began.filter(|began| *began != self.kind()) {
+            let now = self.kind();
+            report.warn(format!(
+                "began on {began}, goes on on {now}: its bytes will be those of neither alone"
+            ));
+        }
+    }
+}
+
 /// Finds the device that `text` names, and says so where `auto` has to do without a GPU.
 ///
 /// # Errors
@@ -25,7 +47,9 @@ pub enum Device {
 pub fn resolve(text: &str, report: &Report) -> Result<Device> {
     let choice = text.parse::<Choice>().map_err(|error| Error::input(format!("device: {error}")))?;
     let gpus = gpus();
-    if let (Choice::Auto, Err(why)) = (choice, gpus) {
+    if choice == Choice::Auto
+        && let Some(why) = missing(gpus)
+    {
         let (reason, _) = why.split_once(';').unwrap_or((why, ""));
         report.info(format!("computing on the processor: {reason}"));
     }
@@ -43,20 +67,28 @@ pub fn resolve(text: &str, report: &Report) -> Result<Device> {
 /// GPUs that can be used, or why there are none.
 type Gpus = std::result::Result<usize, &'static str>;
 
+/// Why there is no GPU, if there is none.
+const fn missing(gpus: Gpus) -> Option<&'static str> {
+    match gpus {
+        Err(why) => Some(why),
+        Ok(0) => {
+            Some("no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
+        }
+        Ok(_) => None,
+    }
+}
+
 fn choose(choice: Choice, gpus: Gpus) -> Result<Device> {
-    match (choice, gpus) {
-        (Choice::Cpu, _) | (Choice::Auto, Err(_) | Ok(0)) => Ok(Device::Cpu),
-        (Choice::Auto, Ok(_)) => Ok(Device::Cuda(0)),
-        (Choice::Vulkan, _) => Ok(Device::Vulkan),
-        (Choice::Cuda(_), Err(why)) => Err(Error::input(why)),
-        (Choice::Cuda(_), Ok(0)) => Err(Error::input(
-            "no CUDA device is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
-        )),
-        (Choice::Cuda(index), Ok(count)) if index as usize >= count => Err(Error::input(format!(
+    match (choice, missing(gpus), gpus) {
+        (Choice::Cpu, ..) | (Choice::Auto, Some(_), _) => Ok(Device::Cpu),
+        (Choice::Auto, None, _) => Ok(Device::Cuda(0)),
+        (Choice::Vulkan, ..) => Ok(Device::Vulkan),
+        (Choice::Cuda(_), Some(why), _) => Err(Error::input(why)),
+        (Choice::Cuda(index), None, Ok(count)) if index as usize >= count => Err(Error::input(format!(
             "device cuda:{index}: visible are cuda:0 to cuda:{}; use one of them, or --device cpu",
             count - 1
         ))),
-        (Choice::Cuda(index), Ok(_)) => Ok(Device::Cuda(index as usize)),
+        (Choice::Cuda(index), None, _) => Ok(Device::Cuda(index as usize)),
     }
 }
 
@@ -188,6 +220,12 @@ mod tests {
         assert_eq!(choose(Choice::Auto, Ok(0)).unwrap(), Device::Cpu);
         assert_eq!(choose(Choice::Auto, Err("no driver")).unwrap(), Device::Cpu);
         assert_eq!(choose(Choice::Cpu, Ok(2)).unwrap(), Device::Cpu);
+    }
+
+    #[test]
+    fn why_there_is_no_gpu_is_told() {
+        assert!(missing(Ok(0)).unwrap().starts_with("no CUDA device is visible;"));
+        assert_eq!((missing(Err("no driver")), missing(Ok(1))), (Some("no driver"), None));
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub fn collect(stage: StageKind, spec: &CollectSpec, report: &Report) -> Result<
         file: stats::path(&spec.stats, stage, located.index, &name),
         means: stats::path(&spec.stats, StageKind::Means, located.index, &name),
         located,
+        device,
     };
     files::require_writable("--stats", &spec.stats, &spec.stats)?;
     // A stage of a run is collected by one process at a time.

@@ -4,7 +4,7 @@ use super::partial;
 use crate::{
     Error, Result,
     data::{Manifest, Sequences},
-    device::lost,
+    device::{Device, lost},
     kernels::{Kernels, Precision},
     model::{
         Batch, GptNeo,
@@ -34,6 +34,9 @@ const MEANS_PRODUCTS: &str = "means_products";
 /// Keys that statistics of earlier versions do not have: what they do not tell is unknown, not different.
 const MAY_LACK: [&str; 3] = [BLOCK_SIZE, FUNCTION, MEANS_PRODUCTS];
 
+/// Key of the kind of device that unfinished statistics come from.
+const DEVICE: &str = "device";
+
 /// One collection stage.
 pub(super) struct Job<'a> {
     pub(super) spec: &'a CollectSpec,
@@ -44,6 +47,8 @@ pub(super) struct Job<'a> {
     pub(super) file: PathBuf,
     /// The file with the class means.
     pub(super) means: PathBuf,
+    /// Where to compute.
+    pub(super) device: Device,
 }
 
 /// A model and a split, ready to run.
@@ -94,9 +99,13 @@ impl Job<'_> {
     }
 
     /// Whether statistics were made from what this pass reads; `hash` is that of the means, where they
-    /// are known beforehand.
+    /// are known beforehand. A line tells where unfinished ones come from another kind of device.
     pub(super) fn belongs<B: Kernels>(&self, pass: &Pass<B>, meta: &Meta, hash: Option<&str>) -> bool {
-        Self::difference(pass, meta, hash).is_none()
+        let belongs = Self::difference(pass, meta, hash).is_none();
+        if belongs {
+            self.device.compare(meta.made_from.get(DEVICE).map(String::as_str), self.report);
+        }
+        belongs
     }
 
     /// Refuses to replace finished statistics that were made from anything else, unless that was asked for.
@@ -124,7 +133,7 @@ impl Job<'_> {
         let (then, now) = (&meta.made_from, &pass.made_from);
         let keys: BTreeSet<_> = then.keys().chain(now.keys()).collect();
         let mut keys =
-            keys.into_iter().filter(|key| !MAY_LACK.contains(&key.as_str()) || then.contains_key(*key));
+            keys.into_iter().filter(|key| *key != DEVICE && (!MAY_LACK.contains(&key.as_str()) || then.contains_key(*key)));
         let text = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
         let differs = keys.find(|key| then.get(*key) != now.get(*key));
         let differs = differs.map(|key| (key.clone(), text(then.get(key)), text(now.get(key))));
@@ -231,6 +240,11 @@ impl<B: Kernels> Pass<B> {
     ) -> Result<A> {
         let (length, total) = (self.sequences.block_size(), self.total());
         let meta = |n_seqs| Meta { hash: hash.to_owned(), n_seqs, made_from: self.made_from.clone() };
+        let unfinished = |n_seqs| {
+            let mut meta = meta(n_seqs);
+            meta.made_from.insert(DEVICE.to_owned(), job.device.kind().to_owned());
+            meta
+        };
         if done > 0 {
             job.report.info(format!("going on from sequence {done}"));
         }
@@ -252,7 +266,7 @@ impl<B: Kernels> Pass<B> {
             let stop = job.report.stop_requested();
             job.report.require_hold()?;
             if done < total && (stop || batches.is_multiple_of(job.spec.save_every)) {
-                accumulator.write(job, &job.partial(), meta(done))?;
+                accumulator.write(job, &job.partial(), unfinished(done))?;
             }
             if stop && done < total {
                 return Err(Error::Interrupted(format!(

@@ -48,8 +48,7 @@ const LOCK: &str = ".lock";
 /// attempt writes none: another may be at work in the same folder.
 pub fn train(spec: &TrainSpec, report: &Report) -> Result<TrainOutput> {
     let device = device::resolve(&spec.device, report)?;
-    let on_processor = device == Device::Cpu;
-    on_device!(device, |B, place| run::<B>(spec, report, &place, on_processor))
+    on_device!(device, |B, place| run::<B>(spec, report, &place, device))
 }
 
 /// A model on its way.
@@ -108,8 +107,8 @@ pub fn precision(dtype: &str) -> Result<Precision> {
 fn run<B: Kernels>(
     spec: &TrainSpec,
     report: &Report,
-    device: &B::Device,
-    on_processor: bool,
+    place: &B::Device,
+    device: Device,
 ) -> Result<TrainOutput> {
     files::require_writable("--out", &spec.out, &spec.out)?;
     let manifest = Manifest::read(&spec.data)?;
@@ -131,15 +130,15 @@ fn run<B: Kernels>(
 
     let config = configuration(spec, &manifest, sequences.block_size())?;
     let precision = precision(&spec.dtype)?;
-    if !precision.exists_on::<B>(device) {
+    if !precision.exists_on::<B>(place) {
         return Err(Error::input(format!("this device has no {}; use --dtype f32", spec.dtype)));
     }
-    if on_processor {
+    if device == Device::Cpu {
         memory::require(&config, precision)?;
     }
     // Until the end: whatever is found half written from now on was left by a killed process.
     let _lock = Lock::take(&spec.out.join(LOCK), &spec.out.display().to_string(), "training", report)?;
-    let (model, optimizer, mut done) = begin::<B>(spec, &settings, &config, report, device)?;
+    let (model, optimizer, mut done) = begin::<B>(spec, &settings, &config, report, (place, device))?;
     let model = model.in_precision(precision);
     describe(spec, &config)?;
 
@@ -160,6 +159,7 @@ fn run<B: Kernels>(
         global_step: step,
         max_steps: total,
         epoch: step as f64 / per_epoch as f64,
+        device: Some(device.kind().to_owned()),
         settings: settings.clone(),
     };
     let started = Instant::now();
@@ -221,7 +221,7 @@ fn begin<B: Kernels>(
     settings: &Settings,
     config: &GptNeoConfig,
     report: &Report,
-    device: &B::Device,
+    (place, device): (&B::Device, Device),
 ) -> Result<(GptNeo<B>, AdamW<B>, u64)> {
     if !spec.resume && !keep::all(&spec.out)?.is_empty() {
         return Err(Error::input(format!(
@@ -231,7 +231,7 @@ fn begin<B: Kernels>(
     }
     checkpoint::remove_unfinished(&spec.out)?;
     if spec.resume
-        && let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, device)?
+        && let Some(resumed) = resume::newest::<B>(&spec.out, settings, report, place)?
     {
         let (found, asked) = (resumed.model.config.to_fields(), config.to_fields());
         let differs = found.keys().chain(asked.keys()).find(|&field| found.get(field) != asked.get(field));
@@ -245,6 +245,7 @@ fn begin<B: Kernels>(
             )));
         }
         report.info(format!("going on from step {}", resumed.state.global_step));
+        device.compare(resumed.state.device.as_deref(), report);
         return Ok((resumed.model, resumed.optimizer, resumed.state.global_step));
     }
     let TrainSpec { learning_rate, weight_decay, .. } = *spec;
@@ -255,12 +256,12 @@ fn begin<B: Kernels>(
     }
     let model = match &spec.init {
         Some(folder) => {
-            let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, device)?;
+            let mut model = checkpoint::load::<B>(&checkpoint::locate(folder, None)?.folder, place)?;
             // Its own says nothing of the data, which the checkpoints of this run do.
             model.config = Arc::new(config.clone());
             model
         }
-        None => init::random::<B>(config, spec.seed, device),
+        None => init::random::<B>(config, spec.seed, place),
     };
     let optimizer = AdamW::new(&model, weight_decay);
     Ok((model, optimizer, 0))

@@ -86,6 +86,9 @@ pub struct TrainerState {
     pub max_steps: u64,
     /// Epochs seen, with fraction.
     pub epoch: f64,
+    /// The kind of device that computed it; checkpoints of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// How the run goes on.
     pub settings: Settings,
 }

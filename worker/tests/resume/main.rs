@@ -9,8 +9,10 @@ mod keeping;
 mod process;
 mod start;
 
+use nix::sys::signal::Signal;
 use process::Place;
-use std::fs;
+use std::{fs, path::Path};
+use worker::stats::Means;
 
 #[test]
 fn other_settings_do_not_resume() {
@@ -57,12 +59,20 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
     place.run(train).assert_refused(&["checkpoint-4/trainer_state.json: made with order_sha256 "]);
 
     // A checkpoint of an earlier version did not record all that one does now.
-    let folder = place.path("model/checkpoint-4");
+    change_state(&place.path("model/checkpoint-4"), |state| {
+        state.as_object_mut().unwrap().remove("device").expect("it is recorded");
+        for added in ["order_sha256", "block_size", "init"] {
+            state["settings"].as_object_mut().unwrap().remove(added).expect("it is recorded");
+        }
+    });
+    place.succeed(train).line(&["going on from step 4"]);
+}
+
+/// Makes a whole checkpoint that says something else about its training.
+fn change_state(folder: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let state = folder.join("trainer_state.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
-    for added in ["order_sha256", "block_size", "init"] {
-        json["settings"].as_object_mut().unwrap().remove(added).expect("it is recorded");
-    }
+    change(&mut json);
     fs::write(&state, json.to_string()).unwrap();
     let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
     let hash = worker::files::sha256(&state).unwrap();
@@ -71,7 +81,36 @@ fn a_list_of_batches_that_was_changed_does_not_resume() {
         _ => format!("{line}\n"),
     };
     fs::write(folder.join("SHA256SUMS"), sums.lines().map(line).collect::<String>()).unwrap();
-    place.succeed(train).line(&["going on from step 4"]);
+}
+
+#[test]
+fn training_that_goes_on_on_another_kind_of_device_says_so() {
+    let place = Place::with(32, 4);
+    let train = "train --resume --config config.json --data data --out model --max-steps 2";
+    place.succeed(train);
+    let again = place.succeed(train);
+    assert!(!again.stderr.contains("began on"), "{again:?}");
+    change_state(&place.path("model/checkpoint-2"), |state| state["device"] = "abacus".into());
+    place.succeed(train).line(&["warn: began on abacus, goes on on "]);
+}
+
+#[test]
+fn statistics_that_go_on_on_another_kind_of_device_say_so_and_do_not_keep_it() {
+    let place = Place::with(90, 4);
+    place.succeed("train --config config.json --data data --out model --max-steps 1");
+    let collect =
+        "collect --stage means --model model --data data --stats stats --batch-size 1 --save-every 1";
+    let partial = place.path("stats/means@0/model-means.partial");
+    let (held, _) = place.interrupt(collect, Signal::SIGKILL, 1, || u64::from(partial.exists()));
+    assert!(held.is_some());
+    let mut means = Means::read(&partial).unwrap();
+    means.meta.made_from.insert("device".to_owned(), "abacus".to_owned()).expect("it is recorded");
+    means.write(&partial).unwrap();
+    let ended = place.succeed(collect);
+    ended.line(&["warn: began on abacus, goes on on "]);
+    assert!(ended.number_after("going on from sequence ").is_some(), "{ended:?}");
+    let whole = Means::read(&partial.with_extension("safetensors")).unwrap();
+    assert!(!whole.meta.made_from.contains_key("device"), "{:?}", whole.meta);
 }
 
 #[test]
