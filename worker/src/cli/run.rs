@@ -85,6 +85,14 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn run(self, json: bool) -> Result<()> {
+        self.attend(json).map_err(|error| match error {
+            // Also of a full disk: a daemon takes exit code 2 for input that no other attempt would do with.
+            Error::Io { .. } => Error::Failed(error.to_string()),
+            other => other,
+        })
+    }
+
+    fn attend(self, json: bool) -> Result<()> {
         let report = Report::listening();
         watch_signals(&report)?;
         if let Some(pack) = self.pack {
@@ -131,9 +139,14 @@ impl Args {
         };
         let wait = Duration::from_secs(self.result_wait);
         let delivery = match outcome {
-            Some(outcome) => reporter.finish(&attempt, outcome, wait)?,
-            None => reporter.pause(&attempt, wait)?,
+            Some(outcome) => reporter.finish(&attempt, outcome, wait),
+            None => reporter.pause(&attempt, wait),
         };
+        let delivery = delivery.map_err(|error| match &worked {
+            // What there is to go on from is there all the same.
+            Err(Error::Interrupted(message)) => Error::Interrupted(format!("{message} ({error})")),
+            _ => error,
+        })?;
         if let Delivery::Refused(why) = delivery {
             if let Err(error) = worked {
                 complain(&error.to_string());

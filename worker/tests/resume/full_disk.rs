@@ -1,6 +1,9 @@
 //! Full disks, and one that can only be read: a file system of a few megabytes, in a mount namespace of its own.
 
-use crate::process::{Ended, Place, copy, ended, names};
+use crate::{
+    daemon,
+    process::{Ended, Place, copy, ended, names},
+};
 use std::{fs, process::Command};
 
 /// Mounts a file system with these options on `disk`, runs a script in `place`, and copies `disk` to `left`
@@ -113,4 +116,20 @@ fn an_evaluation_that_can_not_be_written_is_refused_before_it_begins() {
     // Nothing is written about the train split.
     let Some(ended) = evaluate("train") else { return };
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn an_attempt_that_finds_no_space_for_its_own_files_has_failed_but_its_input_is_not_wrong() {
+    let place = Place::with(16, 4);
+    fs::create_dir(place.path("attempt")).unwrap();
+    daemon::attempt(&place.path("attempt"));
+    let run = "LC_CLAIM_WAIT=0 \"$WORKER\" run --attempt disk/attempt.json --fake-work 0";
+    // The folder, the attempt and the lock; there is no space for the events.
+    let options = "size=64m,nr_inodes=3";
+    let Some(ended) = on_small_disk(&place, options, &format!("cp attempt/attempt.json disk && {run}"))
+    else {
+        return;
+    };
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    ended.line(&["error: ", "disk/events.jsonl", "free some space"]);
 }
