@@ -169,7 +169,7 @@ pub struct EventsAccepted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
-    /// Counts from 1 within the attempt.
+    /// Rises within the attempt, from 1; each time that the cluster starts it again leaves numbers out.
     pub seq: u64,
     /// When it happened, by the worker's clock.
     pub time: DateTime<Utc>,

@@ -267,7 +267,16 @@ fn a_requeued_attempt_without_a_daemon_keeps_its_events_in_the_file() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), Some(75), "{}", stderr(&output));
     assert!(!has(root.path(), "result.json"));
-    assert!(!lines::<Event>(&root.path().join("events.jsonl")).is_empty());
+    let events = || lines::<Event>(&root.path().join("events.jsonl"));
+    let first = events();
+    assert!(!first.is_empty());
+
+    // What the next start tells can't be mistaken for what a daemon may have heard and the disk has lost.
+    let output = restarted(root.path(), "0").output().unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    let all = events();
+    assert_eq!(all[..first.len()], first);
+    assert!(all.len() > first.len() && all[first.len()..].iter().all(|event| event.seq > 1 << 32), "{all:?}");
 }
 
 #[test]

@@ -246,7 +246,10 @@ impl Attempt {
     pub(super) fn uplink(&self, report: &Report, accepted_through: u64) -> Result<Uplink> {
         let Assignment { folder, file, claim, client } = &self.assignment;
         let path = folder.join(EVENTS_FILE);
-        let spool = Spool::open(&path, accepted_through)?;
+        // A daemon that does not answer may hold events of an earlier start that were lost with its node: each start counts
+        // in a range of its own.
+        let own = u64::from(process::restarts()) << 32;
+        let spool = Spool::open(&path, accepted_through.max(own))?;
         let ids = (file.attempt, *claim);
         let sender = Sender::start(report, client.clone(), ids, &path, accepted_through)?;
         Ok(Uplink { spool, sender })

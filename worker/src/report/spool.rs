@@ -27,8 +27,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens or creates the file and goes on after its last event, and after those that the daemon holds up to number
-    /// `accepted_through`: a node that crashed may have lost the end of the file. The line that a killed worker left half
+    /// Opens or creates the file and goes on after its last event, and after number `accepted_through`, up to which the daemon
+    /// holds or may hold them: a node that crashed may have lost the end of the file. The line that a killed worker left half
     /// written is cut off.
     ///
     /// # Errors
