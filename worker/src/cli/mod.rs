@@ -46,8 +46,8 @@ const VERSION: &str = match (cfg!(feature = "cuda"), cfg!(feature = "vulkan")) {
     max_term_width = 100,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong use, bad input or a full disk, 75 interrupted and saved \
-                  (train --resume and collect go on), 130 (SIGINT), 138 (SIGUSR1) and 143 (SIGTERM) stopped with \
-                  nothing saved (prepare, evaluate and analyze start anew).\n\
+                  (train --resume and collect go on), 129 (SIGHUP), 130 (SIGINT), 138 (SIGUSR1) and 143 (SIGTERM) \
+                  stopped with nothing saved (prepare, evaluate and analyze start anew).\n\
                   Environment: LC_LOG sets the log filter (error, warn, info, debug, trace or module=level; \
                   default warn)."
 )]

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// Train a GPT-Neo model, one checkpoint per epoch.
 ///
 /// AdamW with decoupled weight decay on matrices, and a learning rate that falls linearly to zero. Every
-/// step appends a line to train_log.jsonl in the model folder. On SIGTERM, SIGINT or SIGUSR1 a checkpoint is
-/// written and the exit code is 75.
+/// step appends a line to train_log.jsonl in the model folder. On SIGTERM, SIGINT, SIGUSR1 or SIGHUP a
+/// checkpoint is written and the exit code is 75.
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,

@@ -15,7 +15,7 @@
 //! * [`spool`]: `events.jsonl`, the queue between the reporter and the daemon;
 //! * [`sender`]: the thread that carries the spool to the daemon;
 //! * [`client`]: the worker endpoints of the daemon;
-//! * [`signals`]: SIGTERM, SIGINT and SIGUSR1 become a request to stop.
+//! * [`signals`]: SIGTERM, SIGINT, SIGUSR1 and SIGHUP become a request to stop.
 
 pub mod attempt;
 pub mod client;

@@ -4,19 +4,22 @@ use crate::{
     daemon::{self, Daemon},
     process::{Ended, Place, assert_same, checkpoints, ended, logged, names, steps},
 };
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use protocol::attempt::{AttemptFile, EventBody};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng as _},
 };
-use std::{fs, path::Path, thread::sleep, time::Duration};
+use std::{fs, path::Path, process::Stdio, thread::sleep, time::Duration};
 use worker::stats::Summary;
 
 /// Interruptions of one piece of work; a few may come too late, when it is done already.
 const INTERRUPTIONS: usize = 3;
 const ENOUGH: usize = 2;
-const SIGNALS: [Signal; 3] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGUSR1];
+const SIGNALS: [Signal; 4] = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGHUP];
 
 /// Choices that differ from run to run; `LC_TEST_SEED` repeats those of a failed one.
 struct Choices(ChaCha8Rng);
@@ -150,7 +153,9 @@ fn a_stage_that_saves_nothing_ends_as_by_the_signal() {
     let place = Place::with(400, 4);
     place.succeed("train --config config.json --data data --out model --max-steps 1 --device cpu");
     let evaluate = "evaluate --model model --data data --split train --batch-size 1 --device cpu";
-    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGUSR1, 138), (Signal::SIGINT, 130)] {
+    for (signal, code) in
+        [(Signal::SIGTERM, 143), (Signal::SIGUSR1, 138), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)]
+    {
         // The handlers are there before the data is read; a signal may still come too late.
         let ended = (0..10)
             .map(|_| place.interrupt(evaluate, signal, 1, || u64::from(listens(&place, "evaluate"))).1)
@@ -170,6 +175,25 @@ fn a_stage_that_saves_nothing_ends_as_by_the_signal() {
     assert_eq!(ended.code, Some(143), "{ended:?}");
     ended.line(&["error: ", "other: stopped, nothing was written"]);
     assert!(!place.path("other").exists());
+}
+
+#[test]
+fn a_closed_terminal_does_not_stop_what_is_to_outlive_it() {
+    let place = Place::with(400, 4);
+    let words = "train --config config.json --data data --out model --batch-size 1 --device cpu";
+    let plain = place.command(words);
+    let mut command = std::process::Command::new("nohup");
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(place.path(""));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    while logged(&place.path("model")) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "{:?}", ended(child));
+        sleep(Duration::from_millis(1));
+    }
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    let ended = ended(child);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(logged(&place.path("model")), 400);
 }
 
 #[test]
