@@ -1184,7 +1184,7 @@ export interface components {
             body: components["schemas"]["EventBody"];
             /**
              * Format: int64
-             * @description Counts from 1 within the attempt.
+             * @description Rises within the attempt, from 1; each time that the cluster starts it again leaves numbers out.
              */
             seq: number;
             /**
