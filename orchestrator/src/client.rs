@@ -10,11 +10,11 @@ use protocol::{
     problem::Problem,
     report::{Import, Report},
     study::StudySpec,
-    table::{Acted, Action, Curve},
+    table::{Acted, Action, Curve, Failures},
     target::Target,
     view::{
-        Changed, ClusterView, Health, LogTail, LoginLink, Results, RunDetail, StageScript, StudyDetail,
-        StudyPage, StudyPlan, StudySummary,
+        Changed, ClusterView, Health, LogTail, LoginLink, RemovedStudy, Results, RunDetail, StageScript,
+        StudyDetail, StudyPage, StudyPlan, StudySummary,
     },
 };
 use reqwest::{Method, RequestBuilder, Response};
@@ -59,6 +59,20 @@ impl ClientError {
         match self {
             Self::Refused(problem) => Some(problem.status),
             Self::Unreachable { .. } | Self::Unexpected { .. } => None,
+        }
+    }
+
+    /// Whether something else has to be asked for: what was refused is refused again, whatever happens meanwhile.
+    #[must_use]
+    pub fn is_wrong_use(&self) -> bool {
+        match self {
+            Self::Refused(problem) => match problem.status {
+                400 | 404 | 422 => true,
+                // Names that are taken, and what imported results don't have.
+                409 => matches!(problem.kind.as_str(), "conflict" | "imported"),
+                _ => false,
+            },
+            Self::Unreachable { .. } | Self::Unexpected { .. } => false,
         }
     }
 }
@@ -152,6 +166,15 @@ impl Client {
         self.get(&format!("/studies/{}", segment(name)), &[]).await
     }
 
+    /// Takes a study out of the record, or with `dry_run` only says what would go.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn remove_study(&self, name: &str, dry_run: bool) -> Result<RemovedStudy, ClientError> {
+        let request = self.request(Method::DELETE, &format!("/studies/{}", segment(name)));
+        self.json(request.query(&[("dry_run", dry_run)]).timeout(LONG_LIMIT)).await
+    }
+
     /// The measures of a study.
     ///
     /// # Errors
@@ -213,6 +236,14 @@ impl Client {
     /// See [`ClientError`].
     pub async fn curve(&self, id: RunId, points: u32) -> Result<Curve, ClientError> {
         self.get(&format!("/runs/{id}/curve"), &[("points", points.to_string())]).await
+    }
+
+    /// What went wrong in a study, by cause.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn failures(&self, study: &str) -> Result<Failures, ClientError> {
+        self.get("/failures", &[("study", study.to_owned())]).await
     }
 
     /// The end of the log of a stage's newest attempt.

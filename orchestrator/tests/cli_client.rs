@@ -13,8 +13,8 @@ use protocol::{
     study::{Checkpoints, StudySpec},
     table::{Acted, Action, ActionVerb},
     view::{
-        Change, ChangeBody, Changed, Health, LogTail, PlannedRun, Results, RunDetail, RunSummary,
-        StageCounts, StageView, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
+        Change, ChangeBody, Changed, Health, LogTail, PlannedRun, RemovedStudy, Results, RunDetail,
+        RunSummary, StageCounts, StageView, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary,
     },
 };
 use std::{io::BufRead as _, path::Path, process::Stdio};
@@ -180,6 +180,47 @@ fn a_failed_study_is_told_with_its_reasons_and_exit_code() {
     assert_eq!(code, 1);
     assert!(stdout.contains("study s is failed") && stdout.contains("1 failed, 1 skipped"), "{stdout}");
     assert!(stderr.contains("error: 01x0032_01d00 train failed: the disk is full"), "{stderr}");
+    assert!(stderr.ends_with("'lcctl retry s' tries again\n"), "{stderr}");
+}
+
+#[test]
+fn refused_input_is_not_only_to_be_tried_again() {
+    let home = home();
+    let daemon = daemon(home.path());
+    let group = r#"{"state":"failed","kind":"prepare","cause":"c","suggestion":"s","transient":false,"failed":1,"retried":0,
+        "skipped":1,"first":"2026-01-01T00:00:00Z","last":"2026-01-01T00:00:00Z","studies":["s"],"cases":[{"run":null,
+        "identifier":null,"stage":1,"checkpoint":null,"attempt":"01890000-0000-7000-8000-000000000000","number":1,
+        "message":"m","place":null,"node":null,"slurm_state":null,"exit_code":2,"signal":null,"heard":null,
+        "finished":null,"log":[]}]}"#;
+    daemon.says("GET /failures", 200, format!("{{\"groups\":[{group}]}}"));
+    daemon.says("GET /changes", 200, String::new());
+    let told = |train| {
+        let prepare = stage(1, StageKind::Prepare, StageState::Failed, Some("no such text"));
+        let stages = vec![prepare, stage(2, StageKind::Train, train, None)];
+        daemon.answers("GET /studies/s", &study(StudyState::Failed, stages));
+        run(home.path(), &["watch", "s"]).2
+    };
+    let stderr = told(StageState::Skipped);
+    let ends = "correct it, then 'lcctl retry s'; for other settings 'lcctl remove s', and sweep again\n";
+    assert!(stderr.ends_with(ends), "{stderr}");
+    let stderr = told(StageState::Done);
+    assert!(stderr.ends_with("then 'lcctl retry s'; other settings need another name\n"), "{stderr}");
+}
+
+#[test]
+fn a_study_is_removed_by_its_name() {
+    let home = home();
+    let daemon = daemon(home.path());
+    daemon.answers("DELETE /studies/s", &RemovedStudy { name: "s".into(), runs: 2, shared: 1 });
+    let (code, stdout, _) = run(home.path(), &["remove", "s", "--dry-run"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, "would remove study s with 2 runs; 1 more stays with another study\n")
+    );
+    let (_, stdout, _) = run(home.path(), &["remove", "s", "--quiet"]);
+    assert_eq!(stdout, "s\n");
+    let asked: Vec<_> = daemon.asked("DELETE /studies/s").into_iter().map(|asked| asked.line).collect();
+    assert_eq!(asked, ["DELETE /studies/s?dry_run=true", "DELETE /studies/s?dry_run=false"]);
 }
 
 #[test]
@@ -207,6 +248,7 @@ fn flags_go_over_environment_over_file_over_configuration() {
         new_stages: 7,
         existing_stages: 0,
         retried_stages: 0,
+        notes: vec![],
         arrays: vec![],
     };
     daemon.answers("POST /studies", &plan);
@@ -255,6 +297,7 @@ fn what_to_call_next_can_be_pasted_into_a_shell() {
         new_stages: 7,
         existing_stages: 0,
         retried_stages: 0,
+        notes: vec![],
         arrays: vec![],
     };
     daemon.answers("POST /studies", &plan);
@@ -280,6 +323,14 @@ fn a_refusal_of_the_daemon_is_one_line_and_wrong_use() {
     let (code, stdout, stderr) = run(home.path(), &["sweep", "--width", "64", "--heads", "5"]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert_eq!(stderr, "error: model.heads = 5 does not divide grid.width = 64; choose a divisor\n");
+    // A name that is taken is wrong use; what has to be cancelled first is not.
+    for (kind, expected) in [("conflict", 2), ("imported", 2), ("kept", 1)] {
+        let problem =
+            format!(r#"{{"type":"{kind}","status":409,"title":"Conflict","detail":"name: taken"}}"#);
+        daemon.says("POST /studies", 409, problem);
+        let (code, _, stderr) = run(home.path(), &["sweep", "--width", "64"]);
+        assert_eq!((code, stderr.as_str()), (expected, "error: name: taken\n"));
+    }
 }
 
 #[test]

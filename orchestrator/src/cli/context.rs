@@ -1,7 +1,10 @@
 //! What every command starts from: the root of the studies, the user's configuration, the output.
 
 use super::{Global, failure::Failure, output::Output};
-use crate::config::{place, user::UserConfig};
+use crate::{
+    config::{place, user::UserConfig},
+    domain::layout::quoted,
+};
 use std::path::{Path, PathBuf};
 
 /// The settings shared by all commands.
@@ -56,30 +59,4 @@ fn program() -> String {
     let is_own =
         found.is_some_and(|found| std::fs::canonicalize(found).ok() == std::fs::canonicalize(&own).ok());
     if is_own { "lcctl".to_owned() } else { quoted(&own) }
-}
-
-/// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:,@%".contains(c)) {
-        return text;
-    }
-    // Not within single quotes, which commands stand in when they are told.
-    let special = |c: char| matches!(c, '"' | '\\' | '$' | '`');
-    let escaped: String =
-        text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
-    format!("\"{escaped}\"")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-    use std::path::Path;
-
-    #[test]
-    fn what_a_shell_would_take_apart_is_quoted() {
-        for (path, word) in [("/a/b-c.d", "/a/b-c.d"), ("/a b", "\"/a b\""), ("/a$b\"", "\"/a\\$b\\\"\"")] {
-            assert_eq!(quoted(Path::new(path)), word);
-        }
-    }
 }

@@ -92,7 +92,7 @@ async fn study(context: &Context, client: &Client, spec: &StudySpec) -> Result<(
         results: &results,
         plot: drawn.as_ref().map(|path| path.display().to_string()),
     })?;
-    watch::verdict(context.out, &detail)
+    watch::verdict(context, &detail).await
 }
 
 /// Writes the report with its figures beside the results.

@@ -49,7 +49,7 @@ impl Failure {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Usage(_) | Self::File(_) => exit::USAGE,
-            Self::Client(error) if matches!(error.status(), Some(400 | 404 | 422)) => exit::USAGE,
+            Self::Client(error) if error.is_wrong_use() => exit::USAGE,
             Self::Failed(_) | Self::Client(_) | Self::Write(_) | Self::Told => exit::FAILURE,
             Self::Interrupted => INTERRUPTED,
         }

@@ -23,6 +23,7 @@ mod logs;
 mod moment;
 mod output;
 mod plot;
+mod remove;
 mod report;
 mod results;
 mod retry;
@@ -108,6 +109,7 @@ enum Command {
     Logs(logs::Logs),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Remove(remove::Remove),
     Export(export::Export),
     Report(report::Report),
     Import(import::Import),
@@ -161,6 +163,7 @@ async fn run(cli: Cli, out: output::Output) -> Result<(), Failure> {
         Command::Logs(command) => command.run(&context).await,
         Command::Cancel(command) => command.run(&context).await,
         Command::Retry(command) => command.run(&context).await,
+        Command::Remove(command) => command.run(&context).await,
         Command::Export(command) => command.run(&context).await,
         Command::Report(command) => command.run(&context).await,
         Command::Import(command) => command.run(&context).await,

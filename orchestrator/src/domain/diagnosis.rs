@@ -98,9 +98,11 @@ pub fn advice(state: AttemptState, evidence: Evidence<'_>) -> Advice {
         _ if has(&["timed out", "connection", "unreachable", "network", "dns"]) => {
             ("The network failed: try again once it is back.", true)
         }
-        _ if evidence.exit_code == Some(protocol::exit::USAGE) => {
-            ("The worker refused its input: change what the message names, then retry.", false)
-        }
+        _ if evidence.exit_code == Some(protocol::exit::USAGE) => (
+            "The worker refused its input: change what the message names, then retry; for other settings 'lcctl remove' \
+                 the study and sweep again.",
+            false,
+        ),
         _ => ("Read the end of the log; retry once its cause is gone.", false),
     };
     Advice { suggestion: suggestion.to_owned(), transient }

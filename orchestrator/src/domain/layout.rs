@@ -135,6 +135,20 @@ pub fn run_name(identifier: &str, study: &str, taken: bool) -> String {
     format!("{study}{mark}-{identifier}")
 }
 
+/// A path as one word of a shell.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+=:,@%".contains(c)) {
+        return text;
+    }
+    // Not within single quotes, which commands stand in when they are told.
+    let special = |c: char| matches!(c, '"' | '\\' | '$' | '`');
+    let escaped: String =
+        text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\"")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +168,12 @@ mod tests {
         assert_eq!(run_name("01x0064_01d00", "s", false), "01x0064_01d00");
         assert_eq!(run_name("01x0064_01d00", "s", true), "s-01x0064_01d00");
         assert_eq!(run_name("01x0064_01d00", "TinyStories", true), "TinyStories.-01x0064_01d00");
+    }
+
+    #[test]
+    fn what_a_shell_would_take_apart_is_quoted() {
+        for (path, word) in [("/a/b-c.d", "/a/b-c.d"), ("/a b", "\"/a b\""), ("/a$b\"", "\"/a\\$b\\\"\"")] {
+            assert_eq!(quoted(Path::new(path)), word);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`decide`]: state and event in, effects out; pure;
 //! * `apply`: effects into a transaction;
-//! * `plan`, `person`, `import`, `worker`: what people and workers ask for, each one transaction;
+//! * `plan`, `person`, `import`, `remove`, `worker`: what people and workers ask for, each one transaction;
 //! * `slots`, `queue`: stages onto this machine, or into a cluster's queue;
 //! * `reconcile`: rereads the record and the executor, compares, acts. Start-up, crash and everyday
 //!   take this one path: whatever was interrupted is found again as a difference.
@@ -14,6 +14,7 @@ mod person;
 mod plan;
 mod queue;
 mod reconcile;
+mod remove;
 mod slots;
 mod stops;
 mod tables;
@@ -77,6 +78,9 @@ pub enum EngineError {
     /// It contradicts what is recorded.
     #[error("{0}")]
     Conflict(String),
+    /// It can't be taken out of the record as it is.
+    #[error("{0}")]
+    Kept(String),
     /// A worker's claim does not hold (any more): it must exit without work.
     #[error("{0}")]
     Refused(String),

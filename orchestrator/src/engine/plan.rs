@@ -1,10 +1,10 @@
 //! Plans a study: records its runs and their stages, as far as they are new.
 
-use super::{Engine, EngineError, Result, apply::settle, person};
+use super::{Engine, EngineError, Result, apply::settle, person, remove};
 use crate::{
     domain::{
         batch, dag, grid, identity,
-        layout::run_name,
+        layout::{quoted, run_name},
         queue::{self, Earlier},
         resources,
         work::Settings,
@@ -16,7 +16,7 @@ use protocol::{
     ids::{RunId, StageId},
     run::RunConfig,
     stage::StageKind,
-    study::StudySpec,
+    study::{AnalysisSpec, StudySpec},
     target::Target,
     view::{PlannedArray, PlannedRun, StudyPlan},
 };
@@ -29,6 +29,8 @@ struct Count {
     existing_stages: u64,
     prepared: HashMap<String, StageId>,
     to_settle: Vec<StageId>,
+    /// Runs whose variances are there without the covariance that is asked for, each with a checkpoint and its data.
+    without_covariance: Vec<(String, u32, String)>,
 }
 
 impl Engine {
@@ -65,6 +67,13 @@ impl Engine {
             }
             runs.push(planned);
         }
+        let notes: Vec<_> = self.without_covariance(&count.without_covariance).into_iter().collect();
+        if !notes.is_empty() {
+            // What a study shows must not claim what its files lack.
+            let mut held = spec.clone();
+            held.collection.covariance = false;
+            tx.save_study(&held).await?;
+        }
         settle(&mut tx, std::mem::take(&mut count.to_settle)).await?;
         // Asking for a run in a new study is asking to try again what failed or was cancelled before.
         let mut again = BTreeSet::new();
@@ -87,6 +96,7 @@ impl Engine {
             new_stages: count.new.len() as u64,
             existing_stages: count.existing_stages,
             retried_stages,
+            notes,
             arrays: match &cluster {
                 Some((terms, most)) => self.arrays(&mut tx, &spec.name, terms, *most).await?,
                 None => Vec::new(),
@@ -173,8 +183,9 @@ impl Engine {
         if let Some(held) = tx.hash_in_study(study, &identifier).await?.filter(|held| *held != hash) {
             let unlike = self.differences(tx, &held, config).await?;
             return Err(EngineError::Conflict(format!(
-                "name: study {study_name} has a run {identifier} with other settings already ({unlike}); choose \
-                 another name"
+                "name: study {study_name} has a run {identifier} with other settings already ({}); {}",
+                unlike.join("; "),
+                self.way_out(tx, study_name, &unlike, config).await?
             )));
         }
         let allowed = settings.resources.attempts;
@@ -196,7 +207,15 @@ impl Engine {
         let known = tx.run_by_hash(&hash).await?;
         if let Some(run) = known {
             count.existing_stages += planned_stages.len() as u64 - 1;
-            tx.set_settings(run.id, settings).await?;
+            let mut settings = settings.clone();
+            if let Some((checkpoint, collected)) = tx.collected(run.id).await? {
+                if settings.collection.covariance && !collected.covariance {
+                    count.without_covariance.push((run.name.clone(), checkpoint, data_hash));
+                }
+                (settings.collection.covariance, settings.collection.one_pass) =
+                    (collected.covariance, collected.one_pass);
+            }
+            tx.set_settings(run.id, &settings).await?;
             return Ok((PlannedRun { identifier, name: run.name, hash, new: false }, run.id));
         }
         let taken = tx.name_taken(&identifier).await?;
@@ -217,12 +236,69 @@ impl Engine {
     }
 
     /// In which settings the run of a hash differs from what is asked for.
-    async fn differences(&self, tx: &mut Tx, held: &str, asked: &RunConfig) -> Result<String> {
+    async fn differences(&self, tx: &mut Tx, held: &str, asked: &RunConfig) -> Result<Vec<String>> {
         let held = match tx.run_by_hash(held).await? {
             Some(run) => self.store.compared(run.id).await?,
             None => None,
         };
         let unlike = held.map_or(Ok(Vec::new()), |held| identity::differences(&held.config, asked));
-        Ok(unlike.map_err(crate::store::StoreError::from)?.join("; "))
+        Ok(unlike.map_err(crate::store::StoreError::from)?)
+    }
+
+    /// What to do where a name is taken by other settings.
+    async fn way_out(
+        &self,
+        tx: &mut Tx,
+        study: &str,
+        unlike: &[String],
+        asked: &RunConfig,
+    ) -> Result<String> {
+        if unlike.iter().all(|setting| setting.starts_with("analysis.")) {
+            return Ok(format!(
+                "choose another name, which trains again, or measure what is there: {}",
+                self.analyze_command(asked)
+            ));
+        }
+        // Where the plan has added runs already, they count as open, and the remedy is left out.
+        let held = tx.holding(study).await?;
+        Ok(if held.is_some_and(|held| remove::in_the_way(study, &held).is_none()) {
+            format!(
+                "choose another name, or free this one, of which nothing was computed: lcctl remove {study}"
+            )
+        } else {
+            "choose another name".to_owned()
+        })
+    }
+
+    /// What to say where variances are there without the covariance that is asked for: they are not collected again.
+    fn without_covariance(&self, runs: &[(String, u32, String)]) -> Option<String> {
+        let (run, checkpoint, data) = runs.first()?;
+        let (of, each) = match runs.len() {
+            1 => ("1 run".to_owned(), ""),
+            n => (format!("{n} runs"), " for each of them, as for the first"),
+        };
+        Some(format!(
+            "the variances of {of} were collected without covariance and stay as they are; it is added by hand{each}: \
+             lc-worker collect --stage vars --covariance --model {} --checkpoint {checkpoint} --data {} --stats {}",
+            quoted(&self.layout.model(run)),
+            quoted(&self.layout.dataset(data)),
+            quoted(&self.layout.stats())
+        ))
+    }
+
+    /// What measures by hand what the root has statistics of.
+    fn analyze_command(&self, asked: &RunConfig) -> String {
+        let AnalysisSpec { measures, min_per_class, max_per_class } = &asked.analysis;
+        let least = match min_per_class {
+            1 => String::new(),
+            least => format!(" --min-per-class {least}"),
+        };
+        let most = max_per_class.map(|most| format!(" --max-per-class {most}")).unwrap_or_default();
+        format!(
+            "lc-worker analyze --stats {} --models {} --measures {}{least}{most} --out FILE.csv",
+            quoted(&self.layout.stats()),
+            quoted(&self.layout.models()),
+            measures.join(",")
+        )
     }
 }

@@ -119,7 +119,7 @@ fn people() -> OpenApiRouter<App> {
         .routes(routes!(control::openapi))
         .routes(routes!(control::shutdown))
         .routes(routes!(studies::list, studies::create))
-        .routes(routes!(studies::show))
+        .routes(routes!(studies::show, studies::remove))
         .routes(routes!(studies::cancel))
         .routes(routes!(studies::retry))
         .routes(routes!(results::table))

@@ -74,6 +74,7 @@ impl From<EngineError> for ApiError {
             }
             EngineError::Missing(what, name) => Self::missing(what, name),
             EngineError::Conflict(detail) => Self::new(StatusCode::CONFLICT, "conflict", detail),
+            EngineError::Kept(detail) => Self::new(StatusCode::CONFLICT, "kept", detail),
             EngineError::Refused(detail) => Self::new(StatusCode::CONFLICT, "claim-refused", detail),
             EngineError::File { .. } => Self::internal("file", error),
             EngineError::Version { .. } => Self::new(StatusCode::CONFLICT, "api-version", error.to_string()),

@@ -1,4 +1,4 @@
-//! Studies: list, plan, show, cancel, retry.
+//! Studies: list, plan, show, remove, cancel, retry.
 
 use super::{
     ApiError, App,
@@ -9,7 +9,7 @@ use protocol::{
     problem::Problem,
     study::StudySpec,
     target::Target,
-    view::{Changed, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary},
+    view::{Changed, RemovedStudy, StudyDetail, StudyPage, StudyPlan, StudyState, StudySummary},
 };
 use serde::Deserialize;
 use std::{slice, sync::Arc};
@@ -91,6 +91,21 @@ pub(super) async fn show(
     }
     let summary = StudySummary { results: detail.summary.results, ..summary };
     Ok(Json(StudyDetail { summary, ..detail }))
+}
+
+/// Takes a study out of the record, with the runs that no other study holds. Refused where a stage of it is not over, or
+/// anything beyond `prepare` was computed for it alone. Its files stay.
+#[utoipa::path(delete, path = "/studies/{name}", tag = "studies", operation_id = "remove_study",
+    params(("name" = String, Path, description = "Name of the study"), DryRun), responses(
+    (status = 200, body = RemovedStudy),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+) -> Result<Json<RemovedStudy>, ApiError> {
+    Ok(Json(app.engine.remove_study(&name, dry_run).await?))
 }
 
 /// Stops every stage of the study that no other active study needs.

@@ -16,6 +16,7 @@ mod plan;
 #[cfg(test)]
 mod query_plans;
 mod queue;
+mod remove;
 mod results;
 mod row;
 mod runs;
@@ -33,6 +34,7 @@ pub use changes::KEPT_CHANGES;
 pub use failures::{FailureDetail, FailureReader, Outcomes};
 pub use plan::RunRow;
 pub use queue::{Queueable, Terms};
+pub use remove::Holding;
 pub use stages::StageRow;
 pub use submissions::{NewSubmission, OpenSubmission, UNEXPLAINED};
 pub use table::{Moves, TableNews, TableRun, TableStage, TableStudy};

@@ -6,7 +6,7 @@ use protocol::{
     ids::{RunId, StageId},
     run::RunConfig,
     stage::StageKind,
-    study::{DataSpec, StudySpec},
+    study::{CollectionSpec, DataSpec, StudySpec},
 };
 
 /// A run that is recorded already.
@@ -142,6 +142,21 @@ impl Tx {
             run.0
         );
         Ok(added.execute(self.conn()).await?.rows_affected() == 1)
+    }
+
+    /// How variances of a run were collected, and at which checkpoint first; none if they are not there yet.
+    ///
+    /// # Errors
+    /// When the record can't be used.
+    pub async fn collected(&mut self, run: RunId) -> Result<Option<(u32, CollectionSpec)>> {
+        let found = sqlx::query!(
+            r#"SELECT s.checkpoint AS "checkpoint!: i64", r.settings FROM stages s JOIN runs r ON r.id = s.run_id
+               WHERE s.run_id = ? AND s.kind = 'vars' AND s.state = 'done' ORDER BY s.checkpoint LIMIT 1"#,
+            run.0
+        );
+        let Some(found) = found.fetch_optional(self.conn()).await? else { return Ok(None) };
+        let settings: Settings = row::json("settings of a run", &found.settings)?;
+        Ok(Some((row::small(found.checkpoint), settings.collection)))
     }
 
     /// Carries a run's future attempts out in this way.

@@ -85,7 +85,7 @@ pub struct Moves {
     pub version: u64,
     /// Runs.
     pub runs: Vec<RunId>,
-    /// Whether a study was created or extended.
+    /// Whether a study was created, extended or removed.
     pub studies: bool,
     /// Whether a `prepare` that runs share moved.
     pub shared: bool,
@@ -100,7 +100,7 @@ pub(super) struct Moved {
     pub curves: HashMap<i64, u64>,
     /// Studies, in whatever way.
     pub studies: HashMap<String, u64>,
-    /// A study was created or extended.
+    /// A study was created, extended or removed.
     pub created: u64,
     /// A `prepare` that runs share.
     pub shared: u64,

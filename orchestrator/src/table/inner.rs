@@ -47,7 +47,8 @@ impl Inner {
             Some(version) => store.moves_since(version),
             None => Moves { studies: true, shared: true, ..store.moves_since(u64::MAX) },
         };
-        if moves.shared {
+        // With a study that was removed, the `prepare` of its data may be gone.
+        if moves.shared || moves.studies {
             self.prepares = store.table_prepares().await?;
         }
         let mut stale: HashSet<RunId> = moves.runs.iter().copied().collect();
@@ -55,6 +56,8 @@ impl Inner {
             let studies = store.table_studies().await?;
             let all = studies.iter().flat_map(|study: &TableStudy| study.runs.iter().copied());
             stale.extend(all.filter(|run| !self.runs.contains_key(run)));
+            let held: HashSet<RunId> = studies.iter().flat_map(|study| study.runs.iter().copied()).collect();
+            self.runs.retain(|run, _| held.contains(run));
             self.studies = studies.into_iter().map(|study| (study.name, study.runs)).collect();
         }
         let mut stale: Vec<RunId> = stale.into_iter().collect();

@@ -13,6 +13,7 @@ mod local;
 mod person;
 mod plan;
 mod queue;
+mod remove;
 mod report;
 mod restart;
 mod serve;

@@ -3,7 +3,10 @@
 use super::bench::{Bench, study};
 use axum::http::StatusCode;
 use chrono::Utc;
-use protocol::view::{StudyPage, StudyPlan};
+use protocol::{
+    spec::StageSpec,
+    view::{StudyPage, StudyPlan},
+};
 
 #[tokio::test]
 async fn a_dry_run_records_nothing() {
@@ -155,4 +158,59 @@ async fn studies_come_in_pages_newest_first() {
     assert_eq!(names(&first), ["c", "b"]);
     let rest: StudyPage = bench.get(&format!("/studies?limit=2&cursor={}", first.next.unwrap())).await;
     assert_eq!((names(&rest), rest.next), (vec!["a".to_owned()], None));
+}
+
+#[tokio::test]
+async fn covariance_that_files_lack_is_told_and_not_claimed() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    bench.finish().await;
+    let mut wider = study("s", &[32], &[0, 1]);
+    wider.collection.covariance = true;
+    for _ in 0..2 {
+        let plan = bench.plan(&wider).await;
+        let [note] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
+        assert!(note.starts_with("the variances of 1 run were collected without covariance"), "{note}");
+        assert!(note.contains("/models/01x0032_01d00 --checkpoint 0 --data "), "{note}");
+        assert!(!bench.study("s").await.spec.collection.covariance);
+    }
+    // What is collected from now on has it.
+    let mut with = Vec::new();
+    loop {
+        let workers = bench.started().await;
+        if workers.is_empty() {
+            break;
+        }
+        for worker in workers {
+            if let StageSpec::Vars(spec) = &worker.file.spec {
+                with.push(spec.covariance);
+            }
+            worker.succeed(&bench).await;
+        }
+    }
+    assert_eq!(with, [true]);
+    assert!(bench.plan(&study("s", &[32], &[0, 1])).await.notes.is_empty());
+    let mut new = study("t", &[32], &[1]);
+    new.collection.covariance = true;
+    assert!(bench.plan(&new).await.notes.is_empty(), "these have it, whatever was asked for since");
+}
+
+#[tokio::test]
+async fn other_measures_of_what_is_there_need_no_other_study() {
+    let bench = Bench::new(100).await;
+    bench.plan(&study("s", &[32], &[0])).await;
+    bench.finish().await;
+    let mut more = study("s", &[32], &[0]);
+    more.analysis.measures = vec!["all".into(), "rank".into()];
+    more.analysis.min_per_class = 2;
+    let (status, problem) = bench.post("/studies", Some(&more)).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let root = bench.root.path().display();
+    let command = format!(
+        "lc-worker analyze --stats {root}/stats --models {root}/models --measures all,rank --min-per-class 2 --out FILE.csv"
+    );
+    assert!(problem["detail"].as_str().unwrap().ends_with(&command), "{problem}");
+    more.training.learning_rate = 1e-3;
+    let (_, problem) = bench.post("/studies", Some(&more)).await;
+    assert!(problem["detail"].as_str().unwrap().ends_with("choose another name"), "{problem}");
 }

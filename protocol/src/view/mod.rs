@@ -108,9 +108,22 @@ views! {
         /// Those of them that this call tries again: a new study asks for them, and they failed, were cancelled or skipped.
         #[serde(default)]
         retried_stages: u64,
+        /// What else has to be known about it, a line each.
+        #[serde(default)]
+        notes: Vec<String>,
         /// On a dry run with a cluster: the job arrays, in the order in which they would be handed over.
         #[serde(default)]
         arrays: Vec<PlannedArray>,
+    }
+
+    /// `DELETE /api/v1/studies/{name}`: what was, or would be, taken out of the record.
+    RemovedStudy {
+        /// Name of the study; it is free again.
+        name: String,
+        /// Runs that no other study holds: gone with it.
+        runs: u64,
+        /// Runs that other studies hold, too: they stay.
+        shared: u64,
     }
 
     /// One job array of a plan.

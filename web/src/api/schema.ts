@@ -381,7 +381,11 @@ export interface paths {
         get: operations["show_study"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Takes a study out of the record, with the runs that no other study holds. Refused where a stage of it is not over, or
+         *     anything beyond `prepare` was computed for it alone. Its files stay.
+         */
+        delete: operations["remove_study"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1708,6 +1712,21 @@ export interface components {
             unit: string;
         };
         Real: number | ("inf" | "-inf" | "nan");
+        /** @description `DELETE /api/v1/studies/{name}`: what was, or would be, taken out of the record. */
+        RemovedStudy: {
+            /** @description Name of the study; it is free again. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Runs that no other study holds: gone with it.
+             */
+            runs: number;
+            /**
+             * Format: int64
+             * @description Runs that other studies hold, too: they stay.
+             */
+            shared: number;
+        };
         /** @description `GET /api/v1/studies/{name}/report` */
         Report: {
             /**
@@ -2242,6 +2261,8 @@ export interface components {
              * @description Stages that this call adds.
              */
             new_stages: number;
+            /** @description What else has to be known about it, a line each. */
+            notes?: string[];
             /**
              * Format: int64
              * @description Those of them that this call tries again: a new study asks for them, and they failed, were cancelled or skipped.
@@ -3164,6 +3185,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StudyDetail"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_study: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change. */
+                dry_run?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the study */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedStudy"];
                 };
             };
             default: {

@@ -83,7 +83,7 @@ impl Sweep {
         if let Some(file) = file {
             context.out.note(&format!("results: {file}"));
         }
-        watch::verdict(context.out, &detail)
+        watch::verdict(context, &detail).await
     }
 }
 

@@ -34,8 +34,8 @@ impl<'a> Planned<'a> {
         Self { plan, spec, dry_run }
     }
 
-    /// One line on the grid, one on the data, one on what is new, one where not all checkpoints are kept, and one where
-    /// weight decay does nothing.
+    /// One line on the grid, one on the data, one on what is new, one where not all checkpoints are kept, one where
+    /// weight decay does nothing, and one for each note.
     pub(in crate::cli) fn summary(&self) -> String {
         let StudyPlan { name, runs, new_stages, existing_stages, retried_stages, .. } = self.plan;
         let new_runs = runs.iter().filter(|run| run.new).count();
@@ -67,8 +67,9 @@ impl<'a> Planned<'a> {
             KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
         };
         format!(
-            "study {name}: {} ({})\n{}\n{added}{existing}{retried}{kept}{}",
+            "study {name}: {} ({})\n{}\n{added}{existing}{retried}{kept}{}{notes}",
             count(runs.len() as u64, "run"),
+        let notes: String = self.plan.notes.iter().map(|note| format!("\nnote: {note}")).collect();
             self.axes(),
             self.data(),
             self.lost_decay()
@@ -232,6 +233,7 @@ mod tests {
             new_stages: 12,
             existing_stages: 0,
             retried_stages: 0,
+            notes: vec![],
             arrays: vec![],
         };
         let told = Planned::new(&plan, &spec, true).summary();
@@ -248,3 +250,4 @@ mod tests {
         assert!(!told.contains("changes nothing"), "{told}");
     }
 }
+            notes: vec![],

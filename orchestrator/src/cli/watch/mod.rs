@@ -13,7 +13,7 @@ use super::{
     context::Context,
     failure::Failure,
     moment,
-    output::{Output, Screen, View},
+    output::{Screen, View},
     table,
 };
 use crate::client::Client;
@@ -22,7 +22,8 @@ use chrono::Utc;
 use clap::Args;
 use feed::{Feed, News};
 use protocol::{
-    stage::StageState,
+    exit,
+    stage::{StageKind, StageState},
     view::{StudyDetail, StudyState, StudySummary},
 };
 use serde::Serialize;
@@ -50,7 +51,7 @@ impl Watch {
         };
         let detail = follow(context, client, &study, Audience::Reader).await?;
         context.out.answer(&Over(&detail.summary))?;
-        verdict(context.out, &detail)
+        verdict(context, &detail).await
     }
 }
 
@@ -186,7 +187,7 @@ fn told(moved: &Moved) -> String {
 ///
 /// # Errors
 /// [`Failure::Told`] when something failed or was cancelled.
-pub(super) fn verdict(out: Output, detail: &StudyDetail) -> Result<(), Failure> {
+pub(super) async fn verdict(context: &Context, detail: &StudyDetail) -> Result<(), Failure> {
     if detail.summary.state == StudyState::Done {
         return Ok(());
     }
@@ -205,9 +206,32 @@ pub(super) fn verdict(out: Output, detail: &StudyDetail) -> Result<(), Failure> 
     if told.is_empty() {
         super::output::error(&format!("study {name} was cancelled; 'lcctl retry {name}' starts it again"));
     } else {
-        out.note(&format!("look at 'lcctl logs {name}/RUN STAGE'; 'lcctl retry {name}' tries again"));
+        context
+            .out
+            .note(&format!("look at 'lcctl logs {name}/RUN STAGE'; {}", remedy(context, detail).await));
     }
     Err(Failure::Told)
+}
+
+/// What to do about a study that failed: trying again is not enough where a worker refused its input.
+async fn remedy(context: &Context, detail: &StudyDetail) -> String {
+    let name = &detail.summary.name;
+    // The daemon may have been restarted while we watched; without one, less is told.
+    let failures = match connect::running(&context.root).await {
+        Some(client) => client.failures(name).await.ok(),
+        None => None,
+    };
+    let mut cases = failures.iter().flat_map(|failures| &failures.groups).filter(|group| group.failed > 0);
+    if !cases.any(|group| group.cases.iter().any(|case| case.exit_code == Some(exit::USAGE))) {
+        return format!("'lcctl retry {name}' tries again");
+    }
+    let mut stages = detail.runs.iter().flat_map(|run| &run.stages);
+    let other = if stages.any(|stage| stage.kind != StageKind::Prepare && stage.state == StageState::Done) {
+        "other settings need another name".to_owned()
+    } else {
+        format!("for other settings 'lcctl remove {name}', and sweep again")
+    };
+    format!("the input was refused: correct it, then 'lcctl retry {name}'; {other}")
 }
 
 /// How a study ended.
