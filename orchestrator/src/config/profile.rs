@@ -147,6 +147,14 @@ impl Profile {
         );
         if let Some(line) =
             profile.setup.iter().chain(&profile.worker_args).find(|line| !rules::is_plain(line))
+        let limits = [
+            ("max_queued", profile.max_queued),
+            ("max_running", profile.max_running),
+            ("max_array", profile.max_array),
+        ];
+        wrong.extend(limits.iter().filter(|(_, limit)| *limit == Some(0)).map(|(name, _)| {
+            format!("{name}: 0 is not accepted; use a whole number above 0, or leave it out for the cluster's limit")
+        }));
         {
             wrong.push(format!("setup, worker_args: {line:?} is not accepted; use one line each"));
         }
@@ -182,6 +190,9 @@ mod tests {
             ("tick_seconds = 0", "tick_seconds: 0"),
             ("[schedule]\nsubmit = [\"at night\"]", "schedule.submit"),
             ("[[rules]]\nmem = \"lots\"", "rules[0].mem"),
+            ("max_queued = 0", "max_queued: 0 is not accepted; use a whole number above 0, or leave it out"),
+            ("max_running = 0", "max_running: 0"),
+            ("max_array = 0", "max_array: 0"),
             ("setup = [\"a\\nb\"]", "setup"),
         ] {
             let why = Profile::of_text(Path::new("/c/p.toml"), text).unwrap_err();
