@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 pub enum RangeStep {
     /// Every whole number from `a` to `b`, both included (seeds, depths, epochs).
     One,
-    /// `a`, `2a`, `4a`, ... up to `b` (widths).
+    /// `a`, `2a`, `4a`, ... to `b`, which must be one of them (widths).
     Doubling,
 }
 
@@ -23,6 +23,18 @@ pub enum AxisError {
     /// `b < a`, or a step of zero.
     #[error("the range {0:?} is empty; write the smaller end first and a step above zero")]
     EmptyRange(String),
+    /// Doubling from `a` never gives `b`.
+    #[error("{range:?} doubles to {last} and does not reach {to}; write {instead}")]
+    NotReached {
+        /// The range.
+        range: String,
+        /// The last value that it gives.
+        last: u32,
+        /// Its end.
+        to: u32,
+        /// What gives all of these.
+        instead: String,
+    },
     /// More values than any grid can use.
     #[error("{0:?} gives more than {MOST} values")]
     TooMany(String),
@@ -69,6 +81,11 @@ pub fn parse(text: &str, default: RangeStep) -> Result<Vec<u32>, AxisError> {
                 Some(next) => value = next,
                 None => break,
             }
+        }
+        if let Some(&last) = values.last().filter(|&&last| doubling && last != to) {
+            let first = if last == from { from.to_string() } else { format!("{from}..{last}") };
+            let (range, instead) = (part.to_owned(), format!("{first},{to}"));
+            return Err(AxisError::NotReached { range, last, to, instead });
         }
     }
     if values.is_empty() {
@@ -163,6 +180,12 @@ mod tests {
         assert!(matches!("9..0".parse::<Counted>(), Err(E::EmptyRange(_))));
         assert!(matches!("0..9:0".parse::<Counted>(), Err(E::EmptyRange(_))));
         assert!(matches!("0..64".parse::<Doubled>(), Err(E::EmptyRange(_))));
+        for (range, why) in [
+            ("64..768", "\"64..768\" doubles to 512 and does not reach 768; write 64..512,768"),
+            ("512..768", "\"512..768\" doubles to 512 and does not reach 768; write 512,768"),
+        ] {
+            assert_eq!(range.parse::<Doubled>().unwrap_err().to_string(), why);
+        }
         assert!(matches!("1,1".parse::<Counted>(), Err(E::Repeated(_, 1))));
         assert!(matches!("0..4000000000".parse::<Counted>(), Err(E::TooMany(_))));
     }

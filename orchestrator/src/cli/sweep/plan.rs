@@ -18,6 +18,9 @@ use serde::Serialize;
 /// Runs listed by name; the rest is counted.
 const LISTED: usize = 20;
 
+/// Values of an axis that are shown.
+const SHOWN: usize = 12;
+
 /// A plan, recorded or not.
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -66,10 +69,10 @@ impl<'a> Planned<'a> {
             ),
             KeepCheckpoints::All | KeepCheckpoints::Weights => String::new(),
         };
+        let notes: String = self.plan.notes.iter().map(|note| format!("\nnote: {note}")).collect();
         format!(
             "study {name}: {} ({})\n{}\n{added}{existing}{retried}{kept}{}{notes}",
             count(runs.len() as u64, "run"),
-        let notes: String = self.plan.notes.iter().map(|note| format!("\nnote: {note}")).collect();
             self.axes(),
             self.data(),
             self.lost_decay()
@@ -139,15 +142,38 @@ impl<'a> Planned<'a> {
 
     fn axes(&self) -> String {
         let grid = &self.spec.grid;
+        let decays: Vec<_> = grid.weight_decay.iter().map(f64::to_string).collect();
         let axes = [
-            (grid.depth.0.len(), "depth"),
-            (grid.width.0.len(), "width"),
-            (grid.seed.0.len(), "seed"),
-            (grid.epochs.0.len(), "epoch count"),
-            (grid.weight_decay.len(), "weight decay"),
+            format!("depth {}", listed(&ranges(&grid.depth.0))),
+            // A range of widths would double.
+            format!("width {}", listed(&grid.width.0.iter().map(u32::to_string).collect::<Vec<_>>())),
+            format!("seed {}", listed(&ranges(&grid.seed.0))),
+            format!("epochs {}", listed(&ranges(&grid.epochs.0))),
+            format!("weight decay {}", listed(&decays)),
         ];
-        let told: Vec<_> = axes.iter().map(|&(n, what)| count(n as u64, what)).collect();
-        told.join(" x ")
+        axes.join(" x ")
+    }
+}
+
+/// Values, three or more that follow each other as `0..9`.
+fn ranges(values: &[u32]) -> Vec<String> {
+    let mut parts = Vec::new();
+    for part in values.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+        match part {
+            [first, _, .., last] => parts.push(format!("{first}..{last}")),
+            few => parts.extend(few.iter().map(u32::to_string)),
+        }
+    }
+    parts
+}
+
+/// Parts with commas; of many the first ones and the last.
+fn listed(parts: &[String]) -> String {
+    match parts {
+        [first @ .., last] if parts.len() > SHOWN => {
+            format!("{},...,{last} ({} in all)", first[..SHOWN - 2].join(","), parts.len())
+        }
+        few => few.join(","),
     }
 }
 
@@ -207,6 +233,7 @@ mod tests {
             new_stages: 0,
             existing_stages: 7,
             retried_stages: 0,
+            notes: vec![],
             arrays: vec![],
         };
         let told = Planned::new(&plan, &spec, false).summary();
@@ -216,7 +243,17 @@ mod tests {
         plan.retried_stages = 2;
         let again = Planned::new(&plan, &spec, true).summary();
         assert!(again.ends_with("nothing to add to 7 stages; 2 of them would be tried again"), "{again}");
-        assert!(told.contains("1 depth x 1 width x 1 seed x 1 epoch count x 1 weight decay"), "{told}");
+        assert!(told.contains("(depth 1 x width 64 x seed 0 x epochs 1 x weight decay 0.1)"), "{told}");
+        spec.grid.width = "64..512".parse().unwrap();
+        spec.grid.seed = "0..9,12,13".parse().unwrap();
+        let told = Planned::new(&plan, &spec, false).summary();
+        assert!(told.contains("width 64,128,256,512 x seed 0..9,12,13 x"), "{told}");
+        spec.grid.width = "64..6400:64".parse().unwrap();
+        let told = Planned::new(&plan, &spec, false).summary();
+        assert!(
+            told.contains("width 64,128,192,256,320,384,448,512,576,640,...,6400 (100 in all)"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -250,4 +287,3 @@ mod tests {
         assert!(!told.contains("changes nothing"), "{told}");
     }
 }
-            notes: vec![],
