@@ -263,7 +263,7 @@ fn flags_go_over_environment_over_file_over_configuration() {
     std::fs::write(home.path().join("studies/texts.txt"), "once").unwrap();
     std::fs::write(
         home.path().join("studies/s.toml"),
-        "[data]\ndataset = \"texts.txt\"\n[model]\nheads = 4\n[training]\nbatch_size = 4\n[resources]\ndevice = \"cuda:1\"\n",
+        "[data]\ndataset = \"texts.txt\"\ntokenizer = \"builtin\"\n[model]\nheads = 4\n[training]\nbatch_size = 4\n[resources]\ndevice = \"cuda:1\"\n",
     )
     .unwrap();
     let output = Command::from_std(command(home.path()))

@@ -88,6 +88,26 @@ fn a_study_file_with_an_unknown_key_is_refused_with_line_and_accepted_keys() {
 }
 
 #[test]
+fn texts_of_ones_own_need_a_tokenizer_that_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("texts.txt"), "once").unwrap();
+    std::fs::write(home.path().join("ids.safetensors"), "").unwrap();
+    std::fs::write(home.path().join("s.toml"), "[data]\ndataset = \"texts.txt\"\n").unwrap();
+    let own = ["sweep", "--depth", "1", "--dataset"];
+    for args in [&[&own[..], &["texts.txt"]].concat()[..], &["sweep", "s.toml"]] {
+        let line = refused(home.path(), args);
+        assert!(
+            line.starts_with("error: missing --tokenizer, which texts need; accepted: builtin, "),
+            "{line}"
+        );
+    }
+    for (dataset, more) in [("ids.safetensors", &[][..]), ("texts.txt", &["--tokenizer", "builtin"])] {
+        let (_, _, stderr) = run(home.path(), &[&own[..], &[dataset, "--no-start"], more].concat());
+        assert!(stderr.contains("no daemon runs for"), "{stderr}");
+    }
+}
+
+#[test]
 fn a_wrong_user_configuration_is_named_by_every_command() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join(".config/lcctl");

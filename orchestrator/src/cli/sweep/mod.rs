@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Examples:
-  lcctl sweep --name first --dataset ~/TinyStories --tokenizer ~/gpt-neo/tokenizer.json \
-              --depth 1,2 --width 64..256 --seed 0..2 --heads 4 --wait
+  lcctl sweep --name first --dataset ~/TinyStories --tokenizer ~/gpt-neo/tokenizer.json \\
+      --depth 1,2 --width 64..256 --seed 0..2 --heads 4 --wait
   lcctl sweep study.toml --epochs 3 --dry-run
 
 Flags go over the environment, that over the study file, that over your configuration.
@@ -113,9 +113,26 @@ pub(super) fn spec(
     file.check_paths(|key| flags.gives_data(key))?;
     let user = context.user.study.clone().unwrap_or_default();
     user.check_paths(|key| flags.gives_data(key) || file.gives_data(key))?;
+    let names_tokenizer =
+        [flags.gives_data("tokenizer"), file.gives_data("tokenizer"), user.gives_data("tokenizer")];
     let mut spec = user.under(&file).study(&name)?;
     flags.lay_over(&mut spec, &here)?;
+    // The default is made of the builtin stories, and of no use for other texts.
+    if !names_tokenizer.contains(&true) && needs_tokenizer(&spec.data.dataset) {
+        return Err(Failure::Usage(
+            "missing --tokenizer, which texts need; accepted: builtin, a tokenizer.json or a folder with one, \
+             hf:owner/name"
+                .into(),
+        ));
+    }
     Ok(spec)
+}
+
+/// Whether a dataset holds texts of one's own: neither the builtin stories nor sequences of tokens.
+fn needs_tokenizer(dataset: &str) -> bool {
+    let is_tokenized =
+        Path::new(dataset).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
+    dataset != "builtin:stories" && !is_tokenized
 }
 
 fn by_time() -> String {
