@@ -53,7 +53,20 @@ fn a_bad_value_names_flag_and_accepted_values() {
     assert!(refused(&["logs", "a", "trane"]).contains("accepted: prepare, train, evaluate"));
     assert!(refused(&["export", "a", "--out", "a.xls"]).contains("accepted: csv, json, parquet"));
     assert!(refused(&["serve", "--listen", "everywhere"]).contains("--listen"));
-    assert!(refused(&["serve", "--slots", "many"]).contains("--slots"));
+    assert!(refused(&["serve", "--slots", "many"]).contains("expected a whole number from 0 up"));
+    assert!(refused(&["tick", "--slots", "many"]).contains("expected a whole number from 0 up"));
+    for (flag, value) in
+        [("--block-size", "4g"), ("--batch-size", "-3"), ("--max-steps", "0"), ("--attempts", "x")]
+    {
+        let line = refused(&["sweep", "--depth", "1", flag, value]);
+        assert!(
+            line.contains(&format!("'{value}' for '{flag} <N>': expected a whole number from ")),
+            "{line}"
+        );
+    }
+    assert!(refused(&["sweep", "--depth", "-1"]).contains("\"-1\" is neither a whole number nor a range"));
+    let line = refused(&["sweep", "--width", "64..768"]);
+    assert!(line.contains("doubles to 512 and does not reach 768; write 64..512,768"), "{line}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod report;
 pub mod resources;
 pub mod run;
 pub mod settings;
+pub mod several;
 pub mod spec;
 pub mod stage;
 pub mod study;

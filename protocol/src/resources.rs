@@ -1,6 +1,6 @@
 //! What jobs ask a cluster for: rules by stage and architecture.
 
-use crate::stage::StageKind;
+use crate::{several, stage::StageKind};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceRule {
     /// Kinds of stages that it is meant for; all if empty.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "several::words")]
     pub stages: Vec<StageKind>,
     /// Numbers of layers that it is meant for: `4`, `2..8`, `8..` or `..4`, ends included.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ pub struct ResourceRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Further options of the submit command, one each, for example `--mail-type=FAIL`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "several::lines_if_any")]
     pub extra: Option<Vec<String>>,
 }
 

@@ -5,6 +5,7 @@ use crate::{
     axis::{Counted, Doubled},
     keep::KeepCheckpoints,
     resources::{ResourceRule, Span},
+    several,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -100,6 +101,7 @@ pub struct GridSpec {
     /// Numbers of epochs.
     pub epochs: Counted,
     /// Weight decays: 0 (letter `n`), 0.0005 (`d`), 0.1 (`L`), or values named in `decay_letters`.
+    #[serde(deserialize_with = "several::numbers")]
     pub weight_decay: Vec<f64>,
     /// Letters for other weight decays, for example `{ m = 0.01 }`.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, f64>))]
@@ -272,6 +274,7 @@ impl Default for CollectionSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct AnalysisSpec {
     /// Measure groups, or `all`.
+    #[serde(deserialize_with = "several::words")]
     pub measures: Vec<String>,
     /// Keep classes with at least so many train samples.
     pub min_per_class: u32,

@@ -1,5 +1,14 @@
 //! Vocabularies: closed lists of words, the same on the wire, in the database and on screen.
 
+/// A whole number from `least` up, as people write it.
+///
+/// # Errors
+/// When it is none: what is accepted.
+pub fn whole<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str, least: u8) -> Result<T, String> {
+    let number = text.trim().parse().ok().filter(|value| *value >= T::from(least));
+    number.ok_or_else(|| format!("expected a whole number from {least} up, within the range of its type"))
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*

@@ -66,8 +66,7 @@ fn refusal(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let before = &text.as_bytes()[..at];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    let message = error.message().trim().replace('\n', "; ").replace('`', "'");
-    let message = message.replace("unknown field", "unknown key");
+    let message = plain(error);
     // An unknown variant is a value.
     let accepted = if message.starts_with("unknown key") { "; accepted keys:" } else { "; accepted:" };
     let message = message.replace(", expected one of", accepted);
@@ -79,4 +78,34 @@ fn refusal(path: &Path, text: &str, error: &toml::de::Error) -> FileError {
         format!("{written}: {message}")
     };
     FileError::Refused { path: path.to_owned(), line, message }
+}
+
+/// What is wrong, on one line, in the words of a file and not of a program: the value stands beside it already.
+pub(super) fn plain(error: &toml::de::Error) -> String {
+    let message = error.message().trim().replace('\n', "; ").replace('`', "'");
+    let message = message.replace("unknown field", "unknown key");
+    let wrong = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
+    let wanted = match message.rsplit_once(", expected ") {
+        Some((_, wanted)) if wrong => wanted,
+        _ => match message.strip_prefix("wanted ") {
+            Some(wanted) => wanted,
+            None => return message,
+        },
+    };
+    let wanted = match wanted {
+        "u8" | "u16" | "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0 up",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "a nonzero u32" | "a nonzero u64" => "a whole number above 0",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "path string" | "string or table" | "string" => "a text in quotes",
+        "a sequence" => "a list in brackets",
+        "a character" => "a single letter",
+        "a map" | "table" => "a section with keys of its own",
+        wanted if wanted.starts_with("struct ") => "a section with keys of its own",
+        // A list's or text's own words.
+        wanted => wanted,
+    };
+    format!("expected {wanted}")
 }

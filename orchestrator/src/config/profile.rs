@@ -6,7 +6,7 @@ use super::{
     place::at_home,
 };
 use crate::domain::{rules, window::Windows};
-use protocol::resources::ResourceRule;
+use protocol::{resources::ResourceRule, several};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -28,10 +28,12 @@ pub struct Profile {
     /// The worker program as the nodes see it; the one of this machine if missing.
     pub worker: Option<PathBuf>,
     /// Further arguments of `lc-worker run`.
+    #[serde(deserialize_with = "several::lines")]
     pub worker_args: Vec<String>,
     /// A template of the batch script in place of `deploy/slurm/job.sh`.
     pub template: Option<PathBuf>,
     /// Lines of shell before the worker starts, for example `module load cuda`.
+    #[serde(deserialize_with = "several::lines")]
     pub setup: Vec<String>,
     /// Whether Slurm starts jobs again that were preempted or lost their node. If not, the daemon hands over a
     /// new job.
@@ -145,8 +147,6 @@ impl Profile {
                 .filter(|(_, value)| *value == 0)
                 .map(|(name, _)| format!("{name}: 0 is not accepted; use whole seconds above 0")),
         );
-        if let Some(line) =
-            profile.setup.iter().chain(&profile.worker_args).find(|line| !rules::is_plain(line))
         let limits = [
             ("max_queued", profile.max_queued),
             ("max_running", profile.max_running),
@@ -155,6 +155,8 @@ impl Profile {
         wrong.extend(limits.iter().filter(|(_, limit)| *limit == Some(0)).map(|(name, _)| {
             format!("{name}: 0 is not accepted; use a whole number above 0, or leave it out for the cluster's limit")
         }));
+        if let Some(line) =
+            profile.setup.iter().chain(&profile.worker_args).find(|line| !rules::is_plain(line))
         {
             wrong.push(format!("setup, worker_args: {line:?} is not accepted; use one line each"));
         }
@@ -188,11 +190,11 @@ mod tests {
         for (text, hint) in [
             ("ticks = 3", "unknown key 'ticks'"),
             ("tick_seconds = 0", "tick_seconds: 0"),
-            ("[schedule]\nsubmit = [\"at night\"]", "schedule.submit"),
-            ("[[rules]]\nmem = \"lots\"", "rules[0].mem"),
             ("max_queued = 0", "max_queued: 0 is not accepted; use a whole number above 0, or leave it out"),
             ("max_running = 0", "max_running: 0"),
             ("max_array = 0", "max_array: 0"),
+            ("[schedule]\nsubmit = [\"at night\"]", "schedule.submit"),
+            ("[[rules]]\nmem = \"lots\"", "rules[0].mem"),
             ("setup = [\"a\\nb\"]", "setup"),
         ] {
             let why = Profile::of_text(Path::new("/c/p.toml"), text).unwrap_err();
@@ -204,7 +206,9 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let profile = Profile::of_text(Path::new("/c/p.toml"), "worker = \"bin/lc-worker\"").unwrap();
+        let text = "worker = \"bin/lc-worker\"\nsetup = \"module load cuda\"";
+        let profile = Profile::of_text(Path::new("/c/p.toml"), text).unwrap();
+        assert_eq!(profile.setup, ["module load cuda"], "one line may stand alone");
         assert_eq!(profile.worker.as_deref(), Some(Path::new("/c/bin/lc-worker")));
     }
 }

@@ -117,7 +117,7 @@ impl Layer {
         table.try_into().map_err(|error: toml::de::Error| FileError::Refused {
             path: self.path.clone(),
             line: 1,
-            message: error.message().replace('\n', "; "),
+            message: file::plain(&error),
         })
     }
 
@@ -263,6 +263,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_list_would_hold_may_stand_alone() {
+        let spec =
+            layer("[grid]\nweight_decay = 0.1\n[analysis]\nmeasures = \"all,rank\"").study("s").unwrap();
+        assert_eq!(spec.grid.weight_decay, [0.1]);
+        assert_eq!(spec.analysis.measures, ["all", "rank"]);
+    }
+
+    #[test]
     fn an_unknown_key_gets_one_line_with_the_accepted_ones() {
         let line = refusal("name = \"a\"\n\n[grid]\nwidht = 64\n");
         assert!(
@@ -275,7 +283,28 @@ mod tests {
     #[test]
     fn a_wrong_value_shows_its_line() {
         let line = refusal("[model]\nheads = \"many\"\n");
-        assert!(line.starts_with("/studies/a.toml line 2: heads = \"many\": invalid type"), "{line}");
+        assert_eq!(
+            line,
+            "/studies/a.toml line 2: heads = \"many\": expected a whole number from 0 to 4294967295"
+        );
+        for (text, wanted) in [
+            ("[training]\nbatch_size = -3", "a whole number from 0 to 4294967295"),
+            ("[training]\nlearning_rate = \"fast\"", "a number"),
+            ("[training]\nmax_steps = 1.5", "a whole number from 0 up"),
+            ("[collection]\ncheckpoints = 5", "a text in quotes"),
+            ("[collection]\none_pass = 1", "true or false"),
+            ("[data]\ndataset = 5", "a text in quotes"),
+            ("[analysis]\nmeasures = 5", "a text or a list of texts"),
+            ("[grid]\nweight_decay = true", "a number or a list of numbers"),
+            ("[grid.decay_letters]\nmm = 0.2", "a single letter"),
+            ("[[resources.rules]]\nmem = 32", "a text in quotes"),
+            ("[[resources.rules]]\nextra = 3", "a text or a list of texts"),
+            ("name = \"a\"\ndata = 5", "a section with keys of its own"),
+        ] {
+            let line = refusal(text);
+            let written = text.lines().nth(1).unwrap();
+            assert_eq!(line, format!("/studies/a.toml line 2: {written}: expected {wanted}"));
+        }
         let line = refusal("[grid]\nseed = \"9..0\"\n");
         assert!(line.contains("line 2: seed = \"9..0\": the range"), "{line}");
         for wrong in ["-1", "1.5", "[1, \"2\"]"] {

@@ -3,7 +3,7 @@
 use protocol::{
     resources::Pack,
     settings::{Device, Order},
-    words::UnknownWord,
+    words::{UnknownWord, whole},
 };
 use std::{
     ffi::OsStr,
@@ -24,14 +24,6 @@ pub(super) fn at_least_one<T: std::str::FromStr + PartialOrd + From<u8>>(text: &
 /// A whole number from 2 up.
 pub(super) fn at_least_two<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     whole(text, 2)
-}
-
-fn whole<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str, least: u8) -> Result<T, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|value| *value >= T::from(least))
-        .ok_or_else(|| format!("expected a whole number from {least} up, within the range of its type"))
 }
 
 /// How many attempts share a job.

@@ -11,9 +11,9 @@ use protocol::{
     resources::{Pack, ResourceRule},
     settings::{Device, Dtype, Order},
     study::{Checkpoints, StudySpec},
-    words::UnknownWord,
+    words::{UnknownWord, whole},
 };
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 
 /// Study settings as flags; each goes over the study file.
 #[derive(Debug, Default, Args)]
@@ -28,10 +28,10 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "FILE", help_heading = "Data", value_hint = ValueHint::FilePath)]
     validation: Option<String>,
     /// Tokens per sequence [default: 2048]
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", value_parser = at_least_two, help_heading = "Data")]
     block_size: Option<u32>,
     /// Contiguous shards before chunking [default: 2]
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Data")]
     shards: Option<u32>,
 
     /// Numbers of layers: 1,2,4 or 1..4 [default: 1]
@@ -52,20 +52,20 @@ pub(in crate::cli) struct StudyFlags {
     weight_decay: Option<Vec<f64>>,
 
     /// Attention heads; must divide every width [default: 16]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Model")]
     heads: Option<u32>,
     /// Tokens seen by local attention [default: 256]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Model")]
     window: Option<u32>,
     /// Vocabulary [default: the tokenizer's]
-    #[arg(long, value_name = "N", help_heading = "Model")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Model")]
     vocab_size: Option<u32>,
     /// Dropout, 0 or more and less than 1 [default: 0]
     #[arg(long, value_name = "P", value_parser = real, help_heading = "Model")]
     dropout: Option<f64>,
 
     /// Sequences per step [default: 16]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Training")]
     batch_size: Option<u32>,
     /// Peak learning rate; falls linearly to zero [default: 5e-5]
     #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
@@ -74,7 +74,7 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "X", value_parser = real, help_heading = "Training")]
     max_grad_norm: Option<f64>,
     /// Stop after so many steps; only with one epoch [default: those of all epochs]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u64>, help_heading = "Training")]
     max_steps: Option<u64>,
     /// Order of the sequences [default: shuffled]
     #[arg(long, value_name = "ORDER", value_parser = PossibleValuesParser::new(Order::words()))]
@@ -94,10 +94,10 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(help_heading = "Collection and analysis")]
     checkpoints: Option<String>,
     /// Sequences per batch of collection and evaluation [default: 8]
-    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Collection and analysis")]
     collect_batch_size: Option<u32>,
     /// Batches between two saves of unfinished statistics [default: 1024]
-    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Collection and analysis")]
     save_every: Option<u32>,
     /// Take variances from the sums that come with the means, without reading the data again
     #[arg(long, conflicts_with = "covariance", help_heading = "Collection and analysis")]
@@ -109,17 +109,17 @@ pub(in crate::cli) struct StudyFlags {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Collection and analysis")]
     measures: Option<Vec<String>>,
     /// Keep classes with at least so many train samples [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Collection and analysis")]
     min_per_class: Option<u32>,
     /// Keep classes with fewer train samples than this [default: no limit]
-    #[arg(long, value_name = "N", help_heading = "Collection and analysis")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Collection and analysis")]
     max_per_class: Option<u32>,
 
     /// Where stages run: auto, cpu, cuda, cuda:N or vulkan [default: auto]
     #[arg(long, value_name = "DEVICE", env = "LC_DEVICE", hide_env_values = true, value_parser = device, help_heading = "Resources")]
     device: Option<String>,
     /// Tries per stage without progress; what is marked permanent is not tried again [default: 3]
-    #[arg(long, value_name = "N", help_heading = "Resources")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>, help_heading = "Resources")]
     attempts: Option<u32>,
     /// Runs of one architecture that share a cluster's job and GPU: auto or a number [default: what the rules say, else 1]
     #[arg(long, value_name = "N", help_heading = "Resources")]
@@ -248,6 +248,16 @@ fn existing(flag: &str, given: Option<String>, here: &Path) -> Result<Option<Str
 fn real(text: &str) -> Result<f64, String> {
     let value = text.trim().parse::<f64>().ok().filter(|x| x.is_finite() && *x >= 0.0);
     value.ok_or_else(|| "expected a number of at least 0, for example 0.0005 or 5e-5".to_owned())
+}
+
+/// A whole number from 1 up.
+fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    whole(text, 1)
+}
+
+/// A whole number from 2 up.
+fn at_least_two(text: &str) -> Result<u32, String> {
+    whole(text, 2)
 }
 
 fn device(text: &str) -> Result<String, UnknownWord> {

@@ -37,7 +37,7 @@ Exit codes: 0 recorded (with --wait: done), 1 failed, 2 wrong use, 130 Ctrl-C";
 
 /// Run a grid of models: every stage of every run, in order
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = AFTER_HELP, allow_negative_numbers = true)]
 pub(super) struct Sweep {
     /// Study file
     #[arg(value_name = "STUDY.toml", value_hint = ValueHint::FilePath)]
