@@ -217,7 +217,10 @@ fn an_address_in_use_is_wrong_use_when_it_was_asked_for() {
     let address = taken.local_addr().unwrap().to_string();
     let (code, stdout, stderr) = place.run(&["serve", "--listen", &address]);
     assert_eq!((code, stdout.as_str()), (2, ""));
-    assert!(stderr.lines().last().unwrap().contains("--listen"), "{stderr}");
+    assert!(stderr.lines().last().unwrap().starts_with("error: --listen: port "), "{stderr}");
+    let (code, _, stderr) = place.run_with(&[("LC_LISTEN", &address)], &["status"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("error: LC_LISTEN: port ") && !stderr.contains("--listen"), "{stderr}");
 }
 
 #[test]

@@ -126,10 +126,6 @@ impl ClusterFlags {
 
     /// Flags and environment over the user's configuration; a profile is for nothing but a cluster.
     fn asked(&self, user: &UserConfig) -> Option<Asked> {
-        let given = |value: &str, variable: &str, flag: &str| {
-            if set(variable).is_some_and(|set| set == value) { variable.to_owned() } else { flag.to_owned() }
-        };
-        let configured = |key: &str| format!("{key} in {}", configuration());
         let own =
             self.profile.as_ref().map(|name| (name.clone(), given(name, PROFILE_VARIABLE, "--profile")));
         let users = user.profile.as_ref().map(|name| (name.clone(), configured("profile")));
@@ -144,6 +140,16 @@ impl ClusterFlags {
             .or_else(|| implied(&users))?;
         Some(Asked { executor, profile: own.or(users) })
     }
+}
+
+/// What gave a value: the variable that holds it, else the flag.
+pub(super) fn given(value: &str, variable: &str, flag: &str) -> String {
+    if set(variable).is_some_and(|set| set == value) { variable.to_owned() } else { flag.to_owned() }
+}
+
+/// A key of the user's configuration, as it is told.
+pub(super) fn configured(key: &str) -> String {
+    format!("{key} in {}", configuration())
 }
 
 /// A variable of the environment, if it says something.

@@ -1,6 +1,11 @@
 //! `lcctl serve`: the daemon itself, in the foreground.
 
-use super::{cluster::ClusterFlags, context::Context, failure::Failure, output::Output};
+use super::{
+    cluster::{self, ClusterFlags},
+    context::Context,
+    failure::Failure,
+    output::Output,
+};
 use crate::{
     client::Client,
     config::user::address,
@@ -8,7 +13,7 @@ use crate::{
     domain::layout::Layout,
 };
 use clap::{Args, ValueHint};
-use protocol::{attempt::DaemonFile, exit};
+use protocol::{attempt::DaemonFile, exit, words::whole};
 use std::{
     io::IsTerminal as _,
     net::{Ipv4Addr, SocketAddr},
@@ -35,7 +40,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDR:PORT", env = "LC_LISTEN", hide_env_values = true, value_parser = address)]
     listen: Option<SocketAddr>,
     /// Workers at once; 0 starts none [default: one per GPU, or one]
-    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true)]
+    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true, value_parser = at_least_zero)]
     slots: Option<u32>,
     /// The worker program [default: lc-worker beside lcctl]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
@@ -55,6 +60,12 @@ impl Serve {
         }
         log("info");
         let given = self.listen.or(context.user.listen);
+        // What gave the address is what has to be changed.
+        let by = match (self.listen, context.user.listen) {
+            (Some(listen), _) => cluster::given(&listen.to_string(), "LC_LISTEN", "--listen"),
+            (None, Some(_)) => cluster::configured("listen"),
+            (None, None) => "--listen".to_owned(),
+        };
         let cluster = self.cluster.profile(context)?;
         // Workers on a cluster's nodes have to reach the daemon.
         let host = if cluster.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
@@ -83,11 +94,19 @@ impl Serve {
             options.listen.set_port(0);
             served = daemon::serve(options, ready()).await;
         }
-        served.map_err(|error| match error.exit_code() {
-            exit::USAGE => Failure::Usage(error.to_string()),
+        served.map_err(|error| match (&error, error.exit_code()) {
+            (ServeError::PortInUse { .. } | ServeError::Listen { .. }, _) => {
+                Failure::Usage(format!("{by}: {error}"))
+            }
+            (_, exit::USAGE) => Failure::Usage(error.to_string()),
             _ => Failure::Failed(error.to_string()),
         })
     }
+}
+
+/// A whole number from 0 up.
+pub(super) fn at_least_zero(text: &str) -> Result<u32, String> {
+    whole(text, 0)
 }
 
 /// Prints where the dashboard is.

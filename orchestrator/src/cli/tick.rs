@@ -5,6 +5,7 @@ use super::{
     context::Context,
     failure::Failure,
     output::{Screen, View},
+    serve::at_least_zero,
 };
 use crate::daemon::{self, RootOptions, ServeError};
 use clap::{Args, ValueHint};
@@ -26,7 +27,10 @@ Exit codes: 0 done, or a daemon serves the root already; 1 failed; 2 wrong use";
 pub(super) struct Tick {
     #[command(flatten)]
     cluster: ClusterFlags,
-    /// The worker program [default: lc-worker beside lcctl]
+    /// Workers at once; 0 starts none [default: one per GPU, or one]
+    #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true, value_parser = at_least_zero)]
+    slots: Option<u32>,
+    /// The worker program [default: the profile's, or lc-worker beside lcctl or on PATH]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
     worker: Option<PathBuf>,
 }
@@ -44,7 +48,7 @@ impl Tick {
         super::serve::log("warn");
         let options = RootOptions {
             path: context.root.clone(),
-            slots: context.user.slots,
+            slots: self.slots.or(context.user.slots),
             worker: self.worker.or_else(|| context.user.worker.clone()),
             cluster: self.cluster.profile(context)?,
         };

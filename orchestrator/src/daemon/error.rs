@@ -30,13 +30,13 @@ pub enum ServeError {
         until: String,
     },
     /// The address is taken.
-    #[error("port {} is in use on {}; choose another with --listen {}:PORT, or 0 for any free one", listen.port(), listen.ip(), listen.ip())]
+    #[error("port {} is in use on {}; choose another, or 0 for any free one", listen.port(), listen.ip())]
     PortInUse {
         /// The address.
         listen: SocketAddr,
     },
     /// The address can't be listened on.
-    #[error("--listen {listen}: {source}; use an address of this machine, for example 127.0.0.1:8642")]
+    #[error("{listen}: {source}; use an address of this machine, for example 127.0.0.1:8642")]
     Listen {
         /// The address.
         listen: SocketAddr,
