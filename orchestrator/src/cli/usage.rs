@@ -26,6 +26,11 @@ pub(super) fn report(error: &Error, args: &[OsString]) -> ExitCode {
 /// The one line, without `error: `.
 pub(super) fn line(error: &Error, args: &[OsString]) -> String {
     let word = |kind| words(error, kind).into_iter().next();
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(line) = of_the_daemon(&word(ContextKind::InvalidArg).unwrap_or_default(), args)
+    {
+        return line;
+    }
     let arg = word(ContextKind::InvalidArg).unwrap_or_default();
     // A value that no flag gives comes from the environment.
     let named = variable(&arg, args).unwrap_or_else(|| format!("'{arg}'"));
@@ -64,6 +69,26 @@ pub(super) fn line(error: &Error, args: &[OsString]) -> String {
     parts.push(format!("see '{} --help'", command(args)));
     // A question mark already separates.
     parts.join("; ").replace("?; ", "? ")
+}
+
+/// What to do instead of giving a command a flag of the daemon that it may start.
+fn of_the_daemon(arg: &str, args: &[OsString]) -> Option<String> {
+    let flag = arg.split('=').next()?.strip_prefix("--")?;
+    let root = Cli::command();
+    let mut of_serve = root.find_subcommand("serve")?.get_arguments();
+    let found = of_serve.find(|argument| argument.get_long() == Some(flag))?;
+    let variable = found.get_env()?.to_string_lossy().into_owned();
+    let command = command(args);
+    let name = command.strip_prefix("lcctl ").filter(|name| !["completions", "stop"].contains(name))?;
+    let mut words = args.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with(arg));
+    let value = match words.next()?.split_once('=') {
+        Some((_, value)) => Some(value),
+        None => words.next().filter(|next| !next.starts_with('-')),
+    };
+    let value = value.unwrap_or("...");
+    Some(format!(
+        "{name} takes no --{flag}; set {variable}={value}, or start the daemon with 'lcctl serve --{flag} {value}'"
+    ))
 }
 
 /// The variable that gave an argument (`--slots <N>`) its value, where the command line did not.
@@ -128,6 +153,19 @@ mod tests {
             "unexpected argument '--widht'; did you mean '--width'? see 'lcctl sweep --help'"
         );
         assert_eq!(told("lcctl swep"), "unknown command 'swep'; did you mean 'sweep'? see 'lcctl --help'");
+    }
+
+    #[test]
+    fn a_flag_of_the_daemon_is_told_with_where_it_belongs() {
+        let line = "sweep takes no --profile; set LC_PROFILE=my.toml, or start the daemon with 'lcctl serve --profile my.toml'";
+        assert_eq!(told("lcctl sweep --profile my.toml --depth 1"), line);
+        assert_eq!(told("lcctl sweep study.toml --profile=my.toml"), line);
+        assert!(
+            told("lcctl status --executor")
+                .starts_with("status takes no --executor; set LC_EXECUTOR=..., or")
+        );
+        // These start no daemon.
+        assert!(told("lcctl stop --profile my.toml").starts_with("unexpected argument '--profile'"));
     }
 
     #[test]
