@@ -521,9 +521,29 @@ fn exports_take_the_format_from_the_file_and_replace_it_whole() {
     let (code, stdout, _) = run(home.path(), &["export", "s", "--out", "s.parquet", "--quiet"]);
     assert_eq!((code, stdout.as_str()), (0, "s.parquet\n"));
     assert_eq!(&std::fs::read(home.path().join("s.parquet")).unwrap()[..4], b"PAR1");
-    let (code, _, stderr) = run(home.path(), &["export", "s", "--out", "nowhere/s.csv"]);
-    assert_eq!(code, 2);
-    assert_eq!(stderr, "error: --out nowhere/s.csv: no such folder nowhere\n");
+    for more in [&[][..], &["--dry-run"]] {
+        let (code, _, stderr) =
+            run(home.path(), &[&["export", "s", "--out", "nowhere/s.csv"], more].concat());
+        assert_eq!(code, 2);
+        assert_eq!(stderr, "error: --out nowhere/s.csv: no such folder nowhere\n");
+    }
+    let (code, stdout, _) = run(home.path(), &["export", "s", "--dry-run"]);
+    assert_eq!((code, stdout.as_str()), (0, "would write to standard output (1 rows, 31 bytes)\n"));
+    let (code, stdout, _) = run(home.path(), &["export", "s", "--dry-run", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, &value["dry_run"], &value["rows"]), (0, &true.into(), &1.into()));
+}
+
+#[test]
+fn a_page_is_not_written_over_results() {
+    let home = home();
+    for name in ["s.csv", "s"] {
+        std::fs::write(home.path().join(name), "mine").unwrap();
+        let (code, _, stderr) = run(home.path(), &["report", "s", "--html", name]);
+        assert_eq!(code, 2);
+        assert!(stderr.contains("expected a name that ends in .html or .htm"), "{stderr}");
+        assert_eq!(std::fs::read_to_string(home.path().join(name)).unwrap(), "mine");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::report::{gaps::gaps, html, repeated, rows_of, unfinished};
 use clap::{Args, ValueHint};
 use protocol::{real::Real, report::Report as Told};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 const AFTER_HELP: &str = "\
 R² is that of a straight line through validation loss and the measure. p is two-sided, of a permutation test with a
@@ -36,7 +36,7 @@ pub(super) struct Report {
     #[arg(long, value_name = "GLOB")]
     models: Option<String>,
     /// Write the table and all figures as one HTML page
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_parser = page, value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
 }
 
@@ -53,6 +53,17 @@ impl Report {
         let rows = rows_of(&report, &results).unwrap_or_default();
         let remarks = repeated(&rows).into_iter().chain(unfinished(&report, &rows)).collect();
         context.out.answer(&Shown { report: &report, remarks })
+    }
+}
+
+/// A page to write; another ending is that of another file, perhaps of the results.
+fn page(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_page = |ending: &OsStr| ["html", "htm"].iter().any(|page| ending.eq_ignore_ascii_case(page));
+    if path.extension().is_some_and(is_page) {
+        Ok(path)
+    } else {
+        Err("it is written as a web page; expected a name that ends in .html or .htm".to_owned())
     }
 }
 

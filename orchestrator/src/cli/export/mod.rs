@@ -45,18 +45,20 @@ impl Export {
     pub(super) async fn run(&self, context: &Context) -> Result<(), Failure> {
         let format = self.format(context.out.is_json())?;
         let client = connect::daemon(context).await?;
+        if let Some(file) = &self.out {
+            writable(file, "--out")?;
+        } else if format == Format::Parquet && std::io::stdout().is_terminal() {
+            return Err(Failure::Usage("Parquet is not for terminals; name a file with --out".into()));
+        }
         let (bytes, rows) = content(&client, &self.study, format).await?;
-        let Some(file) = &self.out else {
-            if format == Format::Parquet && std::io::stdout().is_terminal() {
-                return Err(Failure::Usage("Parquet is not for terminals; name a file with --out".into()));
-            }
-            return if self.dry_run { Ok(()) } else { output::bytes(&bytes) };
-        };
         if !self.dry_run {
-            write(file, &bytes, "--out")?;
+            match &self.out {
+                Some(file) => write(file, &bytes, "--out")?,
+                None => return output::bytes(&bytes),
+            }
         }
         context.out.answer(&Written {
-            file: file.display().to_string(),
+            file: self.out.as_ref().map(|file| file.display().to_string()),
             format,
             rows,
             bytes: bytes.len(),
@@ -103,23 +105,30 @@ async fn content(client: &Client, study: &str, format: Format) -> Result<(Vec<u8
 
 /// Writes the file whole or not at all, so that a reader never sees half of it; its folder has to be there.
 pub(super) fn write(file: &Path, bytes: &[u8], flag: &str) -> Result<(), Failure> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(Failure::Usage(format!(
-            "{flag} {}: no such folder {}",
-            file.display(),
-            folder.display()
-        )));
-    }
+    writable(file, flag)?;
     // The error itself names the temporary file.
     let to = |error: std::io::Error| Failure::Usage(format!("{flag} {}: {}", file.display(), error.kind()));
     // What a person exports is an ordinary file.
     files::write_atomically(file, bytes, 0o644).map_err(to)
 }
 
+/// Whether there is a folder for a file, and none of its name.
+fn writable(file: &Path, flag: &str) -> Result<(), Failure> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wrong = if !folder.is_dir() {
+        format!("no such folder {}", folder.display())
+    } else if file.is_dir() {
+        "is a folder; name a file".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("{flag} {}: {wrong}", file.display())))
+}
+
 #[derive(Serialize)]
 struct Written {
-    file: String,
+    /// None for standard output.
+    file: Option<String>,
     format: Format,
     rows: usize,
     bytes: usize,
@@ -129,10 +138,11 @@ struct Written {
 impl View for Written {
     fn table(&self, _screen: Screen) -> String {
         let verb = if self.dry_run { "would write" } else { "wrote" };
-        format!("{verb} {} ({} rows, {} bytes)", self.file, self.rows, self.bytes)
+        let file = self.file.as_deref().unwrap_or("to standard output");
+        format!("{verb} {file} ({} rows, {} bytes)", self.rows, self.bytes)
     }
 
     fn brief(&self) -> String {
-        self.file.clone()
+        self.file.clone().unwrap_or_default()
     }
 }
