@@ -88,19 +88,6 @@ fn a_path_that_leads_nowhere_names_its_flag_or_key() {
 }
 
 #[test]
-fn a_study_file_with_an_unknown_key_is_refused_with_line_and_accepted_keys() {
-    let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("s.toml"), "name = \"s\"\n[grid]\nwidht = 64\n").unwrap();
-    let line = refused(home.path(), &["sweep", "s.toml"]);
-    assert!(
-        line.starts_with("error: s.toml line 3: unknown key 'widht'; accepted keys: 'depth', 'width'"),
-        "{line}"
-    );
-    std::fs::write(home.path().join("s.toml"), [b'n', 0xff]).unwrap();
-    assert!(refused(home.path(), &["sweep", "s.toml"]).contains("s.toml"));
-}
-
-#[test]
 fn texts_of_ones_own_need_a_tokenizer_that_is_named() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("texts.txt"), "once").unwrap();
@@ -118,6 +105,19 @@ fn texts_of_ones_own_need_a_tokenizer_that_is_named() {
         let (_, _, stderr) = run(home.path(), &[&own[..], &[dataset, "--no-start"], more].concat());
         assert!(stderr.contains("no daemon runs for"), "{stderr}");
     }
+}
+
+#[test]
+fn a_study_file_with_an_unknown_key_is_refused_with_line_and_accepted_keys() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("s.toml"), "name = \"s\"\n[grid]\nwidht = 64\n").unwrap();
+    let line = refused(home.path(), &["sweep", "s.toml"]);
+    assert!(
+        line.starts_with("error: s.toml line 3: unknown key 'widht'; accepted keys: 'depth', 'width'"),
+        "{line}"
+    );
+    std::fs::write(home.path().join("s.toml"), [b'n', 0xff]).unwrap();
+    assert!(refused(home.path(), &["sweep", "s.toml"]).contains("s.toml"));
 }
 
 #[test]

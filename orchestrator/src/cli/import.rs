@@ -17,7 +17,11 @@ use std::{
 /// Take in published results from a CSV, to report on them as on a study
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The file has a column 'model' with row names (02x0768_01d07@0) and columns of numbers, as the published\ntables and 'lcctl export' have them. Empty cells are missing values.\n\nExamples:\n  lcctl import lc-2024_10_24.csv --name published\n  lcctl report published\n  lcctl import --remove published"
+    after_help = "The file has a column 'model' with row names (02x0768_01d07@0) and columns of numbers, as the published \
+                  tables (github.com/rhubarbwu/linguistic-collapse, folder artifacts) and 'lcctl export' have them. \
+                  Empty cells are missing values.\n\n\
+                  Examples:\n  lcctl import lc-2024_10_24.csv --name published\n  lcctl report published\n  \
+                  lcctl import --remove published"
 )]
 pub(super) struct Import {
     /// The CSV

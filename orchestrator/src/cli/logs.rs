@@ -28,7 +28,7 @@ const MOST: u64 = 4 << 20;
 /// Print the log of a stage's newest attempt
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lcctl logs 01x0032_01d00 train --follow\n  lcctl logs first/01x0032_01d00 means@0\n  lcctl logs 01x0032_01d00            what runs, else what failed, else what came last"
+    after_help = "Examples:\n  lcctl logs 01x0032_01d00 train --follow\n  lcctl logs first/01x0032_01d00 means@0\n  lcctl logs 01x0032_01d00            # what runs, else what failed, else what came last"
 )]
 pub(super) struct Logs {
     /// The run's name, identifier, id or hash; STUDY/RUN is one study's run

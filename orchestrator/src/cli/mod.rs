@@ -47,16 +47,16 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 /// Shown below `lcctl --help`.
 const AFTER_HELP: &str = "\
 Examples:
-  lcctl demo                                        see a whole study on this machine, in minutes
-  lcctl sweep --name grid --dataset hf:roneneldan/TinyStories --tokenizer hf:EleutherAI/gpt-neo-125M \
-              --depth 1,2,4 --width 64..1024 --seed 0..9
-  lcctl watch grid                                  follow it; Ctrl-C leaves it running
-  lcctl report grid                                 its measures against validation loss
+  lcctl demo                              # see a whole study on this machine, in a minute
+  lcctl sweep --name grid --dataset hf:roneneldan/TinyStories \\
+      --tokenizer hf:EleutherAI/gpt-neo-125M --depth 1,2,4 --width 64..1024 --seed 0..9
+  lcctl watch grid                        # follow it; Ctrl-C leaves it running
+  lcctl report grid                       # its measures against validation loss
   lcctl export grid --out grid.parquet
 
-Settings come from flags, then the environment (LC_ROOT, LC_LISTEN, LC_SLOTS, LC_WORKER,
-LC_EXECUTOR, LC_PROFILE, LC_DATASET, LC_TOKENIZER, LC_DEVICE), then the study file, then
-$XDG_CONFIG_HOME/lcctl/config.toml, then defaults. NO_COLOR is respected.
+Settings come from flags, then the environment (LC_ROOT, LC_LISTEN, LC_SLOTS, LC_WORKER, LC_EXECUTOR, LC_PROFILE, \
+LC_DATASET, LC_TOKENIZER, LC_DEVICE), then the study file, then ~/.config/lcctl/config.toml (under $XDG_CONFIG_HOME, \
+where that is set), then defaults. NO_COLOR is respected.
 
 Exit codes:
   0    done
@@ -192,6 +192,23 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("lcctl {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn examples_can_be_pasted_from_the_help() {
+        let root = Cli::command();
+        for command in root.get_subcommands().chain([&root]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut before = "";
+            for line in help.lines() {
+                if line.starts_with("  ") {
+                    assert!(line.chars().count() < 98, "it would be wrapped: {line}");
+                }
+                // What goes on is indented further.
+                assert_eq!(line.starts_with("      "), before.ends_with('\\'), "{before}\n{line}");
+                before = line;
+            }
         }
     }
 }

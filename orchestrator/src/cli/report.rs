@@ -15,9 +15,9 @@ use serde::Serialize;
 use std::{ffi::OsStr, path::PathBuf};
 
 const AFTER_HELP: &str = "\
-R² is that of a straight line through validation loss and the measure. p is two-sided, of a permutation test with a
-million shuffles from a fixed seed; 'Holm' corrects it for testing all measures. 'power' is the probability that a test
-at 5 % finds a correlation as strong as this one in as many models, 'detectable' the smallest R² that it finds with a
+R² is that of a straight line through validation loss and the measure. p is two-sided, of a permutation test with a \
+million shuffles from a fixed seed; 'Holm' corrects it for testing all measures. 'power' is the probability that a test \
+at 5 % finds a correlation as strong as this one in as many models, 'detectable' the smallest R² that it finds with a \
 probability of 80 %. docs/report.md says how each measure comes from the columns.
 
 Examples:

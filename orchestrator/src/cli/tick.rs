@@ -15,7 +15,7 @@ use std::path::PathBuf;
 const AFTER_HELP: &str = "\
 Examples:
   lcctl tick --profile my-cluster.toml
-  */5 * * * * lcctl tick --quiet              a line of scrontab, where no daemon may run
+  */5 * * * * lcctl tick --quiet          # a line of scrontab, where no daemon may run
 
 Workers need no daemon: their events and results lie in files, which the next tick reads.
 

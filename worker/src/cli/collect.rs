@@ -13,9 +13,9 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  lc-worker collect --stage means --model models/02x0064_01d00 --checkpoint 0 \
+    after_help = "Examples:\n  lc-worker collect --stage means --model models/02x0064_01d00 --checkpoint 0 \\\n    \
                         --data data --stats stats\n  \
-                        lc-worker collect --stage vars --one-pass --model models/02x0064_01d00 --checkpoint 0 \
+                        lc-worker collect --stage vars --one-pass --model models/02x0064_01d00 --checkpoint 0 \\\n    \
                         --data data --stats stats"
 )]
 pub(super) struct Args {

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 /// writes the files that "lc-worker analyze" reads. Nothing that such a file might ask Python for is run.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  lc-worker import-stats --from published/stats --stats stats\n\n\
-                  Identical statistics that are there already are left alone. If any differ, nothing is written and the exit code is 2; --replace overwrites them.")]
+                  Identical statistics that are there already are left alone. If any differ, nothing is \
+                  written and the exit code is 2; --replace overwrites them.")]
 pub(super) struct Args {
     /// Files, or folders with such files in them at any depth.
     #[arg(

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  lc-worker logits --model models/02x0064_01d00 --input ids.safetensors \
+    after_help = "Example:\n  lc-worker logits --model models/02x0064_01d00 --input ids.safetensors \\\n    \
                         --out logits.safetensors"
 )]
 pub(super) struct Args {

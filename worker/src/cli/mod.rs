@@ -151,4 +151,21 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::Cli::command().debug_assert();
     }
+
+    #[test]
+    fn examples_can_be_pasted_from_the_help() {
+        let root = super::Cli::command();
+        for command in root.get_subcommands().chain([&root]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut before = "";
+            for line in help.lines() {
+                if line.starts_with("  ") {
+                    assert!(line.chars().count() < 98, "it would be wrapped: {line}");
+                }
+                // What goes on is indented further.
+                assert_eq!(line.starts_with("    "), before.ends_with('\\'), "{before}\n{line}");
+                before = line;
+            }
+        }
+    }
 }

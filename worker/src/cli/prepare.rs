@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  lc-worker prepare --dataset stories.jsonl --tokenizer tokenizer.json \
+    after_help = "Example:\n  lc-worker prepare --dataset stories.jsonl --tokenizer tokenizer.json \\\n    \
                         --block-size 512 --out data"
 )]
 pub(super) struct Args {

@@ -36,7 +36,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
     allow_negative_numbers = true,
     after_help = "Examples:\n  lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json\n  \
                         lc-worker run --attempt lc-root/logs/train/5f0c.../attempt.json --fake-work 20\n  \
-                        lc-worker run --attempt lc-root/logs/train/91ab.../2/attempt.json --pack 4\n\
+                        lc-worker run --attempt lc-root/logs/train/91ab.../2/attempt.json --pack 4\n\n\
                         Environment: LC_CLAIM_WAIT and LC_RESULT_WAIT are the seconds that a daemon which does not \
                         answer is waited for, at the start (default 30) and at the end (default 10); LC_LOCK_WAIT \
                         those that a worker which was started again waits for the earlier one (default 120); \

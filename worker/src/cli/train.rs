@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(
     allow_negative_numbers = true,
-    after_help = "Example:\n  lc-worker train --config config.json --data data --out models/02x0064_01d00 \
+    after_help = "Example:\n  lc-worker train --config config.json --data data --out models/02x0064_01d00 \\\n    \
                         --epochs 1 --seed 0 --weight-decay 0.0005"
 )]
 pub(super) struct Args {

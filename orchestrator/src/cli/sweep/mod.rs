@@ -29,9 +29,9 @@ Examples:
       --depth 1,2 --width 64..256 --seed 0..2 --heads 4 --wait
   lcctl sweep study.toml --epochs 3 --dry-run
 
-Flags go over the environment, that over the study file, that over your configuration.
-A sweep may be repeated, also with a larger grid: what is there already stays as it is. What failed or was
-cancelled in another study is tried again by a study that asks for it; in the same one, by 'lcctl retry'.
+Flags go over the environment, that over the study file, that over your configuration. A sweep may be repeated, also \
+with a larger grid: what is there already stays as it is. What failed or was cancelled in another study is tried again \
+by a study that asks for it; in the same one, by 'lcctl retry'.
 
 Exit codes: 0 recorded (with --wait: done), 1 failed, 2 wrong use, 130 Ctrl-C";
 
