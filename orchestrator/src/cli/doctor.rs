@@ -36,7 +36,7 @@ pub(super) struct Doctor {
     study: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterFlags,
-    /// The worker program [default: lc-worker beside lcctl]
+    /// The worker program [default: the profile's, or lc-worker beside lcctl or on PATH]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
     worker: Option<PathBuf>,
 }

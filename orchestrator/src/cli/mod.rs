@@ -80,7 +80,7 @@ struct Cli {
 #[command(next_help_heading = "Everywhere")]
 struct Global {
     /// Folder that holds all studies, their record and their daemon
-    /// [default: $XDG_DATA_HOME/linguistic-collapse]
+    /// [default: ~/.local/share/linguistic-collapse]
     #[arg(long, global = true, value_name = "DIR", env = "LC_ROOT", hide_env_values = true)]
     #[arg(value_hint = ValueHint::DirPath)]
     root: Option<PathBuf>,

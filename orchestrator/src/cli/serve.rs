@@ -42,7 +42,7 @@ pub(super) struct Serve {
     /// Workers at once; 0 starts none [default: one per GPU, or one]
     #[arg(long, value_name = "N", env = "LC_SLOTS", hide_env_values = true, value_parser = at_least_zero)]
     slots: Option<u32>,
-    /// The worker program [default: lc-worker beside lcctl]
+    /// The worker program [default: the profile's, or lc-worker beside lcctl or on PATH]
     #[arg(long, value_name = "FILE", env = "LC_WORKER", hide_env_values = true, value_hint = ValueHint::ExecutablePath)]
     worker: Option<PathBuf>,
     #[command(flatten)]

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 /// Compute loss, accuracy and perplexity of a checkpoint.
 ///
-/// The loss is in nats per token. The result is also written to eval_results.json in the checkpoint folder.
+/// The loss is in nats per token. That of the validation split is also written to eval_results.json in the checkpoint
+/// folder; that of the train split is only printed.
 /// Nothing is saved on the way: what was interrupted starts anew.
 #[derive(clap::Args)]
 #[command(
