@@ -43,10 +43,10 @@ pub(super) fn in_the_way(name: &str, holding: &Holding) -> Option<String> {
             "study {name} can't be removed: {alive} {are} not over; first: lcctl cancel {name}"
         ));
     }
-    let runs = if *computed == 1 { "run" } else { "runs" };
+    let (runs, were) = if *computed == 1 { ("run", "was") } else { ("runs", "were") };
     (*computed > 0).then(|| {
         format!(
-            "study {name} can't be removed: {computed} {runs} of it, which no other study holds, were trained at least in \
+            "study {name} can't be removed: {computed} {runs} of it, which no other study holds, {were} trained at least in \
              part; nothing that was computed is ever removed. For other settings choose another name"
         )
     })
