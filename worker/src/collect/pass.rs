@@ -132,8 +132,9 @@ impl Job<'_> {
     ) -> Option<(String, String, String)> {
         let (then, now) = (&meta.made_from, &pass.made_from);
         let keys: BTreeSet<_> = then.keys().chain(now.keys()).collect();
-        let mut keys =
-            keys.into_iter().filter(|key| *key != DEVICE && (!MAY_LACK.contains(&key.as_str()) || then.contains_key(*key)));
+        let mut keys = keys
+            .into_iter()
+            .filter(|key| *key != DEVICE && (!MAY_LACK.contains(&key.as_str()) || then.contains_key(*key)));
         let text = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
         let differs = keys.find(|key| then.get(*key) != now.get(*key));
         let differs = differs.map(|key| (key.clone(), text(then.get(key)), text(now.get(key))));

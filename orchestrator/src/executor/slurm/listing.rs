@@ -306,7 +306,7 @@ mod tests {
 
     fn job(submission: SubmissionId, member: u32) -> Job {
         let queued = Some(Queued { submission, member, pack: 1, job: Some(7) });
-        Job { attempt: AttemptId(Uuid::nil()), folder: "/nowhere".into(), slot: 0, queued }
+        Job { attempt: AttemptId(Uuid::nil()), folder: "/nowhere".into(), slot: 0, restarts: 0, queued }
     }
 
     /// What is missing of this, where there are two partitions and a QOS with a limit of its own.
