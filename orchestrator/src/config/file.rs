@@ -85,12 +85,11 @@ pub(super) fn plain(error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', "; ").replace('`', "'");
     let message = message.replace("unknown field", "unknown key");
     let wrong = message.starts_with("invalid type: ") || message.starts_with("invalid value: ");
-    let wanted = match message.rsplit_once(", expected ") {
-        Some((_, wanted)) if wrong => wanted,
-        _ => match message.strip_prefix("wanted ") {
-            Some(wanted) => wanted,
-            None => return message,
-        },
+    let wanted = match (message.rsplit_once(", expected "), message.strip_prefix("wanted ")) {
+        (Some((_, wanted)), _) if wrong => wanted,
+        (_, Some(wanted)) => wanted,
+        _ if message == "too many characters in string" => "a character",
+        _ => return message,
     };
     let wanted = match wanted {
         "u8" | "u16" | "u32" => "a whole number from 0 to 4294967295",
