@@ -3,7 +3,7 @@
 //! A panel is one task. Its height depends on the shape alone, and within a task the product is taken by
 //! one thread, so the result does not depend on their number.
 
-use faer::{Accum, MatMut, MatRef, Par, linalg::matmul};
+use faer::{Accum, Mat, MatMut, MatRef, Par, linalg::matmul};
 use rayon::prelude::*;
 
 /// Fewest rows of a panel: below this, packing the other factor costs more than another thread gains.
@@ -30,8 +30,15 @@ pub fn multiply_add_row(c: &mut [f32], row: &[f32], a: MatRef<'_, f32>, b: MatRe
     });
 }
 
-/// One task's product, by the calling thread: `c = a b`, or `c += a b`.
+/// One task's product, by the calling thread: `c = a b`, or `c += a b`. Of several columns, a row of it
+/// does not depend on the others.
 pub fn product(c: &mut [f32], accumulate: Accum, a: MatRef<'_, f32>, b: MatRef<'_, f32>) {
+    if a.nrows() == 1 {
+        // The library takes another way for a single row, on which it is rounded otherwise.
+        let (twice, mut both) = (Mat::from_fn(2, a.ncols(), |_, column| a[(0, column)]), c.repeat(2));
+        product(&mut both, accumulate, twice.as_ref(), b);
+        return c.copy_from_slice(&both[..c.len()]);
+    }
     let c = MatMut::from_row_major_slice_mut(c, a.nrows(), b.ncols());
     matmul::matmul(c, accumulate, a, b, 1.0, Par::Seq);
 }
@@ -50,4 +57,28 @@ fn panels(
         let first = index * rows;
         task(panel, a.subrows(first, rows.min(a.nrows() - first)));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_product_does_not_depend_on_the_others() {
+        let entries =
+            |count: usize, step: f32| (0..count).map(|at| (at as f32 * step).sin()).collect::<Vec<_>>();
+        for (inner, columns) in [(5, 7), (48, 130), (64, 64), (200, 33), (256, 2), (700, 20)] {
+            let (a, b) = (entries(200 * inner, 0.37), entries(inner * columns, 0.73));
+            let b = view(&b, inner, columns);
+            let of = |rows: usize| {
+                let mut c = vec![0.0; rows * columns];
+                product(&mut c, Accum::Replace, view(&a[..rows * inner], rows, inner), b);
+                c
+            };
+            let all = of(200);
+            for rows in 1..200 {
+                assert!(of(rows) == all[..rows * columns], "{rows} rows, {inner} by {columns}");
+            }
+        }
+    }
 }
