@@ -232,7 +232,7 @@ mod tests {
     async fn what_would_try_again_for_minutes_is_stopped_and_proves_nothing_if_it_may_have_asked_twice() {
         let caller = Caller::new(Duration::from_secs(600));
         let said = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying";
-        let line = format!("sleep 1; echo '{said}' >&2; sleep 600");
+        let line = format!("sleep 1; echo '{said}' >&2; exec sleep 600");
         let answer = caller.run("sh", &["-c".into(), line.into()]).await.unwrap();
         assert_eq!((answer.code, answer.stderr.trim_end()), (None, said));
         assert!(!retries("sbatch: error: retrying failed\n") && !retries("now retrying\n"));
