@@ -1,43 +1,32 @@
-//! The pass over all pairs of classes ([`crate::measure`]) in `f64`, as the processor takes it: a tile of inner products per
-//! cube, consumed where it was made. Sums are taken per tile in an order that depends on the shapes alone, and tiles are
-//! added in a fixed order, so that the same input gives the same bytes; in the last digits these are not the processor's.
+//! Inner products of a tile of pairs, and what is made of them.
 
-use super::{
-    Cube, cube_index,
-    memory::{arg, array, cubes, empty, matrix},
-};
-use crate::{
-    Result,
-    kernels::doubles,
-    measure::{CANCELS, Kept, Moments, Pairs, Wanted},
-};
-use burn::tensor::DType;
-use burn_cubecl::CubeRuntime;
+use super::super::cube_index;
+use crate::measure::Wanted;
 use cubecl::prelude::*;
 
 /// Units of a cube in each direction.
-const UNITS: usize = 16;
+pub(super) const UNITS: usize = 16;
 /// Rows and columns of a unit.
 const OWN: usize = 4;
 /// Rows and columns of a tile.
-const TILE: usize = UNITS * OWN;
+pub(super) const TILE: usize = UNITS * OWN;
 /// Entries of each mean that are in shared memory at a time.
 const DEPTH: usize = 16;
 /// From one of these entries to the next: one more than a tile has, so that a class's lie in different banks.
 const STRIDE: usize = TILE + 1;
 /// Sums of a tile, see [`sums_of`].
-const SUMS: usize = 9;
+pub(super) const SUMS: usize = 9;
 
 /// What is known of each class, and what all pairs share.
 #[derive(CubeType, CubeLaunch)]
-struct Classes {
+pub(super) struct Classes {
     /// `M_i`, row by row.
     means: Array<f64>,
     /// What is taken off to centre them.
     centre: Array<f64>,
     /// Four runs of a number per class: `q_i`, `n_i`, `1/n_i`, `v_i`.
     numbers: Array<f64>,
-    /// The shifts of the three kernels' moments, and [`CANCELS`].
+    /// The shifts of the three kernels' moments, and [`CANCELS`](crate::measure::CANCELS).
     shared: Array<f64>,
 }
 
@@ -114,7 +103,7 @@ fn apart_on_sphere(of: &Classes, i: usize, j: usize, classes: usize, width: usiz
 }
 
 #[cube(launch_unchecked)]
-fn tiles_of(
+pub(super) fn tiles_of(
     of: &Classes,
     sums: &mut Array<f64>,
     cdnv_by_class: &mut Array<f64>,
@@ -325,38 +314,39 @@ fn of_classes(
     room: &mut SharedMemory<f64>,
 ) {
     let (unit_above, unit_across) = (UNIT_POS_Y as usize, UNIT_POS_X as usize);
-    let unit = UNIT_POS as usize;
+    of_side(rows, unit_above, unit_across, by_class, slot * 2 * TILE, room);
+    of_side(columns, unit_across, unit_above, by_class, (slot * 2 + 1) * TILE, room);
+}
+
+/// Writes what the units of a tile found of the classes of one side, each of its own: the sums over the other side.
+#[cube]
+fn of_side(
+    found: &Array<f64>,
+    own: usize,
+    other: usize,
+    by_class: &mut Array<f64>,
+    first: usize,
+    room: &mut SharedMemory<f64>,
+) {
     sync_cube();
     #[unroll]
     for p in 0..OWN {
-        room[unit_across * TILE + unit_above + p * UNITS] = rows[p];
+        room[other * TILE + own + p * UNITS] = found[p];
     }
     sync_cube();
-    if unit < TILE {
+    let class = UNIT_POS as usize;
+    if class < TILE {
         let mut sum = f64::new(0.0);
-        for other in 0..UNITS {
-            sum += room[other * TILE + unit];
+        for unit in 0..UNITS {
+            sum += room[unit * TILE + class];
         }
-        by_class[slot * 2 * TILE + unit] = sum;
-    }
-    sync_cube();
-    #[unroll]
-    for q in 0..OWN {
-        room[unit_above * TILE + unit_across + q * UNITS] = columns[q];
-    }
-    sync_cube();
-    if unit < TILE {
-        let mut sum = f64::new(0.0);
-        for other in 0..UNITS {
-            sum += room[other * TILE + unit];
-        }
-        by_class[(slot * 2 + 1) * TILE + unit] = sum;
+        by_class[first + class] = sum;
     }
 }
 
 /// Adds up the sums of each class over the tiles that it has pairs in, in their order.
 #[cube(launch_unchecked)]
-fn classes_of_tiles(by_class: &Array<f64>, sums: &mut Array<f64>, classes: usize, tiles: usize) {
+pub(super) fn classes_of_tiles(by_class: &Array<f64>, sums: &mut Array<f64>, classes: usize, tiles: usize) {
     let class = cube_index() * 256 + UNIT_POS as usize;
     if class < classes {
         let (block, at) = (class / TILE, class % TILE);
@@ -371,78 +361,4 @@ fn classes_of_tiles(by_class: &Array<f64>, sums: &mut Array<f64>, classes: usize
         }
         sums[class] = sum;
     }
-}
-
-/// Adds up what is wanted over all pairs, on a device.
-///
-/// # Errors
-/// When the device has no room for the means and four numbers per pair of class and tile, or fails.
-#[expect(unsafe_code, reason = "classes, columns and tiles are compared with their numbers")]
-pub(crate) fn pass<R: CubeRuntime>(device: &R::Device, kept: &Kept<'_>, wanted: Wanted) -> Result<Pairs> {
-    let (classes, width) = (kept.len(), kept.dim());
-    let mut all = Pairs::empty(kept, wanted);
-    if wanted == Wanted::NONE {
-        return Ok(all);
-    }
-    let on_device = |values: Vec<f64>, shape| array(&doubles::matrix::<Cube<R>>(values, shape, device));
-    let means = on_device((0..classes).flat_map(|i| kept.mean(i)).copied().collect(), [classes, width]);
-    let centre = on_device(kept.centre.clone(), [1, width]);
-    let variances = kept.variances().unwrap_or_else(|| vec![f64::NAN; classes]);
-    let inverse_norms: Vec<f64> = kept.norms.iter().map(|norm| 1.0 / norm).collect();
-    let numbers = [kept.squares.clone(), kept.norms.clone(), inverse_norms, variances].concat();
-    let numbers = on_device(numbers, [4, classes]);
-    let shifts = [&all.sums.distance, &all.sums.log, &all.sums.riesz].map(Moments::shift);
-    let shared = on_device([&shifts[..], &[CANCELS]].concat(), [1, shifts.len() + 1]);
-
-    let tiles = classes.div_ceil(TILE);
-    let slots = tiles * (tiles + 1) / 2;
-    let room = |columns: usize| empty(&means, [slots, columns], DType::F64);
-    let sums = room(SUMS);
-    let by_class = [wanted.cdnv_by_class, wanted.log_by_class].map(|is| is.then(|| room(2 * TILE)));
-    // SAFETY: see above.
-    unsafe {
-        tiles_of::launch_unchecked::<R>(
-            &means.client,
-            cubes(tiles * tiles),
-            CubeDim::new_2d(UNITS as u32, UNITS as u32),
-            ClassesLaunch::new(arg(&means), arg(&centre), arg(&numbers), arg(&shared)),
-            arg(&sums),
-            // What is not wanted is not written.
-            arg(by_class[0].as_ref().unwrap_or(&sums)),
-            arg(by_class[1].as_ref().unwrap_or(&sums)),
-            classes,
-            width,
-            tiles,
-            wanted,
-            kept.compat,
-        );
-    }
-    let of_classes = by_class.map(|by_class| {
-        by_class.map(|by_class| {
-            let sums = empty(&means, [classes, 1], DType::F64);
-            // SAFETY: see above.
-            unsafe {
-                classes_of_tiles::launch_unchecked::<R>(
-                    &means.client,
-                    cubes(classes.div_ceil(256)),
-                    CubeDim::new_1d(256),
-                    arg(&by_class),
-                    arg(&sums),
-                    classes,
-                    tiles,
-                );
-            }
-            matrix(sums)
-        })
-    });
-    for tile in doubles::read(&matrix::<R>(sums))?.chunks_exact(SUMS) {
-        all.sums.add(tile.try_into().expect("so many"));
-    }
-    let [cdnv_squared, log] = of_classes;
-    for (place, found) in [(&mut all.cdnv_squared, cdnv_squared), (&mut all.log, log)] {
-        if let Some(found) = found {
-            *place = doubles::read(&found)?;
-        }
-    }
-    Ok(all)
 }
