@@ -31,6 +31,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     File::open(folder)?.sync_all()
 }
 
+/// Gives a file that is complete its name: whole or not at all, whenever the machine stops.
+///
+/// # Errors
+/// When it can't be synced or renamed.
+pub fn settle(complete: &Path, path: &Path) -> io::Result<()> {
+    File::open(complete)?.sync_all()?;
+    fs::rename(complete, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Whether a process, on its way out perhaps, holds the lock on a file. Asking takes the lock for a moment.
 #[must_use]
 pub fn is_locked(path: &Path) -> bool {

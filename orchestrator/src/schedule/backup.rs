@@ -1,10 +1,12 @@
 //! Copies of the record: `backups/lc-<UTC time>.sqlite`, the newest seven.
 
-use crate::store::{Store, StoreError};
+use crate::{
+    files::settle,
+    store::{Store, StoreError},
+};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -47,11 +49,7 @@ pub async fn make(store: &Store, folder: &Path, now: DateTime<Utc>) -> Result<Pa
     }
     store.copy_to(&unfinished).await?;
     let path = folder.join(now.format(FORMAT).to_string());
-    let settled = File::open(&unfinished)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(&unfinished, &path))
-        .and_then(|()| File::open(folder)?.sync_all());
-    settled.map_err(failed(&path))?;
+    settle(&unfinished, &path).map_err(failed(&path))?;
     let copies = copies(folder);
     for (_, old) in copies.iter().rev().skip(KEPT) {
         fs::remove_file(old).map_err(failed(old))?;

@@ -1,14 +1,14 @@
 //! Opens the record and brings it up to date.
 
 use super::{Feed, Result, Store, StoreError};
-use crate::domain::layout::Layout;
+use crate::{domain::layout::Layout, files::settle};
 use sqlx::{
     ConnectOptions as _, SqliteExecutor, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
-    fs::{self, File},
+    fs,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -104,9 +104,7 @@ async fn keep_copy(record: &SqlitePool, layout: &Layout) -> Result<(), sqlx::Err
     }
     let text = unfinished.to_string_lossy();
     sqlx::query!("VACUUM INTO ?", text).execute(record).await?;
-    File::open(&unfinished)?.sync_all()?;
-    fs::rename(&unfinished, copy)?;
-    Ok(())
+    Ok(settle(&unfinished, &copy)?)
 }
 
 #[cfg(test)]
